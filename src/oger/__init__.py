@@ -1,0 +1,23 @@
+"""OGER: offline-guided exploration rewards for hybrid reinforcement learning of LLM reasoning (arXiv 2604.18530).
+
+The tree is the paper: `method` holds the equations, `training` the trainer that runs them, and the folders beside
+them the stages that feed it. Names are imported on first use, so `import oger` stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oger.training.config import OGERConfig as OGERConfig
+    from oger.training.trainer import OGERTrainer as OGERTrainer
+
+__version__ = "0.1.0"
+
+_LAZY = {"OGERConfig": "oger.training.config", "OGERTrainer": "oger.training.trainer"}
+__all__ = ["OGERConfig", "OGERTrainer", "__version__"]  # noqa: F822 - resolved by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'oger' has no attribute {name!r}")

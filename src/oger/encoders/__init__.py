@@ -1,0 +1,1 @@
+"""Frozen encoders: texts to unit vectors."""

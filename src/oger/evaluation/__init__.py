@@ -1,0 +1,1 @@
+"""Sampling from a policy and honest statistics on the result."""

@@ -1,0 +1,1 @@
+"""Offline teacher trajectories: what may join a rollout group."""

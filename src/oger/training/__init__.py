@@ -1,0 +1,1 @@
+"""OGERTrainer, a thin subclass of TRL's GRPOTrainer, and what feeds it."""

@@ -1,0 +1,1 @@
+"""Outcome rewards: is the answer of a trajectory right?"""
