@@ -1,0 +1,143 @@
+"""The `teachers` column of a training set: what a user may write there, and the one form the trainer reads.
+
+A cell is a list, possibly empty, of texts or of mappings {text, teacher, verdict, ...}. Only usable trajectories pass:
+non-empty text, and at most `max_tokens` tokens including the end-of-sequence token. An over-long text is dropped and
+counted, never cut (a cut trajectory teaches not to finish).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from datasets import Dataset, Features, List, Value
+from transformers import PreTrainedTokenizerBase
+
+COLUMN = "teachers"
+_FEATURE = List({"text": Value("string"), "teacher": Value("string"), "verdict": Value("float32")})
+_VERDICTS = {"correct": 1.0, "wrong": 0.0, "undecided": math.nan}
+
+
+@dataclass
+class TeacherCounts:
+    """What became of the trajectories of a training set. Conservation: `seen` = `kept` + sum of `dropped`."""
+
+    prompts: int = 0
+    prompts_without_teacher: int = 0
+    seen: int = 0
+    kept: int = 0
+    kept_by_teacher: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def describe(self) -> str:
+        """One line for a log."""
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items())) or "none"
+        return (
+            f"{self.kept} of {self.seen} teacher trajectories usable (dropped: {dropped}); "
+            f"{self.prompts_without_teacher} of {self.prompts} prompts have no teacher"
+        )
+
+
+def parse_verdict(value: Any) -> float | None:
+    """Outcome that a table states: 1.0 correct, 0.0 wrong, NaN undecided, None = no verdict.
+
+    Raises:
+        ValueError: if the value is not a verdict.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return value
+    if isinstance(value, str) and value in _VERDICTS:
+        return _VERDICTS[value]
+    if isinstance(value, bool | int | float):
+        return float(value >= 1)
+    raise ValueError(f"{value!r} is not a verdict: use correct, wrong, undecided, a number, true or false, or null.")
+
+
+def parse_trajectory(cell: Any, position: int) -> dict[str, Any]:
+    """One entry of the column as {text, teacher, verdict}; a trajectory without a name is `teacher<position>`.
+
+    Raises:
+        ValueError: if the entry is neither a text nor a mapping with a text.
+    """
+    entry = {"text": cell} if isinstance(cell, str) else cell
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
+        raise ValueError(f"column '{COLUMN}': entry {cell!r} is neither a text nor a mapping with a key 'text'.")
+    return {
+        "text": entry["text"],
+        "teacher": entry.get("teacher") or f"teacher{position}",
+        "verdict": parse_verdict(entry.get("verdict")),
+    }
+
+
+def require_column(column_names: Sequence[str]) -> None:
+    """Raises ValueError, with the column that was probably meant, if there is no `teachers` column."""
+    if COLUMN not in column_names:
+        near = get_close_matches(COLUMN, column_names, n=1, cutoff=0.5)
+        hint = f"rename '{near[0]}' to '{COLUMN}'" if near else f"add a column '{COLUMN}' (a list of texts per prompt)"
+        raise ValueError(f"the training set has no column '{COLUMN}': {hint}, or set teacher_rows=0.")
+
+
+def normalise_teachers(
+    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> tuple[Dataset, TeacherCounts]:
+    """Brings the column `teachers` into the form {text, teacher, verdict} and drops what cannot be used.
+
+    Args:
+        dataset: a training set with the column `teachers`.
+        tokenizer: the policy's tokenizer; lengths are counted with it.
+        max_tokens: longest usable trajectory, tokens, end-of-sequence token included.
+
+    Returns:
+        The dataset with the normalised column, and the counts.
+
+    Raises:
+        ValueError: if a cell cannot be read; the message names the row.
+    """
+    counts = TeacherCounts()
+
+    def normalise(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
+        column = []
+        for index, cell in zip(indices, batch[COLUMN], strict=True):
+            try:
+                trajectories = [parse_trajectory(entry, position) for position, entry in enumerate(cell or [])]
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"training set, row {index}: {error}") from error
+            column.append([t for t in trajectories if _usable(t, tokenizer, max_tokens, counts)])
+            counts.prompts += 1
+            counts.prompts_without_teacher += not column[-1]
+        return {COLUMN: column}
+
+    features = Features({**dataset.features, COLUMN: _FEATURE})
+    normalised = dataset.map(
+        normalise,
+        batched=True,
+        with_indices=True,
+        features=features,
+        load_from_cache_file=False,  # the counts are made by the pass itself
+        desc="Reading teachers",
+    )
+    return normalised, counts
+
+
+def _usable(
+    trajectory: dict[str, Any], tokenizer: PreTrainedTokenizerBase, max_tokens: int, counts: TeacherCounts
+) -> bool:
+    counts.seen += 1
+    if not trajectory["text"].strip():
+        counts.dropped["empty"] += 1
+        return False
+    if len(teacher_token_ids(trajectory["text"], tokenizer)) > max_tokens:
+        counts.dropped["over-long"] += 1
+        return False
+    counts.kept += 1
+    counts.kept_by_teacher[trajectory["teacher"]] += 1
+    return True
+
+
+def teacher_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Token ids as the policy would have sampled them: the text, then the end-of-sequence token."""
+    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]

@@ -1,0 +1,98 @@
+"""What passes between the stages of one rollout batch. N rows = prompts x G; the G rows of a group stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollouts:
+    """The online rollouts of this rank. Made by `sample`; read by every later stage."""
+
+    prompts: list[Any]
+    prompt_ids: list[list[int]]
+    completion_ids: list[list[int]]
+    completions: list[Any]  # as TRL hands them to reward functions: texts, or lists with one assistant message
+    texts: list[str]
+    truncated_N: torch.Tensor
+    sampling_logps: list[list[float | None]] | None  # what vLLM reports for the sampled tokens
+    token_masks: list[list[int]] | None  # 0 where a custom rollout function inserted a token that was not sampled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """Rewards before the exploration reward. Made by `verify`."""
+
+    outcome_N: torch.Tensor  # 1 correct, 0 wrong, NaN undecided
+    base_reward_N: torch.Tensor  # Σ weight x reward function, NaN where every function returned None
+    per_function_NF: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRow:
+    """A teacher trajectory that takes the place of an online row. Made by `replace`."""
+
+    row: int
+    teacher: str
+    text: str
+    token_ids: list[int]
+    outcome: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HybridTensors:
+    """Padded tokens of the hybrid groups. P prompt, T completion tokens."""
+
+    prompt_ids_NP: torch.Tensor
+    prompt_mask_NP: torch.Tensor
+    completion_ids_NT: torch.Tensor
+    completion_mask_NT: torch.Tensor
+    token_mask_NT: torch.Tensor | None
+    sampling_logps_NT: torch.Tensor | None
+    offline_N: torch.Tensor
+
+    @property
+    def loss_mask_NT(self) -> torch.Tensor:
+        """1 on sampled and teacher tokens that the loss may see."""
+        return self.completion_mask_NT if self.token_mask_NT is None else self.completion_mask_NT * self.token_mask_NT
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardPass:
+    """What the no-gradient forward over the rollout batch gave; None where nothing asked for it."""
+
+    old_logps_NT: torch.Tensor | None
+    entropy_NT: torch.Tensor | None
+    ref_logps_NT: torch.Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Every factor of every row's reward. A value that has no meaning on a row (a teacher's divergence) is NaN."""
+
+    outcome_N: torch.Tensor
+    divergence_N: torch.Tensor
+    entropy_last_N: torch.Tensor
+    entropy_mean_N: torch.Tensor
+    confidence_N: torch.Tensor
+    bonus_N: torch.Tensor
+    reward_N: torch.Tensor
+    advantage_N: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredBatch:
+    """Everything known of one rollout batch, for metrics, stored rows and previews."""
+
+    inputs: Sequence[Mapping[str, Any]]
+    rollouts: Rollouts
+    verdicts: Verdicts
+    divergence_N: torch.Tensor  # of the online rows, before any was replaced
+    teacher_rows: Sequence[TeacherRow]
+    tensors: HybridTensors
+    scores: Scores
+    group_size: int

@@ -1,0 +1,254 @@
+"""`OGERConfig`: TRL's `GRPOConfig` plus the options of the hybrid group, the exploration reward and the objective.
+
+Options are words; an unknown word is an error that names the nearest valid one. A field that a preset sets defaults to
+None, which means the preset's value; an explicit value always wins. After construction every field is resolved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from trl import GRPOConfig
+
+from oger.encoders.registry import encoder_names
+from oger.method.aggregation import AGGREGATIONS_OF_LOSS
+from oger.method.confidence import REDUCTIONS
+from oger.method.divergence import AGGREGATIONS, SCALES
+from oger.method.hybrid_group import CHOICES, STRATEGIES
+from oger.method.objective import SHAPINGS
+from oger.method.options import choose
+
+_TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # What the code base that OGER extends runs (LUFFY, arXiv 2504.14945): Dr.GRPO's constant divisor, no clip.
+        "luffy_code": {"scale_rewards": "none", "clip": "none", "loss_type": "dr_grpo", "entropy_coef": 0.001},
+        # What the paper's text states: standardised advantages, clip 0.2, one divisor over all tokens, no bonus.
+        "paper_text": {"scale_rewards": "group", "clip": 0.2, "loss_type": "dapo", "entropy_coef": 0.0},
+        # TRL's own defaults.
+        "none": {
+            "scale_rewards": _TRL_DEFAULTS["scale_rewards"],
+            "clip": _TRL_DEFAULTS["epsilon"],
+            "loss_type": _TRL_DEFAULTS["loss_type"],
+            "entropy_coef": _TRL_DEFAULTS["entropy_coef"],
+        },
+    }
+)
+
+# Options of GRPOConfig that cannot be combined with teacher rows: name -> (the values that can, why the others cannot).
+REFUSED_WITH_TEACHER_ROWS: Mapping[str, tuple[tuple[Any, ...], str]] = MappingProxyType(
+    {
+        "loss_type": (tuple(AGGREGATIONS_OF_LOSS), "its weights are not defined for teacher tokens"),
+        "importance_sampling_level": (("token",), "a teacher row has no importance ratio over a sequence"),
+        "multi_objective_aggregation": (
+            ("sum_then_normalize",),
+            "a teacher row has an outcome only, so the rewards cannot be standardised one by one",
+        ),
+        "use_adaptive_entropy": ((False,), "its controller would count teacher tokens"),
+    }
+)
+
+# Options of GRPOConfig that the hybrid group and the mixed objective implement themselves. Everything that is neither
+# here nor above acts before or after them (generation, optimiser, logging) and is inherited untouched.
+HONOURED_WITH_TEACHER_ROWS = frozenset(
+    {
+        "beta", "use_bias_correction_kl", "epsilon", "epsilon_high", "delta", "entropy_coef", "top_entropy_quantile",
+        "off_policy_mask_threshold", "scale_rewards", "reward_weights", "mask_truncated_completions", "num_iterations",
+        "steps_per_generation", "generation_batch_size", "num_generations", "num_generations_eval",
+        "max_completion_length", "pad_to_multiple_of", "temperature", "router_aux_loss_coef", "sync_ref_model",
+        "ref_model_mixup_alpha", "ref_model_sync_steps", "use_vllm", "vllm_importance_sampling_correction",
+        "vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max", "vllm_importance_sampling_clip_min",
+        "vllm_importance_sampling_cap", "log_completions", "num_completions_to_print", "log_unique_prompts",
+        "shuffle_dataset",
+    }
+)  # fmt: skip
+
+
+@dataclass
+class OGERConfig(GRPOConfig):
+    """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
+
+    Raises:
+        ValueError: on an unknown word, a value out of range, or options that contradict each other.
+    """
+
+    if TYPE_CHECKING:  # never None once constructed, whatever TRL's annotations say
+        output_dir: str = ""
+        num_generations: int = 8
+        max_completion_length: int = 512
+        steps_per_generation: int = 1
+        gradient_checkpointing_kwargs: dict[str, Any] | None = None
+
+    preset: str = field(
+        default="luffy_code",
+        metadata={"help": "Named set of options: luffy_code | paper_text | none (TRL's defaults)."},
+    )
+    exploration_weight: float = field(
+        default=1.0, metadata={"help": "λ in R_total = R_m + λ R_OGER; 0 turns the exploration reward off."}
+    )
+    divergence_aggregation: str = field(
+        default="mean", metadata={"help": "How the cosines to a prompt's teachers become one: mean | max | min."}
+    )
+    divergence_scale: str = field(
+        default="one_minus_cosine",
+        metadata={"help": "From similarity to divergence: one_minus_cosine | half | group_minmax | group_z."},
+    )
+    entropy_reduction: str = field(
+        default="last_token",
+        metadata={"help": "From token entropies to H: last_token | mean | last_k | none (confidence 1)."},
+    )
+    entropy_last_k: int = field(default=16, metadata={"help": "k of entropy_reduction=last_k."})
+    entropy_scale: float = field(default=1.0, metadata={"help": "s in c = exp(-s H), H in nats."})
+    correctness_gate: bool = field(default=True, metadata={"help": "Pay the exploration reward to correct rows only."})
+    replacement: str = field(
+        default="argmin_divergence",
+        metadata={
+            "help": "Which online row a teacher replaces: argmin_divergence | argmin_wrong_first | random | fixed_slot "
+            "| all_failed."
+        },
+    )
+    teacher_rows: int = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Teacher rows per group, 0..G-1; None = 1 where the prompts have teachers."},
+    )
+    teacher_choice: str = field(default="uniform", metadata={"help": "How a teacher is drawn: uniform."})
+    teacher_advantage_min: float | None = field(
+        default=None, metadata={"help": "Floor of a teacher row's advantage; None = faithful to the paper, 0 = clamp."}
+    )
+    shaping: str = field(
+        default="p_over_p_plus_gamma",
+        metadata={"help": "f of a teacher token's probability: p_over_p_plus_gamma | p | sqrt_p."},
+    )
+    shaping_gamma: float = field(default=0.1, metadata={"help": "γ in f(p) = p / (p + γ)."})
+    clip: Any = field(
+        default=None,
+        metadata={"help": "Clip of the online ratio: none | 0.2 | [0.2, 0.28]; None = the preset's value."},
+    )
+    encoder: str = field(default="ngram", metadata={"help": "Frozen encoder of whole trajectories: ngram."})
+    outcome_reward: str | None = field(
+        default=None,
+        metadata={"help": "Name of the reward function that is the outcome R_m; None = the first one."},
+    )
+    rollouts_every: int = field(
+        default=0, metadata={"help": "Write the rollouts of every N-th optimiser step as Parquet; 0 = never."}
+    )
+    record_dir: str | None = field(
+        default=None, metadata={"help": "Folder that gets the folder rollouts/; None = output_dir."}
+    )
+
+    # Set by the preset when None.
+    scale_rewards: str = field(default=None, metadata={"help": "none | group | batch; None = the preset's."})  # type: ignore[assignment]
+    loss_type: str = field(default=None, metadata={"help": "Aggregation of the loss; None = the preset's."})  # type: ignore[assignment]
+    entropy_coef: float = field(default=None, metadata={"help": "Entropy bonus; None = the preset's."})  # type: ignore[assignment]
+    epsilon: float | None = field(  # type: ignore[assignment]
+        default=None, metadata={"help": "TRL's name of the lower clip; see `clip`."}
+    )
+
+    def __post_init__(self) -> None:
+        self.teacher_rows_requested = self.teacher_rows is not None
+        if self.teacher_rows is None:
+            self.teacher_rows = 1
+        preset = choose(PRESETS, self.preset, "preset")
+        for name, value in preset.items():
+            if name != "clip" and getattr(self, name) is None:
+                setattr(self, name, value)
+        self._resolve_clip(preset["clip"])
+        self._check_words()
+        super().__post_init__()
+        self._check_ranges()
+        if self.teacher_rows > 0:
+            for name, (allowed, reason) in REFUSED_WITH_TEACHER_ROWS.items():
+                if getattr(self, name) not in allowed:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r} cannot be combined with teacher rows: {reason}. "
+                        f"Use one of {list(allowed)}, or set teacher_rows=0."
+                    )
+
+    @property
+    def clip_range(self) -> tuple[float, float] | None:
+        """(ε_low, ε_high) of the online ratio, or None where it is not clipped."""
+        if self.clip == "none":
+            return None
+        low, high = self.clip if isinstance(self.clip, list) else (self.clip, self.clip)
+        return low, high
+
+    @property
+    def needs_own_objective(self) -> bool:
+        """Whether the mixed objective is used; otherwise TRL's own loss is, with every option that it has."""
+        stock_only = any(getattr(self, name) not in allowed for name, (allowed, _) in REFUSED_WITH_TEACHER_ROWS.items())
+        return not stock_only
+
+    def _resolve_clip(self, preset_clip: Any) -> None:
+        from_trl = self.epsilon is not None or self.epsilon_high is not None
+        clip = self.clip
+        if clip is None and from_trl:
+            low = self.epsilon if self.epsilon is not None else _TRL_DEFAULTS["epsilon"]
+            clip = [low, self.epsilon_high if self.epsilon_high is not None else low]
+        elif clip is None:
+            clip = preset_clip
+        self.clip = _parse_clip(clip)
+        low_high = self.clip_range
+        if self.epsilon is not None and (low_high is None or low_high[0] != self.epsilon):
+            raise ValueError(f"clip={self.clip!r} contradicts epsilon={self.epsilon!r}: set one of them.")
+        if self.epsilon_high is not None and (low_high is None or low_high[1] != self.epsilon_high):
+            raise ValueError(f"clip={self.clip!r} contradicts epsilon_high={self.epsilon_high!r}: set one of them.")
+        if low_high is not None:
+            self.epsilon, self.epsilon_high = low_high
+
+    def _check_words(self) -> None:
+        choose(AGGREGATIONS, self.divergence_aggregation, "divergence_aggregation")
+        choose(SCALES, self.divergence_scale, "divergence_scale")
+        spans_unknown = {name: rule for name, rule in REDUCTIONS.items() if name != "answer_span"}
+        choose(spans_unknown, self.entropy_reduction, "entropy_reduction")
+        choose(STRATEGIES, self.replacement, "replacement")
+        choose(CHOICES, self.teacher_choice, "teacher_choice")
+        choose(SHAPINGS, self.shaping, "shaping")
+        choose(dict.fromkeys(encoder_names()), self.encoder.partition(":")[0], "encoder")
+        scales = {True: "group", False: "none"}
+        self.scale_rewards = scales.get(self.scale_rewards, self.scale_rewards)  # type: ignore[call-overload]
+        choose(dict.fromkeys(("none", "group", "batch")), self.scale_rewards, "scale_rewards")
+
+    def _check_ranges(self) -> None:
+        checks = {
+            "exploration_weight": (self.exploration_weight >= 0, "at least 0"),
+            "entropy_last_k": (self.entropy_last_k >= 1, "at least 1"),
+            "entropy_scale": (self.entropy_scale >= 0, "at least 0"),
+            "shaping_gamma": (self.shaping_gamma > 0, "above 0"),
+            "rollouts_every": (self.rollouts_every >= 0, "at least 0"),
+            "teacher_rows": (
+                0 <= self.teacher_rows < self.num_generations,
+                f"between 0 and num_generations - 1 = {self.num_generations - 1}",
+            ),
+        }
+        for name, (holds, requirement) in checks.items():
+            if not holds:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
+        own_objective = self.needs_own_objective
+        if not own_objective and (self.exploration_weight != 0 or self.clip == "none"):
+            names = [n for n, (ok, _) in REFUSED_WITH_TEACHER_ROWS.items() if getattr(self, n) not in ok]
+            raise ValueError(
+                f"{', '.join(names)} use TRL's own objective: set exploration_weight=0 and a clip (say clip=0.2)."
+            )
+        if self.clip == "none" and self.delta is not None:
+            raise ValueError("delta bounds the clipped objective: set clip (say clip=0.2) or leave delta unset.")
+
+
+def _parse_clip(value: Any) -> str | float | list[float]:
+    """Normalises a clip option to "none", one number, or [low, high]."""
+    if value is False or (isinstance(value, str) and value.strip().lower() == "none"):
+        return "none"
+    parts: Sequence[Any] = value.strip("[]() ").split(",") if isinstance(value, str) else value
+    if isinstance(parts, int | float) and not isinstance(parts, bool):
+        parts = [parts]
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) not in (1, 2) or min(numbers) <= 0:
+        raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
+    return numbers[0] if len(set(numbers)) == 1 else numbers

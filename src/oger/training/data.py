@@ -1,0 +1,82 @@
+"""Checks of options against data before a model is loaded, and the reading of the `teachers` column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from accelerate.logging import get_logger
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from oger.teachers.column import COLUMN, TeacherCounts, normalise_teachers, require_column
+from oger.training.config import OGERConfig
+
+logger = get_logger(__name__)
+
+_PLAIN = "set teacher_rows=0 and exploration_weight=0 for plain GRPO"
+
+
+def check_whole_groups(args: OGERConfig) -> None:
+    """Raises ValueError if a rank's share of the rollout batch would split a group: its advantages need all G rows."""
+    local_rows = args.per_device_train_batch_size * args.steps_per_generation
+    if local_rows % args.num_generations:
+        raise ValueError(
+            f"groups would be split over ranks: per_device_train_batch_size x steps_per_generation = {local_rows} "
+            f"is not a multiple of num_generations = {args.num_generations}. Change one of them."
+        )
+
+
+def check_guidance(train_dataset: Any, options: Mapping[str, Any]) -> None:
+    """Raises ValueError if the training set, or another argument of the trainer, cannot go with teachers."""
+    for name in ("tools", "environment_factory"):
+        if options.get(name):
+            raise ValueError(
+                f"{name} cannot be combined with teacher rows or the exploration reward, whose trajectories are plain "
+                f"text: leave it out, or {_PLAIN}."
+            )
+    if not isinstance(train_dataset, Dataset):
+        raise ValueError(
+            "teachers need a datasets.Dataset, since their trajectories are checked before training: load the stream "
+            f"into a Dataset, or {_PLAIN}."
+        )
+    if len(train_dataset) == 0:
+        raise ValueError("the training set is empty: give it at least one prompt.")
+    if "prompt" not in train_dataset.column_names:
+        raise ValueError(f"the training set has no column 'prompt'; it has {train_dataset.column_names}.")
+    require_column(train_dataset.column_names)
+
+
+def check_tokenizer(tokenizer: Any) -> None:
+    """Raises ValueError if the tokenizer has no end-of-sequence token: no trajectory could end."""
+    if getattr(tokenizer, "eos_token_id", None) is None:
+        raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
+
+
+def read_teachers(
+    dataset: Any, tokenizer: PreTrainedTokenizerBase, max_tokens: int, *, required: bool
+) -> tuple[Any, TeacherCounts]:
+    """The training set with usable trajectories only, and their counts.
+
+    Args:
+        dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
+        tokenizer: the policy's tokenizer.
+        max_tokens: longest usable trajectory.
+        required: whether a set without a single usable trajectory is an error.
+
+    Raises:
+        ValueError: if `required` and no trajectory is usable.
+    """
+    counts = TeacherCounts()
+    columns = getattr(dataset, "column_names", None) or []
+    if isinstance(dataset, Dataset) and COLUMN in columns:
+        dataset, counts = normalise_teachers(dataset, tokenizer, max_tokens)
+        logger.info(counts.describe())
+    elif COLUMN in columns:
+        dataset = dataset.remove_columns(COLUMN)
+    if required and not counts.kept:
+        raise ValueError(
+            f"no usable teacher trajectory is left ({counts.describe()}): raise max_completion_length (now "
+            f"{max_tokens} tokens) or check the column '{COLUMN}', or {_PLAIN}."
+        )
+    return dataset, counts

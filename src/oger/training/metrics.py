@@ -1,0 +1,49 @@
+"""Means over rows and ranks, gathered with one collective per log call and no host synchronisation in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class MetricSums:
+    """Sums and counts of named quantities since the last log call.
+
+    Every rank must add the same names (a count may be zero), since the names order the one reduction.
+    """
+
+    def __init__(self) -> None:
+        self._totals: dict[str, torch.Tensor] = {}
+
+    def add(self, name: str, values: torch.Tensor, mask: torch.Tensor | None = None) -> None:
+        """Adds every entry of `values` where `mask` holds; entries outside the mask may be NaN."""
+        values = values.detach().double()
+        keep = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool().expand_as(values)
+        self.add_sum(name, torch.where(keep, values, 0.0).sum(), keep.sum())
+
+    def add_sum(self, name: str, total: torch.Tensor, count: torch.Tensor | float) -> None:
+        """Adds a sum over `count` entries that was made elsewhere."""
+        entry = torch.stack([total.detach().double(), torch.as_tensor(count, device=total.device).double()])
+        self._totals[name] = self._totals[name] + entry if name in self._totals else entry
+
+    def means(self, accelerator: Accelerator) -> dict[str, float]:
+        """Global means by name; a name without a single entry is left out. Empties the sums."""
+        if not self._totals:
+            return {}
+        names = sorted(self._totals)
+        stacked = torch.stack([self._totals[name].to(accelerator.device) for name in names])
+        totals = accelerator.reduce(stacked, reduction="sum").tolist()
+        self._totals = {}
+        return {name: total / count for name, (total, count) in zip(names, totals, strict=True) if count > 0}
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The sums as they stand, for a checkpoint."""
+        return dict(self._totals)
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Restores what `state_dict` gave."""
+        self._totals = dict(state)

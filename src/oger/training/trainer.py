@@ -1,0 +1,450 @@
+"""`OGERTrainer`: TRL's `GRPOTrainer` with hybrid groups, the exploration reward and the mixed objective.
+
+A drop-in: same dataset columns plus `teachers`, same reward functions, same launchers. Two methods differ from TRL's:
+`_generate_and_score_completions`, which runs OGER's order of stages (generate -> verify -> embed -> replace ->
+log-probs and entropies -> reward -> advantage), and `_compute_loss`, one model forward with the mixed objective.
+Evaluation, and a run whose options only TRL's objective knows, go through TRL's own methods.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.logging import get_logger
+from accelerate.utils import gather_object, is_peft_model
+from trl import GRPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import RepeatSampler, nanstd, use_adapter
+
+from oger.encoders.registry import create_encoder
+from oger.teachers.column import COLUMN
+from oger.training import checkpoint, data, records, stages
+from oger.training.batch import ForwardPass, HybridTensors, Rollouts, ScoredBatch, Scores, Verdicts
+from oger.training.config import OGERConfig
+from oger.training.importance import sampling_importance_ratio
+from oger.training.judge import TeacherJudge
+from oger.training.loss import StepShare, hybrid_loss
+from oger.training.metrics import MetricSums
+
+logger = get_logger(__name__)
+
+_UNDECIDED = math.nan
+
+
+class OGERTrainer(GRPOTrainer):
+    """Trains a policy with verified teacher trajectories inside its rollout groups (OGER, arXiv 2604.18530).
+
+    Args:
+        model: as in `trl.GRPOTrainer`.
+        reward_funcs: as in `trl.GRPOTrainer`. The first one (or the one that `OGERConfig.outcome_reward` names, or one
+            named `outcome`) is the outcome R_m: correct where it is at least 1, undecided where it is None.
+        args: an `OGERConfig`.
+        train_dataset: as in `trl.GRPOTrainer`, plus the column `teachers`: a list, possibly empty, of texts or of
+            mappings {text, teacher, verdict}.
+        **kwargs: everything else of `trl.GRPOTrainer`.
+
+    Raises:
+        ValueError: on options or data that contradict each other; the message says what to change.
+        TypeError: if `args` is not an `OGERConfig`.
+    """
+
+    args: OGERConfig
+    model: Any
+    num_generations: int
+    max_completion_length: int
+    pad_to_multiple_of: int | None
+    _logs: Any  # TRL's table of completions
+    _signature_columns: Any
+
+    _tag_names = ["trl", "oger"]  # noqa: RUF012 - TRL's class attribute
+    _name = "OGER"
+    _paper = {  # noqa: RUF012 - TRL's class attribute
+        "title": "OGER: A Robust Offline-Guided Exploration Reward for Hybrid Reinforcement Learning",
+        "id": "2604.18530",
+        "citation": "@article{oger2026,\n    title = {{OGER: A Robust Offline-Guided Exploration Reward for Hybrid "
+        "Reinforcement Learning}},\n    year = 2026,\n    eprint = {arXiv:2604.18530},\n}",
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: OGERConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if args is None:
+            args = OGERConfig("OGER")
+        if not isinstance(args, OGERConfig):
+            raise TypeError(f"args must be an OGERConfig, got {type(args).__name__}: import it from oger.")
+        self._stock = not args.needs_own_objective
+        plain = args.exploration_weight == 0 and not args.teacher_rows_requested
+        guided = args.teacher_rows > 0 or args.exploration_weight != 0
+        if not self._stock:
+            data.check_whole_groups(args)
+            if guided and not plain:
+                data.check_guidance(train_dataset, kwargs)
+        if processing_class is not None:
+            data.check_tokenizer(getattr(processing_class, "tokenizer", processing_class))
+
+        super().__init__(
+            model=model,
+            reward_funcs=reward_funcs,
+            args=args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            **kwargs,
+        )
+
+        data.check_tokenizer(self._tokenizer)
+        self._stock = self._stock or self._is_vlm or bool(self.tools) or self.environment_factories is not None
+        if self._stock and guided and not plain:
+            raise ValueError(
+                "teacher rows and the exploration reward need a text policy without tools or environments: "
+                "set teacher_rows=0 and exploration_weight=0 for plain GRPO."
+            )
+        if not self._stock:
+            self.train_dataset, self.teacher_counts = data.read_teachers(
+                self.train_dataset, self._tokenizer, self.max_completion_length, required=guided and not plain
+            )
+            if not self.teacher_counts.kept:
+                args.teacher_rows = 0
+        if args.clip_range is None:
+            self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
+        self.outcome_index = self._find_outcome()
+        self.encoder = create_encoder(args.encoder)
+        self.rollout_sinks: list[Callable[[int, list[dict[str, Any]]], Any]] = []
+        if args.rollouts_every:
+            self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
+        self._sums = {"train": MetricSums(), "eval": MetricSums()}
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._seconds_logged_at = 0
+        self._judge = TeacherJudge(self.reward_funcs[self.outcome_index], self.state, getattr(self, "async_loop", None))
+
+    # --- construction -------------------------------------------------------------------------------------------
+
+    def _find_outcome(self) -> int:
+        names = list(self.reward_func_names)
+        wanted = self.args.outcome_reward
+        if wanted is not None and wanted not in names:
+            raise ValueError(f"outcome_reward={wanted!r} is not a reward function of this run: it has {names}.")
+        for name in (wanted, "outcome"):
+            if name in names:
+                return names.index(name)
+        return 0
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if COLUMN not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, COLUMN]
+
+    # --- one rollout batch ----------------------------------------------------------------------------------------
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if self._stock or not self.model.training:
+            return super()._generate_and_score_completions(inputs)
+        args, size = self.args, self.num_generations
+        with self._timed("generate"):
+            rollouts = self._sample(inputs)
+        with self._timed("score"):
+            verdicts = self._verify(inputs, rollouts)
+            divergence_N = stages.embed(inputs, rollouts, self.encoder, args, size).to(self.accelerator.device)
+            teacher_rows = stages.replace(
+                inputs, verdicts.outcome_N, divergence_N, args, size, self._step, self._tokenizer, self._judge
+            )
+        with self._timed("logprob"):
+            tensors = stages.tensorise(
+                rollouts,
+                teacher_rows,
+                pad_token_id=self._tokenizer.pad_token_id,
+                pad_to_multiple_of=self.pad_to_multiple_of,
+                mask_truncated=self.mask_truncated_completions,
+                device=self.accelerator.device,
+            )
+            forward = self._forward_without_gradient(tensors)
+        with self._timed("score"):
+            scores = stages.score(
+                verdicts,
+                divergence_N,
+                teacher_rows,
+                tensors,
+                forward,
+                args,
+                outcome_weight=float(self.reward_weights[self.outcome_index]),
+                group_size=size,
+                gather=self.accelerator.gather,
+            )
+            self._record(
+                ScoredBatch(
+                    inputs=inputs,
+                    rollouts=rollouts,
+                    verdicts=verdicts,
+                    divergence_N=divergence_N,
+                    teacher_rows=teacher_rows,
+                    tensors=tensors,
+                    scores=scores,
+                    group_size=size,
+                )
+            )
+        return self._output(tensors, forward, scores)
+
+    def _sample(self, inputs: list[dict[str, Any]]) -> Rollouts:
+        """G online rollouts per prompt by TRL's own generation; teacher rows are never generated."""
+        prompts = [example["prompt"] for example in inputs]
+        prompt_ids, completion_ids, token_masks, completions, logps, extra_fields, _, _ = self._generate(prompts)
+        for key, values in extra_fields.items():  # what a custom rollout function hands to the reward functions
+            for index, example in enumerate(inputs):
+                example[key] = values[index] if isinstance(values, list) else values
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        truncated = [not ids or ids[-1] not in ends for ids in completion_ids]
+        return Rollouts(
+            prompts=prompts,
+            prompt_ids=prompt_ids,
+            completion_ids=completion_ids,
+            completions=completions,
+            texts=[stages.completion_text(completion) for completion in completions],
+            truncated_N=torch.tensor(truncated, device=self.accelerator.device),
+            sampling_logps=logps,
+            token_masks=token_masks,
+        )
+
+    def _verify(self, inputs: list[dict[str, Any]], rollouts: Rollouts) -> Verdicts:
+        """Every reward function, once, on the online rows before any is replaced."""
+        gathered = self._calculate_rewards(inputs, rollouts.prompts, rollouts.completions, rollouts.completion_ids)
+        start = self.accelerator.process_index * len(inputs)
+        per_function_NF = gathered[start : start + len(inputs)]
+        base_N = (per_function_NF * self.reward_weights.to(per_function_NF.device)).nansum(dim=1)
+        base_N[per_function_NF.isnan().all(dim=1)] = _UNDECIDED
+        return Verdicts(
+            outcome_N=_threshold(per_function_NF[:, self.outcome_index]),
+            base_reward_N=base_N,
+            per_function_NF=per_function_NF,
+        )
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if not self.model.training:
+            outcome = _threshold(rewards[:, self.outcome_index])
+            self._sums["eval"].add("outcome", outcome, ~outcome.isnan())
+        return rewards
+
+    def _forward_without_gradient(self, tensors: HybridTensors) -> ForwardPass:
+        """At most one forward of the policy: old log-probs where TRL would take them, entropies where λ needs them."""
+        args = self.args
+        corrects = self.use_vllm and self.vllm_importance_sampling_correction
+        every = args.steps_per_generation * self.num_iterations
+        need_old = args.gradient_accumulation_steps % every != 0 or corrects
+        need_entropy = args.exploration_weight != 0 and args.entropy_reduction != "none"
+        old_logps_NT = entropy_NT = ref_logps_NT = None
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, args.gradient_checkpointing_kwargs):
+            if need_old or need_entropy:
+                logps_NT, entropy_NT = self._log_probs(self.model, tensors, compute_entropy=True)
+                old_logps_NT = logps_NT if need_old else None
+            if self.beta != 0.0:
+                ref_logps_NT = self._reference_log_probs(tensors)
+        return ForwardPass(old_logps_NT=old_logps_NT, entropy_NT=entropy_NT, ref_logps_NT=ref_logps_NT)
+
+    def _reference_log_probs(self, tensors: HybridTensors) -> torch.Tensor:
+        if self.ref_model is not None:
+            return self._log_probs(self.ref_model, tensors)[0]
+        policy = self.accelerator.unwrap_model(self.model)
+        assert is_peft_model(policy), "TRL keeps a reference model unless the policy is an adapter"
+        with use_adapter(policy, adapter_name="ref" if "ref" in policy.peft_config else None):
+            return self._log_probs(self.model, tensors)[0]
+
+    def _log_probs(
+        self, model: Any, tensors: HybridTensors, compute_entropy: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        logps_NT, entropy_NT, _ = self._get_per_token_logps_and_entropies(
+            model,
+            torch.cat([tensors.prompt_ids_NP, tensors.completion_ids_NT], dim=1),
+            torch.cat([tensors.prompt_mask_NP, tensors.completion_mask_NT], dim=1),
+            tensors.completion_ids_NT.size(1),
+            batch_size=self.args.per_device_train_batch_size,
+            compute_entropy=compute_entropy,
+        )
+        return logps_NT, entropy_NT
+
+    def _output(self, tensors: HybridTensors, forward: ForwardPass, scores: Scores) -> dict[str, Any]:
+        """The batch in TRL's layout, plus `offline` and the online token count; it survives TRL's shuffle and split."""
+        mask_NT = tensors.loss_mask_NT
+        online_tokens = (mask_NT * ~tensors.offline_N[:, None]).sum()
+        counts = self.accelerator.reduce(torch.stack([mask_NT.sum(), online_tokens]), reduction="sum")
+        output = {
+            "prompt_ids": tensors.prompt_ids_NP,
+            "prompt_mask": tensors.prompt_mask_NP,
+            "completion_ids": tensors.completion_ids_NT,
+            "completion_mask": tensors.completion_mask_NT,
+            "advantages": scores.advantage_N,
+            "num_items_in_batch": counts[0],
+            "num_online_items_in_batch": counts[1],
+            "offline": tensors.offline_N,
+        }
+        optional = {
+            "old_per_token_logps": forward.old_logps_NT,
+            "ref_per_token_logps": forward.ref_logps_NT,
+            "sampling_per_token_logps": tensors.sampling_logps_NT,
+            "tool_mask": tensors.token_mask_NT,
+        }
+        output.update({name: tensor for name, tensor in optional.items() if tensor is not None})
+        if self.use_vllm and self.vllm_importance_sampling_correction:
+            assert forward.old_logps_NT is not None
+            assert tensors.sampling_logps_NT is not None
+            output["importance_sampling_ratio"] = sampling_importance_ratio(
+                forward.old_logps_NT,
+                tensors.sampling_logps_NT,
+                mask_NT,
+                tensors.offline_N,
+                mode=self.vllm_importance_sampling_mode,
+                clip_min=self.vllm_importance_sampling_clip_min,
+                clip_max=self.vllm_importance_sampling_clip_max,
+            )
+            records.add_mismatch(self._sums["train"], output)
+        return output
+
+    # --- the loss -------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Mixed objective of one micro-batch in one forward; batches without teacher marks go through TRL's loss."""
+        if "offline" not in inputs:
+            return super()._compute_loss(model, inputs)
+        logps_BT, entropy_BT, aux_loss = self._get_per_token_logps_and_entropies(
+            model,
+            torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1),
+            torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1),
+            inputs["completion_ids"].size(1),
+            compute_entropy=True,
+            compute_aux_loss=self.aux_loss_enabled,
+        )
+        old_logps_BT = inputs.get("old_per_token_logps")
+        old_logps_BT = logps_BT.detach() if old_logps_BT is None else old_logps_BT
+        online_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1) * ~inputs["offline"][:, None]
+
+        token_gate_BT = inputs.get("importance_sampling_ratio")
+        if self.off_policy_mask_threshold is not None:
+            keep_B1 = self.get_off_policy_mask(
+                advantages=inputs["advantages"][:, None],
+                per_token_logps=logps_BT,
+                sampling_per_token_logps=inputs.get("sampling_per_token_logps", old_logps_BT),
+                mask=online_BT,
+                off_policy_threshold=self.off_policy_mask_threshold,
+            )
+            token_gate_BT = keep_B1 if token_gate_BT is None else token_gate_BT * keep_B1
+        entropy_mask_BT = None
+        if self.top_entropy_quantile < 1.0:
+            entropy_mask_BT = self.get_high_entropy_mask(entropy_BT, online_BT, 1 - self.top_entropy_quantile)
+
+        accumulation = self.current_gradient_accumulation_steps
+        share = StepShare(
+            accumulation=accumulation,
+            steps_per_generation=self.args.steps_per_generation,
+            num_processes=self.accelerator.num_processes,
+        )
+        result = hybrid_loss(
+            inputs, logps_BT, old_logps_BT, entropy_BT, self.args, share,
+            token_gate_BT=token_gate_BT, entropy_mask_BT=entropy_mask_BT,
+        )  # fmt: skip
+        records.add_loss_metrics(
+            self._sums["train"], result, logps_BT, old_logps_BT, entropy_BT, online_BT, inputs["offline"]
+        )
+        if self.aux_loss_enabled:
+            return result.loss + self.router_aux_loss_coef * aux_loss / accumulation
+        return result.loss
+
+    # --- metrics and records --------------------------------------------------------------------------------------
+
+    def _record(self, batch: ScoredBatch) -> None:
+        metrics = self._metrics["train"]
+        per_function = self.accelerator.gather(batch.verdicts.per_function_NF)
+        for index, name in enumerate(self.reward_func_names):
+            metrics[f"rewards/{name}/mean"].append(torch.nanmean(per_function[:, index]).item())
+            metrics[f"rewards/{name}/std"].append(nanstd(per_function[:, index]).item())
+        records.add_rollout_metrics(self._sums["train"], batch)
+        self._flush_user_logs(len(batch.inputs))
+        step = self.state.global_step + 1  # the optimiser step that this batch feeds
+        due = bool(self.rollout_sinks) and (step == 1 or step % max(self.args.rollouts_every, 1) == 0)
+        if not (due or self.log_completions):
+            return
+        first_group = self.accelerator.process_index * len(batch.inputs) // batch.group_size
+        rows = gather_object(records.rollout_rows(step, batch, first_group=first_group))
+        if self.log_completions:
+            self._feed_completion_log(rows)
+        if due and self.accelerator.is_main_process:
+            for sink in self.rollout_sinks:
+                sink(step, rows)
+
+    def _flush_user_logs(self, num_rows: int) -> None:
+        """What reward functions logged through `log_extra` and `log_metric`; sorted, to keep ranks in step."""
+        for column in sorted(set(gather_object(list(self._pending_extra_logs)))):
+            values = self._pending_extra_logs.get(column, [None] * num_rows)
+            self._logs["extra"][column].extend(gather_object(values))
+        self._pending_extra_logs.clear()
+        for name in sorted(set(gather_object(list(self._pending_metrics)))):
+            values = torch.tensor(self._pending_metrics.get(name, []), dtype=torch.float64)
+            self._sums["train"].add(name, values.to(self.accelerator.device))
+        self._pending_metrics.clear()
+
+    def _feed_completion_log(self, rows: list[dict[str, Any]]) -> None:
+        """TRL's table of completions: the rows that are trained on, teacher rows included."""
+        trained = [row for row in rows if row["origin"] != "replaced"]
+        self._logs["prompt"].extend(row["prompt"] for row in trained)
+        self._logs["completion"].extend(row["text"] for row in trained)
+        self._logs["rewards"]["total"].extend(row["reward"] for row in trained)
+        self._logs["advantages"].extend(row["advantage"] for row in trained)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - started
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with self._timed("step"):
+            return super().training_step(*args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        mode = "train" if self.model.training else "eval"
+        if mode == "train" and self._seconds:
+            steps = max(self.state.global_step - self._seconds_logged_at, 1)
+            seconds = dict(self._seconds)
+            seconds["update"] = seconds["step"] - sum(seconds.get(s, 0.0) for s in ("generate", "score", "logprob"))
+            for stage, total in seconds.items():
+                self._sums[mode].add(f"time/{stage}", torch.tensor([total / steps]))
+            self._seconds.clear()
+            self._seconds_logged_at = self.state.global_step
+        prefix = "eval_" if mode == "eval" else ""
+        logs.update({prefix + name: mean for name, mean in self._sums[mode].means(self.accelerator).items()})
+        super().log(logs, start_time)
+
+    # --- checkpoints ----------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        self._train_sampler = super()._get_train_sampler(dataset)
+        return self._train_sampler
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # First, since the last file that transformers writes marks the checkpoint as complete.
+        checkpoint.save_loop_state(self)
+        super()._save_checkpoint(model, trial)
+
+    def _load_optimizer_and_scheduler(self, checkpoint_folder: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint_folder)
+        if checkpoint_folder is not None:
+            checkpoint.load_loop_state(self, Path(checkpoint_folder))
+            if isinstance(self._train_sampler, RepeatSampler):
+                checkpoint.skip_epochs(self._train_sampler, int(self.state.epoch or 0))
+
+
+def _threshold(reward: torch.Tensor) -> torch.Tensor:
+    """1 where the reward is at least 1, 0 below, NaN (undecided) where it is NaN."""
+    return torch.where(reward.isnan(), reward, (reward >= 1).to(reward))
