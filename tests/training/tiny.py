@@ -65,3 +65,24 @@ def toy_dataset(num_prompts: int = 8, num_teachers: int = 2) -> Dataset:
 
 def contains_answer(completions: list[str], answer: list[str], **_: Any) -> list[float]:
     return [float(gold in completion) for completion, gold in zip(completions, answer, strict=True)]
+
+
+def quiet_options(output_dir: Any, **options: Any) -> dict[str, Any]:
+    """Options of a small, silent CPU run; two whole groups per micro-batch."""
+    defaults = {
+        "output_dir": str(output_dir),
+        "max_steps": 3,
+        "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 2,
+        "num_generations": 4,
+        "max_completion_length": 12,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    return {**defaults, **options}

@@ -183,6 +183,11 @@ class OGERConfig(GRPOConfig):
         stock_only = any(getattr(self, name) not in allowed for name, (allowed, _) in REFUSED_WITH_TEACHER_ROWS.items())
         return not stock_only
 
+    def resolved_options(self) -> dict[str, Any]:
+        """Every option that is OGER's own or set by a preset, as the run uses it; for the saved recipe."""
+        own = {f.name for f in dataclasses.fields(self)} - set(_TRL_DEFAULTS) - {"record_dir", "rollouts_every"}
+        return {name: getattr(self, name) for name in sorted(own | set(PRESETS[self.preset]))}
+
     def _resolve_clip(self, preset_clip: Any) -> None:
         from_trl = self.epsilon is not None or self.epsilon_high is not None
         clip = self.clip

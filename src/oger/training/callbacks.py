@@ -1,0 +1,100 @@
+"""What listens to a run: the metrics file, the best policy, and the live progress line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+from oger.reporting.glossary import canonical
+from oger.reporting.metrics_log import MetricsLog
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+BEST_METRIC = "eval/outcome"
+_SHOWN = (("reward", "reward/total"), ("outcome", "reward/outcome"), ("divergence", "divergence/mean"), ("entropy", "entropy/mean"))  # fmt: skip
+_PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
+
+
+class MetricsFile(TrainerCallback):
+    """metrics.jsonl: one row per optimiser step; a validation joins the row of its step."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = MetricsLog(path)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Writes what was logged; the closing summary of the whole training is not a step."""
+        if state.is_world_process_zero and logs and "train_runtime" not in logs:
+            self._log.log(state.global_step, {canonical(name): value for name, value in logs.items()})
+
+
+class BestPolicy(TrainerCallback):
+    """Keeps the policy with the highest validation accuracy, and says in which step and by what it was chosen."""
+
+    def __init__(self, folder: Path, trainer: OGERTrainer) -> None:
+        self._folder = folder
+        self._trainer = trainer
+        self._record = folder / "validation.json"
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """{"step", "eval/outcome"} of the best policy so far."""
+        return json.loads(self._record.read_text()) if self._record.is_file() else None
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **_: Any) -> None:
+        """Saves the policy if it is strictly better; every rank takes part, since a sharded model needs them all."""
+        value = {canonical(name): number for name, number in metrics.items()}.get(BEST_METRIC)
+        best = self.record
+        if value is None or (best is not None and value <= best[BEST_METRIC]):
+            return
+        self._trainer.accelerator.wait_for_everyone()  # no rank reads the record while it is rewritten
+        self._trainer.save_model(str(self._folder))
+        if state.is_world_process_zero:
+            temporary = self._record.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"step": state.global_step, BEST_METRIC: value}) + "\n")
+            os.replace(temporary, self._record)
+        self._trainer.accelerator.wait_for_everyone()
+
+
+class LiveProgress(TrainerCallback):
+    """Step, reward, divergence, entropy and time left: a live bar on a terminal, a few lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=None, shown="")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Starts the bar at the step of a resumed run."""
+        if state.is_world_process_zero:
+            self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
+            self._bar.start()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Shows the newest metrics."""
+        if not state.is_world_process_zero or not logs or "reward/total" not in logs:
+            return
+        shown = "  ".join(f"{label} {logs[name]:.3f}" for label, name in _SHOWN if name in logs)
+        self._bar.update(self._task, completed=state.global_step, shown=shown)
+        every = max(state.max_steps // _PLAIN_LINES, 1)
+        if not self._console.is_terminal and state.global_step % every == 0:
+            self._console.print(f"step {state.global_step}/{state.max_steps}  {shown}", highlight=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stops the bar."""
+        self._bar.stop()

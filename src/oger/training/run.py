@@ -1,0 +1,296 @@
+"""One run: from a recipe to a run folder.
+
+    RUN/config.yaml         the resolved recipe
+    RUN/environment.json    versions, hardware, commit
+    RUN/metrics.jsonl       one row per optimiser step
+    RUN/rollouts/           Parquet, every `rollouts_every` steps
+    RUN/checkpoints/        what `--resume` continues from
+    RUN/before.json         evaluation of the untrained policy
+    RUN/model/, RUN/best/   the last policy, and the best one on the validation set
+    RUN/summary.json        before and after; its presence says that the run has finished
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from transformers import PrinterCallback
+from transformers.utils import logging as transformers_logging
+
+from oger.evaluation.evaluate import Evaluation, evaluate_policy
+from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
+from oger.recipes.sources import load_rows
+from oger.reporting.environment import write_environment
+from oger.reporting.metrics_log import MetricsLog
+from oger.reporting.rollouts import cut_rollouts_after
+from oger.reporting.tables import comparison_table, preview_table, sample_panel
+from oger.training.build import build_trainer
+from oger.training.callbacks import BestPolicy, LiveProgress, MetricsFile
+from oger.training.checkpoint import newest_complete
+from oger.training.trainer import OGERTrainer
+
+CONFIG, METRICS, BEFORE, SUMMARY = "config.yaml", "metrics.jsonl", "before.json", "summary.json"
+
+
+def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
+    """Trains as a recipe says and returns what summary.json holds.
+
+    Raises:
+        FileExistsError: if the run folder holds a run and `resume` is not asked for.
+        FileNotFoundError: if there is no run to resume.
+        ValueError: if the recipe cannot be used, or is not the one that the resumed run was started with.
+    """
+    started = time.perf_counter()
+    console = console or Console()
+    run = recipe.output_dir
+    _check_folder(run, recipe, resume=resume)
+    _quiet_libraries()
+    trainer = build_trainer(recipe)
+    is_main = trainer.accelerator.is_main_process
+    if is_main:
+        run.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
+        write_environment(run)
+        console.print(_describe(recipe, trainer), highlight=False)
+    checkpoint = newest_complete(run / "checkpoints") if resume else None
+    if resume and is_main:
+        step = _step_of(checkpoint)
+        MetricsLog(run / METRICS).cut_after(step)
+        cut_rollouts_after(run, step)
+        console.print(f"resuming after step {step}", highlight=False)
+    trainer.accelerator.wait_for_everyone()
+
+    tests = _test_sets(recipe, trainer)
+    before = _evaluate_before(run, recipe, trainer, tests, console)
+    best = BestPolicy(run / "best", trainer)
+    trainer.remove_callback(PrinterCallback)
+    for callback in (MetricsFile(run / METRICS), best, LiveProgress(console)):
+        trainer.add_callback(callback)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trainer.save_model(str(run / "model"))
+    after = _evaluate(recipe, trainer, tests, "after", console)
+    summary = {
+        "before": {name: entry["summary"] for name, entry in before.items()},
+        "after": {name: evaluation.summary() for name, evaluation in after.items()},
+        "wall_seconds": round(time.perf_counter() - started, 1),
+        "steps": trainer.state.global_step,
+        "seed": trainer.args.seed,
+        "best": best.record,
+    }
+    if is_main:
+        _write_json(run / SUMMARY, summary)
+        _show(console, run, summary, before, after, tests)
+    return summary
+
+
+def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[dict[str, Any]]:
+    """Scores one rollout batch of the untrained policy and prints one group of it; trains and writes nothing."""
+    _quiet_libraries()
+    trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0))
+    batches: list[list[dict[str, Any]]] = []
+    trainer.rollout_sinks.append(lambda _, rows: batches.append(rows))
+    trainer.model.train()
+    inputs = next(iter(trainer.get_train_dataloader()))
+    trainer._generate_and_score_completions(inputs)
+    if not batches:
+        raise ValueError("this recipe trains with TRL's own objective alone: it has no hybrid group to show.")
+    rows = _telling_group(batches[0])
+    (console or Console()).print(preview_table(rows))
+    return rows
+
+
+def quickstart(
+    *, steps: int | None = None, seed: int = 0, out: Path | None = None, console: Console | None = None
+) -> dict[str, Any]:
+    """The shipped quickstart recipe; without `out`, in the first free folder runs/quickstart, runs/quickstart-2, ..."""
+    overrides = [f"seed={seed}"]
+    if steps is not None:
+        overrides.append(f"max_steps={steps}")
+    overrides.append(f"output_dir={json.dumps(str(out or _free_folder(Path('runs') / 'quickstart')))}")
+    return train_recipe(load_recipe("quickstart", overrides), console=console)
+
+
+def resolved_recipe(recipe: Recipe, trainer: OGERTrainer) -> Recipe:
+    """The recipe with every value that a preset or a default stands for, as the run uses it."""
+    resolved = trainer.args.resolved_options()
+    return dataclasses.replace(recipe, training={**recipe.training, **resolved})
+
+
+# --- the run folder ---------------------------------------------------------------------------------------------------
+
+
+def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
+    if resume:
+        if not (run / CONFIG).is_file():
+            raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
+        if (run / SUMMARY).is_file():
+            raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
+        started = load_recipe(run / CONFIG)
+        changed = [
+            key
+            for key, value in {**recipe.own, **recipe.training}.items()
+            if {**started.own, **started.training}.get(key, value) != value
+        ]
+        if changed:
+            raise ValueError(f"{', '.join(changed)} differ from {run / CONFIG}: resume with the recipe of the run.")
+    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise FileExistsError(
+            f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
+        )
+
+
+def _free_folder(folder: Path) -> Path:
+    candidate, number = folder, 2
+    while candidate.exists():
+        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return candidate
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+
+
+def _write_json(path: Path, content: Any) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+# --- evaluation before and after --------------------------------------------------------------------------------------
+
+
+def _test_sets(recipe: Recipe, trainer: OGERTrainer) -> dict[str, list[dict[str, Any]]]:
+    """Rows of every test set; none where the policy is sharded, since one rank alone cannot sample from it then."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or not trainer.accelerator.is_main_process:
+        return {}
+    return {name: load_rows(source, recipe.eval_limit) for name, source in recipe.test.items()}
+
+
+def _evaluate(
+    recipe: Recipe,
+    trainer: OGERTrainer,
+    tests: Mapping[str, Sequence[Mapping[str, Any]]],
+    when: str,
+    console: Console,
+) -> dict[str, Evaluation]:
+    results = {}
+    for name, rows in tests.items():
+        with console.status(f"evaluating {name} {when} training"):
+            results[name] = evaluate_policy(
+                trainer.accelerator.unwrap_model(trainer.model),
+                trainer.processing_class,
+                rows,
+                num_samples=recipe.eval_samples,
+                max_new_tokens=trainer.max_completion_length,
+                temperature=recipe.eval_temperature,
+                seed=trainer.args.seed,
+            )
+    trainer.accelerator.wait_for_everyone()
+    return results
+
+
+def _evaluate_before(
+    run: Path,
+    recipe: Recipe,
+    trainer: OGERTrainer,
+    tests: Mapping[str, Sequence[Mapping[str, Any]]],
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
+    path = run / BEFORE
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    before = {
+        name: {
+            "summary": evaluation.summary(),
+            "outcomes": [float(row[0]) for row in evaluation.outcomes],
+            "texts": [row[0].text for row in evaluation.responses],
+        }
+        for name, evaluation in _evaluate(recipe, trainer, tests, "before", console).items()
+    }
+    if trainer.accelerator.is_main_process:
+        _write_json(path, before)
+    return before
+
+
+# --- what the terminal shows ------------------------------------------------------------------------------------------
+
+
+def _quiet_libraries() -> None:
+    """Their warnings and bars would bury the run's own lines; errors still show."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import datasets
+
+    datasets.disable_progress_bars()
+
+
+def _describe(recipe: Recipe, trainer: OGERTrainer) -> str:
+    args = trainer.args
+    policy = sum(parameter.numel() for parameter in trainer.accelerator.unwrap_model(trainer.model).parameters())
+    rows = args.generation_batch_size
+    return (
+        f"{recipe.name}: {recipe.model}, {policy / 1e6:.2f} M parameters, preset {args.preset}; "
+        f"{rows} rollouts per batch in groups of {args.num_generations}, {args.teacher_rows} teacher row(s) per group; "
+        f"{trainer.teacher_counts.describe()}; run folder {recipe.output_dir}"
+    )
+
+
+def _telling_group(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The group to show: the first with a teacher and both right and wrong online rows, else the first."""
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["group"], []).append(row)
+
+    def telling(group: Sequence[Mapping[str, Any]]) -> bool:
+        outcomes = {row["outcome"] for row in group if row["origin"] == "online"}
+        return len(outcomes) > 1 and any(row["origin"] == "teacher" for row in group)
+
+    return next((group for group in groups.values() if telling(group)), next(iter(groups.values())))
+
+
+def _show(
+    console: Console,
+    run: Path,
+    summary: Mapping[str, Any],
+    before: Mapping[str, Mapping[str, Any]],
+    after: Mapping[str, Evaluation],
+    tests: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    if summary["after"]:
+        console.print(comparison_table(summary["before"], summary["after"]))
+    for name, evaluation in after.items():
+        index = _telling_problem(before[name]["outcomes"], evaluation)
+        row = tests[name][index]
+        teachers = row.get("teachers") or []
+        console.print(
+            sample_panel(
+                str(row["prompt"]),
+                teacher=teachers[0]["text"] if teachers else None,
+                before=before[name]["texts"][index],
+                after=evaluation.responses[index][0].text,
+            )
+        )
+        break
+    console.print(
+        f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
+        f"(oger evaluate {run}, oger sample {run} PROBLEM)",
+        highlight=False,
+    )
+
+
+def _telling_problem(outcomes_before: Sequence[float], after: Evaluation) -> int:
+    """A problem whose first sample was wrong before and is right after, else the first."""
+    for index, outcome in enumerate(outcomes_before):
+        if outcome == 0 and after.outcomes[index][0] == 1:
+            return index
+    return 0
