@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {"OGERConfig": "oger.training.config", "OGERTrainer": "oger.training.trainer"}
-__all__ = ["OGERConfig", "OGERTrainer", "__version__"]  # noqa: F822 - resolved by __getattr__
+__all__ = ["OGERConfig", "OGERTrainer", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -59,7 +59,7 @@ def test_all_teachers_over_long_is_an_error_that_says_so(tmp_path: Path) -> None
 
 
 def test_groups_split_over_ranks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="split over ranks|divisible"):
+    with pytest.raises(ValueError, match=r"split over ranks|divisible"):
         make(tmp_path, toy_dataset(), per_device_train_batch_size=6, gradient_accumulation_steps=1)
 
 

@@ -54,7 +54,12 @@ def test_preset_none_keeps_every_default_of_trl(tmp_path: Path) -> None:
 
 def test_explicit_value_wins_over_the_preset(tmp_path: Path) -> None:
     made = config(tmp_path, preset="luffy_code", scale_rewards="group", loss_type="grpo", entropy_coef=0.0, clip=0.3)
-    assert (made.scale_rewards, made.loss_type, made.entropy_coef, made.clip_range) == ("group", "grpo", 0.0, (0.3, 0.3))
+    assert (made.scale_rewards, made.loss_type, made.entropy_coef, made.clip_range) == (
+        "group",
+        "grpo",
+        0.0,
+        (0.3, 0.3),
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,9 @@ def test_every_field_of_grpo_config_is_honoured_refused_or_untouched() -> None:
     refused = set(REFUSED_WITH_TEACHER_ROWS)
     assert not refused & HONOURED_WITH_TEACHER_ROWS
     unplaced = own - refused - HONOURED_WITH_TEACHER_ROWS - _UNTOUCHED
-    assert not unplaced, f"TRL has options of which nobody has decided how they go with teacher rows: {sorted(unplaced)}"
+    assert not unplaced, (
+        f"TRL has options of which nobody has decided how they go with teacher rows: {sorted(unplaced)}"
+    )
     gone = (refused | HONOURED_WITH_TEACHER_ROWS | _UNTOUCHED) - own
     assert not gone, f"TRL no longer has: {sorted(gone)}"
     assert set(_VALUE_THAT_IS_REFUSED) == refused

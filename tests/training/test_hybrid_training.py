@@ -80,7 +80,7 @@ def test_engine_is_asked_for_online_rows_only(tmp_path: Path) -> None:
 
 
 def test_the_most_teacher_like_row_gives_way_to_a_teacher_of_the_same_prompt(tmp_path: Path) -> None:
-    output, rows = first_batch(make_trainer(tmp_path))
+    _, rows = first_batch(make_trainer(tmp_path))
     encoder = create_encoder("ngram")
     teachers = {row["prompt"]: row["teachers"] for row in toy_rows()}
     for number, group in enumerate(groups_of(rows, "online", "replaced")):

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
 
 BEST_METRIC = "eval/outcome"
-_SHOWN = (("reward", "reward/total"), ("outcome", "reward/outcome"), ("divergence", "divergence/mean"), ("entropy", "entropy/mean"))  # fmt: skip
+_SHOWN = {
+    "reward": "reward/total",
+    "outcome": "reward/outcome",
+    "divergence": "divergence/mean",
+    "entropy": "entropy/mean",
+}
 _PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
 
 
@@ -48,9 +53,11 @@ class BestPolicy(TrainerCallback):
         """{"step", "eval/outcome"} of the best policy so far."""
         return json.loads(self._record.read_text()) if self._record.is_file() else None
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **_: Any) -> None:
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
         """Saves the policy if it is strictly better; every rank takes part, since a sharded model needs them all."""
-        value = {canonical(name): number for name, number in metrics.items()}.get(BEST_METRIC)
+        value = {canonical(name): number for name, number in (metrics or {}).items()}.get(BEST_METRIC)
         best = self.record
         if value is None or (best is not None and value <= best[BEST_METRIC]):
             return
@@ -89,7 +96,7 @@ class LiveProgress(TrainerCallback):
         """Shows the newest metrics."""
         if not state.is_world_process_zero or not logs or "reward/total" not in logs:
             return
-        shown = "  ".join(f"{label} {logs[name]:.3f}" for label, name in _SHOWN if name in logs)
+        shown = "  ".join(f"{label} {logs[name]:.3f}" for label, name in _SHOWN.items() if name in logs)
         self._bar.update(self._task, completed=state.global_step, shown=shown)
         every = max(state.max_steps // _PLAIN_LINES, 1)
         if not self._console.is_terminal and state.global_step % every == 0:

@@ -1,4 +1,4 @@
-"""The mixed objective on one micro-batch: per-token losses, what multiplies them, and weights over the whole step."""
+"""The mixed objective on one micro-batch: per-token losses, what multiplies them, and their aggregation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from oger.method.aggregation import token_weights
+from oger.method.aggregation import aggregate_loss
 from oger.method.objective import MixedPolicyLoss, mixed_policy_loss
 from oger.training.config import OGERConfig
 
@@ -23,8 +23,8 @@ class StepShare:
 
     def tokens(self, count_of_rollout_batch: torch.Tensor) -> torch.Tensor:
         """A token count of the whole rollout batch, as TRL makes it, brought to one optimiser step and one rank."""
-        share = self.accumulation / self.steps_per_generation / self.num_processes
-        return count_of_rollout_batch.double().clamp(min=1) * share
+        per_rank = count_of_rollout_batch.clamp(min=1.0) / self.num_processes
+        return per_rank * self.accumulation / self.steps_per_generation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,8 @@ def hybrid_loss(
 
         loss = Σ_t w_t g_t (ℓ_t + β KL_t)  -  entropy_coef * mean over online tokens of H_t
 
-    ℓ is the mixed policy loss, w the aggregation's weight, g a gate (importance correction, masks). Teacher tokens have
-    g = 1, no KL (its estimate needs sampled tokens) and no entropy bonus.
+    ℓ is the mixed policy loss, w the weight by the aggregation, g a gate (importance correction, masks). Teacher
+    tokens have g = 1, no KL (its estimate needs sampled tokens) and no entropy bonus.
 
     Args:
         inputs: micro-batch of `OGERTrainer` (TRL's layout plus `offline` and `num_online_items_in_batch`).
@@ -92,15 +92,14 @@ def hybrid_loss(
             kl_BT = kl_BT * torch.exp(logps_BT - old_logps_BT)
         kl_BT = torch.where(offline_B[:, None], 0.0, kl_BT)
         token_loss_BT = token_loss_BT + args.beta * kl_BT
-    weights_BT = token_weights(
+    loss = aggregate_loss(
+        token_loss_BT,
         mask_BT,
         aggregation=args.loss_type,
         max_length=args.max_completion_length,
-        num_rows=mask_BT.size(0) * share.accumulation,
+        num_micro_batches=share.accumulation,
         num_tokens=share.tokens(inputs["num_items_in_batch"]),
-        dtype=logps_BT.dtype,
     )
-    loss = (token_loss_BT * weights_BT).sum()
     if args.entropy_coef:
         num_online = share.tokens(inputs["num_online_items_in_batch"])
         loss = loss - args.entropy_coef * (torch.where(bonus_BT.bool(), entropy_BT, 0.0).sum() / num_online)

@@ -1,13 +1,13 @@
 """One run: from a recipe to a run folder.
 
-    RUN/config.yaml         the resolved recipe
-    RUN/environment.json    versions, hardware, commit
-    RUN/metrics.jsonl       one row per optimiser step
-    RUN/rollouts/           Parquet, every `rollouts_every` steps
-    RUN/checkpoints/        what `--resume` continues from
-    RUN/before.json         evaluation of the untrained policy
-    RUN/model/, RUN/best/   the last policy, and the best one on the validation set
-    RUN/summary.json        before and after; its presence says that the run has finished
+RUN/config.yaml         the resolved recipe
+RUN/environment.json    versions, hardware, commit
+RUN/metrics.jsonl       one row per optimiser step
+RUN/rollouts/           Parquet, every `rollouts_every` steps
+RUN/checkpoints/        what `--resume` continues from
+RUN/before.json         evaluation of the untrained policy
+RUN/model/, RUN/best/   the last policy, and the best one on the validation set
+RUN/summary.json        before and after; its presence says that the run has finished
 """
 
 from __future__ import annotations

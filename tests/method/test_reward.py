@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oger.method.reward import exploration_reward, total_reward
+
+NAN, INF = float("nan"), float("inf")
+
+outcomes = st.sampled_from([0.0, 1.0, 0.5, 2.0, -1.0, NAN])
+unit = st.floats(0, 1)
+rows = st.lists(st.tuples(outcomes, unit, unit, st.booleans()), min_size=1, max_size=8)
+
+
+def tensors(rows):
+    outcome, divergence, confidence, offline = zip(*rows, strict=True)
+    numbers = [torch.tensor(column, dtype=torch.float64) for column in (outcome, divergence, confidence)]
+    return *numbers, torch.tensor(offline)
+
+
+@given(rows=rows, weight=st.floats(0, 3), gate=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_rewards_equal_their_definition_row_by_row(rows, weight, gate):
+    bonus_G = exploration_reward(*tensors(rows), gate=gate)
+    total_G = total_reward(*tensors(rows), weight=weight, gate=gate)
+    for (outcome, divergence, confidence, offline), bonus, total in zip(rows, bonus_G, total_G, strict=True):
+        paid = not offline and not math.isnan(outcome) and (outcome >= 1 or not gate)
+        expected = divergence * confidence if paid else 0.0
+        assert bonus.item() == pytest.approx(expected, abs=1e-15)
+        assert total.item() == pytest.approx(outcome + weight * expected, nan_ok=True)
+
+
+@given(rows=rows, weight=st.floats(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_wrong_is_worth_zero_correct_between_one_and_one_plus_weight_and_a_teacher_its_outcome(rows, weight):
+    rows = [(float(outcome >= 1), *rest) for outcome, *rest in rows]
+    for (outcome, _, _, offline), total in zip(rows, total_reward(*tensors(rows), weight=weight).tolist(), strict=True):
+        if offline or outcome == 0:
+            assert total == outcome
+        else:
+            assert 1 <= total <= 1 + weight
+
+
+def test_undecided_outcome_earns_nothing_and_stays_undecided():
+    undecided, half, online = torch.tensor([NAN]), torch.tensor([0.5]), torch.tensor([False])
+    for gate in (True, False):
+        assert exploration_reward(undecided, half, half, online, gate=gate).tolist() == [0.0]
+        assert total_reward(undecided, half, half, online, gate=gate).isnan().all()
+
+
+def test_nothing_is_read_on_an_offline_row_but_its_outcome():
+    outcome, offline = torch.tensor([1.0, 0.25]), torch.tensor([False, True])
+    divergence, confidence = torch.tensor([0.5, NAN]), torch.tensor([0.5, INF])
+    assert exploration_reward(outcome, divergence, confidence, offline, gate=False).tolist() == [0.25, 0.0]
+    assert total_reward(outcome, divergence, confidence, offline).tolist() == [1.25, 0.25]
+
+
+def test_integer_outcomes_and_several_groups_at_once():
+    outcome, half = torch.tensor([[1, 0], [0, 1]]), torch.full((2, 2), 0.5)
+    assert total_reward(outcome, half, half, torch.zeros(2, 2)).tolist() == [[1.25, 0.0], [0.0, 1.25]]
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.parametrize("outcome", [1.0, 0.0, NAN])
+def test_divergence_or_confidence_that_is_not_finite_is_refused_on_an_online_row(bad, which, outcome):
+    arguments = [torch.tensor([outcome]), torch.tensor([0.5]), torch.tensor([0.5]), torch.tensor([False])]
+    arguments[which] = torch.tensor([bad])
+    with pytest.raises(ValueError, match="on online rows"):
+        total_reward(*arguments)
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_unequal_shapes_are_refused(which):
+    arguments = [torch.ones(3), torch.ones(3), torch.ones(3), torch.zeros(3, dtype=torch.bool)]
+    arguments[which] = arguments[which][:2]
+    with pytest.raises(ValueError, match="must have shape"):
+        exploration_reward(*arguments)
+
+
+def test_empty_group_and_bad_weight_are_refused():
+    with pytest.raises(ValueError, match="at least one row"):
+        exploration_reward(*[torch.ones(0)] * 4)
+    for weight in (NAN, INF):
+        with pytest.raises(ValueError, match="weight must be finite"):
+            total_reward(*[torch.ones(1)] * 4, weight=weight)
