@@ -16,10 +16,12 @@ import dataclasses
 import json
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
@@ -211,7 +213,7 @@ def _evaluate_before(
     before = {
         name: {
             "summary": evaluation.summary(),
-            "outcomes": [float(row[0]) for row in evaluation.outcomes],
+            "outcomes": [None if np.isnan(row[0]) else float(row[0]) for row in evaluation.outcomes],
             "texts": [row[0].text for row in evaluation.responses],
         }
         for name, evaluation in _evaluate(recipe, trainer, tests, "before", console).items()
@@ -228,6 +230,7 @@ def _quiet_libraries() -> None:
     """Their warnings and bars would bury the run's own lines; errors still show."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import datasets
 
@@ -288,7 +291,7 @@ def _show(
     )
 
 
-def _telling_problem(outcomes_before: Sequence[float], after: Evaluation) -> int:
+def _telling_problem(outcomes_before: Sequence[float | None], after: Evaluation) -> int:
     """A problem whose first sample was wrong before and is right after, else the first."""
     for index, outcome in enumerate(outcomes_before):
         if outcome == 0 and after.outcomes[index][0] == 1:

@@ -27,13 +27,6 @@ from oger.training.config import OGERConfig
 _TRL_ADVANTAGE_EPS = 1e-4  # TRL's guard of the standard deviation, so that a plain group equals stock GRPO
 
 
-def completion_text(completion: Any) -> str:
-    """The text of a completion as reward functions see it: itself, or the contents of its messages."""
-    if isinstance(completion, str):
-        return completion
-    return "\n".join(message["content"] for message in completion if isinstance(message.get("content"), str))
-
-
 def embed(
     inputs: Sequence[dict[str, Any]], rollouts: Rollouts, encoder: Encoder, args: OGERConfig, group_size: int
 ) -> torch.Tensor:

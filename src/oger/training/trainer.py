@@ -32,6 +32,7 @@ from oger.training.importance import sampling_importance_ratio
 from oger.training.judge import TeacherJudge
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums
+from oger.verification.rewards import completion_text
 
 logger = get_logger(__name__)
 
@@ -205,18 +206,20 @@ class OGERTrainer(GRPOTrainer):
         for key, values in extra_fields.items():  # what a custom rollout function hands to the reward functions
             for index, example in enumerate(inputs):
                 example[key] = values[index] if isinstance(values, list) else values
-        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        truncated = [not ids or ids[-1] not in ends for ids in completion_ids]
         return Rollouts(
             prompts=prompts,
             prompt_ids=prompt_ids,
             completion_ids=completion_ids,
             completions=completions,
-            texts=[stages.completion_text(completion) for completion in completions],
-            truncated_N=torch.tensor(truncated, device=self.accelerator.device),
+            texts=[completion_text(completion) for completion in completions],
+            truncated_N=torch.tensor(self._truncated(completion_ids), device=self.accelerator.device),
             sampling_logps=logps,
             token_masks=token_masks,
         )
+
+    def _truncated(self, completion_ids: list[list[int]]) -> list[bool]:
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        return [not ids or ids[-1] not in ends for ids in completion_ids]
 
     def _verify(self, inputs: list[dict[str, Any]], rollouts: Rollouts) -> Verdicts:
         """Every reward function, once, on the online rows before any is replaced."""
@@ -234,8 +237,11 @@ class OGERTrainer(GRPOTrainer):
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
+            sums, device = self._sums["eval"], rewards.device
             outcome = _threshold(rewards[:, self.outcome_index])
-            self._sums["eval"].add("outcome", outcome, ~outcome.isnan())
+            sums.add("outcome", outcome, ~outcome.isnan())
+            sums.add("length", torch.tensor([len(ids) for ids in completion_ids_list], device=device))
+            sums.add("truncated_share", torch.tensor(self._truncated(completion_ids_list), device=device))
         return rewards
 
     def _forward_without_gradient(self, tensors: HybridTensors) -> ForwardPass:

@@ -1,0 +1,59 @@
+"""The `oger` command: one small file per command, every heavy import inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from oger.cli import evaluate, preview, quickstart, recipes, sample, train, version
+from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
+
+app = typer.Typer(
+    name="oger",
+    help="Train reasoning policies with teachers inside the rollout groups and a reward for leaving their paths.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("train")(train.train)
+app.command("preview")(preview.preview)
+app.command("evaluate")(evaluate.evaluate)
+app.command("sample")(sample.sample)
+app.add_typer(recipes.app, name="recipes")
+app.command("version")(version.version)
+
+_USAGE_ERROR: type[Any] = next(parent for parent in typer.BadParameter.__mro__ if parent.__name__ == "ClickException")
+"""What the parser raises. Newer versions of typer bring their own click, so it is found through typer."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = app(arguments, prog_name="oger", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    except _USAGE_ERROR as error:
+        _say(f"error: {' '.join(error.format_message().split())} (oger --help, oger COMMAND --help)")
+        code = EXIT_USER_ERROR
+    except SHOWN_AS_ONE_LINE as error:
+        if debugging():
+            raise
+        _say(one_line(error))
+        code = EXIT_USER_ERROR
+    if code == EXIT_INTERRUPTED:
+        _say("interrupted")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(line: str) -> None:
+    sys.stdout.flush()
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""`oger recipes`: the shipped recipes, listed or copied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oger.cli.errors import UserError
+
+app = typer.Typer(help="List the shipped recipes, or copy one to edit.", invoke_without_command=True)
+
+
+@app.callback()
+def list_recipes(context: typer.Context) -> None:
+    """List the shipped recipes, or copy one to edit."""
+    if context.invoked_subcommand is not None:
+        return
+    from oger.recipes import load_recipe, recipe_names
+
+    names = recipe_names()
+    width = max(map(len, names))
+    for name in names:
+        typer.echo(f"{name:<{width}}  {load_recipe(name, check_training=False).description}")
+
+
+@app.command("copy")
+def copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
+    path: Annotated[Path | None, typer.Argument(metavar="[PATH]", help="File or folder; default: NAME.yaml.")] = None,
+) -> None:
+    """Copy a shipped recipe; an existing file is never overwritten."""
+    from oger.recipes import recipe_text
+
+    text = recipe_text(name)
+    target = path or Path(f"{name}.yaml")
+    if target.is_dir():
+        target = target / f"{name}.yaml"
+    if not target.parent.is_dir():
+        raise UserError(f"the folder {target.parent} does not exist")
+    try:
+        with open(target, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UserError(f"{target} exists already; name another file") from error
+    typer.echo(f"{target}: run it with  oger train {target}")

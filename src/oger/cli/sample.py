@@ -1,0 +1,50 @@
+"""`oger sample`: a few solutions to one problem."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from oger.cli.errors import UserError
+from oger.cli.options import CheckpointOption, SeedOption, TargetArgument
+
+
+def sample(
+    target: TargetArgument,
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="The problem, as the training prompts state it.")],
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How many solutions.")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")] = 1.0,
+    checkpoint: CheckpointOption = "last",
+    seed: SeedOption = 0,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Length limit of a response.")] = None,
+) -> None:
+    """Print a few solutions of a policy to one problem."""
+    if not problem.strip():
+        raise UserError("the problem is empty")
+    from oger.cli.policy import load_policy, locate_policy, max_new_tokens
+
+    location = locate_policy(target, checkpoint)
+    model, tokenizer = load_policy(location)
+    from oger.evaluation.sampling import sample_responses
+
+    [responses] = sample_responses(
+        model,
+        tokenizer,
+        [_prompt(problem, tokenizer, world=location.world)],
+        num_samples=samples,
+        max_new_tokens=max_tokens or max_new_tokens(location),
+        temperature=temperature,
+        seed=seed,
+    )
+    for number, response in enumerate(responses, start=1):
+        cut = ", cut by the length limit" if response.truncated else ""
+        typer.echo(f"--- {number} ({response.num_tokens} tokens{cut})")
+        typer.echo(response.text.strip())
+
+
+def _prompt(problem: str, tokenizer: Any, *, world: str | None) -> str | list[dict[str, str]]:
+    """A chat where the tokenizer has a template; the prompts of a world end with a line break."""
+    if getattr(tokenizer, "chat_template", None):
+        return [{"role": "user", "content": problem}]
+    return problem.rstrip("\n") + "\n" if world is not None else problem

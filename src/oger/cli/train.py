@@ -1,0 +1,23 @@
+"""`oger train`: one run from one recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from oger.cli.options import OverridesArgument, RecipeArgument
+
+
+def train(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in output_dir.")] = False,
+) -> None:
+    """Train a policy as a recipe says."""
+    from oger.recipes import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    from oger.training.run import train_recipe
+
+    train_recipe(loaded, resume=resume)

@@ -1,0 +1,46 @@
+"""What every encoder of trajectories promises.
+
+An encoder is frozen: the same text gives the same vector in every process and in every batch. It reads the whole
+text, however long: an encoder with a window cuts the text into chunks, averages the chunk vectors and renormalises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderIdentity:
+    """Enough to tell whether two runs, or a cache and a run, speak of the same vectors."""
+
+    name: str
+    """Registered name, such as "ngram"."""
+    revision: str
+    """Changes whenever the vectors change."""
+    dimension: int
+    """E, the length of a vector."""
+    window: int | None
+    """Tokens read at once; None means that a text of any length is read in one piece."""
+    pooling: str
+    """How the pieces of a text become one vector."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Texts in, unit rows out."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What these vectors are."""
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        """Vectors of shape (N, E), float32 on the CPU, one unit row per text.
+
+        A text with nothing to encode (the empty text) gives the zero row: its cosine with everything is 0, so its
+        divergence from every teacher is 1.
+        """

@@ -1,0 +1,107 @@
+"""Accuracy of a policy on a set of problems, with its uncertainty.
+
+Outcomes are a matrix of problems x samples: 1 correct, 0 wrong, NaN (or None) undecided, that is: the verifier could
+not say. An undecided sample counts as wrong in every accuracy and its share is always reported beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_RESAMPLES_AT_ONCE = 2_000_000
+"""Indices drawn in one block: 16 MB, whatever the number of problems."""
+
+
+def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Unbiased estimate of the chance that at least one of k samples is correct.
+
+        pass@k = 1 - C(n - c, k) / C(n, k) = 1 - prod_{i=n-c+1..n} (1 - k / i)
+
+    with n samples of which c are correct; the product form neither overflows nor cancels. Chen et al. 2021,
+    "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1.
+
+    >>> pass_at_k(4, 1, 2)  # 3 of the 6 pairs hold the correct one
+    0.5
+    """
+    if num_samples < 1 or not 0 <= num_correct <= num_samples:
+        raise ValueError(f"need 0 <= num_correct <= num_samples and one sample, got {num_correct} of {num_samples}")
+    if not 1 <= k <= num_samples:
+        raise ValueError(f"pass@{k} needs 1 <= k <= {num_samples}, the number of samples per problem")
+    if num_samples - num_correct < k:
+        return 1.0
+    return float(1.0 - np.prod(1.0 - k / np.arange(num_samples - num_correct + 1, num_samples + 1)))
+
+
+def bootstrap_interval(
+    values: ArrayLike, *, confidence: float = 0.95, num_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values`, one value per problem.
+
+    Problems are resampled, not samples: the question is what another set of problems would have given. A single
+    problem gives an interval of width 0, which says nothing.
+    """
+    values_P = np.asarray(values, dtype=np.float64)
+    if values_P.ndim != 1 or values_P.size == 0:
+        raise ValueError(f"need a non-empty list of values, one per problem; got shape {values_P.shape}")
+    if not np.isfinite(values_P).all():
+        raise ValueError("values hold NaN or infinity")
+    if not 0.0 < confidence < 1.0 or num_resamples < 1:
+        raise ValueError(f"need 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}")
+    generator = np.random.default_rng(seed)
+    num_problems = values_P.size
+    block = max(1, _RESAMPLES_AT_ONCE // num_problems)
+    means = [
+        values_P[generator.integers(num_problems, size=(min(block, num_resamples - start), num_problems))].mean(axis=1)
+        for start in range(0, num_resamples, block)
+    ]
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def outcome_matrix(outcomes: ArrayLike | Sequence[Sequence[float | None]]) -> NDArray[np.float64]:
+    """Checked matrix (problems, samples) of 1.0, 0.0 and NaN; None becomes NaN."""
+    try:
+        matrix_PS = np.asarray(outcomes, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"outcomes are not a matrix of problems x samples: {error}") from error
+    if matrix_PS.ndim != 2 or matrix_PS.size == 0:
+        raise ValueError(f"outcomes need the shape (problems, samples), neither of them 0; got {matrix_PS.shape}")
+    if not np.isin(matrix_PS[~np.isnan(matrix_PS)], (0.0, 1.0)).all():
+        raise ValueError("outcomes must be 1 (correct), 0 (wrong) or None/NaN (undecided)")
+    return matrix_PS
+
+
+def summarize(
+    outcomes: ArrayLike | Sequence[Sequence[float | None]],
+    *,
+    k: int = 8,
+    confidence: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Accuracy of one evaluation as a JSON-ready mapping.
+
+    Returns:
+        "pass@1": mean over problems of the share of correct samples; "ci95" (named after `confidence`): its bootstrap
+        interval over problems; "pass@k": unbiased, None when fewer than k samples were drawn; "undecided": share of
+        samples without a verdict, counted as wrong above; "problems" and "samples" (per problem).
+    """
+    matrix_PS = outcome_matrix(outcomes)
+    num_problems, num_samples = matrix_PS.shape
+    correct_P = (matrix_PS == 1.0).sum(axis=1)
+    share_P = correct_P / num_samples
+    interval = bootstrap_interval(share_P, confidence=confidence, num_resamples=num_resamples, seed=seed)
+    at_k = [pass_at_k(num_samples, int(c), k) for c in correct_P] if k <= num_samples else None
+    return {
+        "pass@1": float(share_P.mean()),
+        f"ci{100 * confidence:g}": list(interval),
+        f"pass@{k}": None if at_k is None else float(np.mean(at_k)),
+        "undecided": float(np.isnan(matrix_PS).mean()),
+        "problems": num_problems,
+        "samples": num_samples,
+    }

@@ -1,0 +1,290 @@
+"""A recipe: one flat YAML file that describes one run.
+
+The keys of `OWN_KEYS` belong to the runner; every other key is a field of `OGERConfig` and is handed to it unchanged.
+An unknown key is an error that names the nearest valid one. Nothing here imports torch until a recipe is loaded with
+its training keys checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from oger.recipes import yaml_dialect
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked recipe: the runner's own keys as fields, everything for `OGERConfig` in `training`."""
+
+    name: str
+    """File name without its suffix."""
+    model: str
+    """Folder, hub id, or "world:NAME" for the base policy of a world."""
+    train: str
+    """Source of the training rows; see `oger.recipes.sources`."""
+    validation: str | None = None
+    """Source of the rows that choose the best checkpoint; None = no validation."""
+    test: Mapping[str, str] = field(default_factory=dict)
+    """Name -> source of the sets evaluated before and after training."""
+    rewards: tuple[str, ...] = ("accuracy",)
+    """Registered names or "package.module:function"; the first one is the outcome."""
+    peft: Mapping[str, Any] | None = None
+    """Arguments of peft's LoraConfig; None trains all weights."""
+    keep_last: int = 2
+    """Checkpoints kept."""
+    rollouts_every: int = 10
+    """Steps from one Parquet file of rollouts to the next; 0 = none."""
+    eval_samples: int = 8
+    """Samples per problem of the evaluation before and after."""
+    eval_limit: int | None = None
+    """Problems per test set; None = all."""
+    eval_temperature: float = 1.0
+    """Sampling temperature of the evaluation before and after."""
+    validation_limit: int | None = None
+    """Problems of the validation set; None = all."""
+    description: str = ""
+    """One line for `oger recipes`."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `OGERConfig` as the recipe sets them, `output_dir` (the run folder) always among them."""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The runner's own keys with their values, defaults included."""
+        return {key: getattr(self, key) for key in OWN_KEYS}
+
+    @property
+    def output_dir(self) -> Path:
+        """The run folder."""
+        return Path(self.training["output_dir"])
+
+
+OWN_KEYS = tuple(f.name for f in dataclasses.fields(Recipe) if f.name not in ("name", "training"))
+"""Keys that the runner reads itself."""
+
+_REQUIRED = ("model", "train")
+
+_MANAGED = {
+    "save_total_limit": "use keep_last",
+    "resume_from_checkpoint": "use oger train --resume",
+    "load_best_model_at_end": "RUN/best holds the best policy, RUN/model the last one",
+    "hub_token": "set the environment variable HF_TOKEN; a recipe is saved with the run",
+    "local_rank": "accelerate launch sets it",
+    "record_dir": "rollouts are written to RUN/rollouts",
+    "logging_steps": "metrics.jsonl has one row per step",
+    "disable_tqdm": "the run shows its own progress",
+}
+"""Fields of OGERConfig that a recipe may not set, and what to do instead."""
+
+
+def load_recipe(
+    path_or_name: str | os.PathLike[str], overrides: Iterable[str] = (), *, check_training: bool = True
+) -> Recipe:
+    """Read a recipe file, or a shipped recipe by name, and apply "key=value" overrides (the last one wins).
+
+    Args:
+        check_training: whether keys and the types of numbers are compared with OGERConfig, which imports torch.
+
+    Raises:
+        RecipeError: anything that makes the recipe unusable.
+    """
+    text, name = _read(path_or_name)
+    try:
+        document = yaml_dialect.load(text)
+    except ValueError as error:
+        raise RecipeError(f"{path_or_name}: {error}") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path_or_name} is not a recipe: it must hold lines of the form key: value")
+    document |= dict(_parse_override(override) for override in overrides)
+    return make_recipe(document, name=name, check_training=check_training)
+
+
+def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool = True) -> Recipe:
+    """The recipe that a flat mapping describes; see `load_recipe`."""
+    hints = training_fields() if check_training else None
+    own: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    for key, value in document.items():
+        if key in OWN_KEYS:
+            own[key] = _OWN_CHECKS[key](key, value)
+        elif key in _MANAGED:
+            raise RecipeError(f"{key} cannot be set in a recipe: {_MANAGED[key]}")
+        elif hints is None:
+            training[str(key)] = value
+        elif key in hints:
+            training[key] = _check_type(key, value, hints[key])
+        else:
+            raise RecipeError(f"unknown key {str(key)!r}; {_nearest(str(key), [*OWN_KEYS, *hints])}")
+    missing = [key for key in _REQUIRED if key not in own]
+    if missing:
+        raise RecipeError(f"the recipe lacks {' and '.join(missing)}")
+    if not training.get("output_dir"):
+        training["output_dir"] = os.path.join("runs", name)
+    return Recipe(name=name, training=training, **own)
+
+
+def dump_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write the resolved recipe, every own key included, so that `load_recipe` of that file gives it back."""
+    own = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.own.items()}
+    text = yaml_dialect.dump({**own, **recipe.training})
+    temporary = Path(path).with_name(Path(path).name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes."""
+    folder = resources.files("oger.recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """A shipped recipe as it stands in its file, comments included."""
+    if name not in recipe_names():
+        raise RecipeError(f"no shipped recipe {name!r}; {_nearest(name, recipe_names())}")
+    return resources.files("oger.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def training_fields() -> dict[str, Any]:
+    """Name -> type of every field of OGERConfig; imports torch."""
+    from oger.training.config import OGERConfig
+
+    hints = typing.get_type_hints(OGERConfig)
+    return {f.name: hints.get(f.name, Any) for f in dataclasses.fields(OGERConfig) if f.init}
+
+
+def training_keys() -> list[str]:
+    """Every key that a recipe may set beyond `OWN_KEYS`; imports torch."""
+    return [key for key in training_fields() if key not in _MANAGED]
+
+
+def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
+    path = Path(path_or_name)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), path.stem
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path} is not a text file: {error}") from error
+    name = str(path_or_name)
+    if name in recipe_names():
+        return recipe_text(name), name
+    what = "is a folder" if path.is_dir() else "does not exist"
+    raise RecipeError(f"the recipe {name} {what}; shipped recipes: {', '.join(recipe_names())}")
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, sign, value = override.partition("=")
+    if not sign or not key.strip():
+        raise RecipeError(f"{override!r} is not of the form key=value")
+    try:
+        return key.strip(), yaml_dialect.load(value)
+    except ValueError as error:
+        raise RecipeError(f"the value of {key.strip()} is not YAML: {error}") from error
+
+
+def _nearest(key: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key.replace("-", "_"), valid, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"valid ones are: {', '.join(_brief(valid))}"
+
+
+def _brief(names: Sequence[str], limit: int = 20) -> list[str]:
+    return [*names] if len(names) <= limit else [*names[:limit], f"... ({len(names)} in all, see OGERConfig)"]
+
+
+# Own keys: each check returns the value as the dataclass holds it.
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise RecipeError(f"{key} must be a text, got {value!r}")
+    return value
+
+
+def _description(key: str, value: Any) -> str:
+    return "" if value in (None, "") else _text(key, value)
+
+
+def _optional_text(key: str, value: Any) -> str | None:
+    return None if value is None else _text(key, value)
+
+
+def _test(key: str, value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RecipeError(f"{key} must map names to sources, as in {{id: world:arithmetic/test}}; got {value!r}")
+    return {str(name): _text(f"{key}.{name}", source) for name, source in value.items()}
+
+
+def _rewards(key: str, value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names:
+        raise RecipeError(f"{key} must be a list of reward names, got {value!r}")
+    return tuple(_text(key, name) for name in names)
+
+
+def _peft(key: str, value: Any) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise RecipeError(f"{key} must map arguments of LoraConfig to values, as in {{r: 16}}; got {value!r}")
+    return value
+
+
+def _count(minimum: int, *, optional: bool = False) -> Any:
+    def check(key: str, value: Any) -> int | None:
+        if optional and value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise RecipeError(f"{key} must be a whole number of at least {minimum}, got {value!r}")
+        return value
+
+    return check
+
+
+def _temperature(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < float("inf"):
+        raise RecipeError(f"{key} must be a number of at least 0, got {value!r}")
+    return float(value)
+
+
+_OWN_CHECKS: dict[str, Any] = {
+    "model": _text,
+    "train": _text,
+    "validation": _optional_text,
+    "test": _test,
+    "rewards": _rewards,
+    "peft": _peft,
+    "keep_last": _count(1),
+    "rollouts_every": _count(0),
+    "eval_samples": _count(1),
+    "eval_limit": _count(1, optional=True),
+    "eval_temperature": _temperature,
+    "validation_limit": _count(1, optional=True),
+    "description": _description,
+}
+
+_TYPE_NAMES: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
+
+
+def _check_type(key: str, value: Any, hint: Any) -> Any:
+    """`value`, where its type fits a field of numbers or truth values; other fields are left to OGERConfig."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if any(kind not in _TYPE_NAMES for kind in kinds) or type(value) in kinds:
+        return value
+    if float in kinds and type(value) is int:
+        return value
+    if int in kinds and isinstance(value, float) and value.is_integer():
+        return int(value)  # max_steps: 1e3
+    names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+    raise RecipeError(f"{key} must be {names}, got {value!r}")

@@ -1,0 +1,146 @@
+"""Every metric once: its name, its unit and what exactly is averaged over what.
+
+Names are `topic/what`. A metric of the validation run carries the prefix `eval/` (the transformers trainer writes
+`eval_`; `canonical` translates). Means over "online rows" leave teacher rows out; "tokens" are response tokens that
+carry loss. Names that TRL and transformers emit by themselves are in `INHERITED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One line of the glossary."""
+
+    name: str
+    unit: str
+    """"share" lies in [0, 1]; "reward", "nats", "tokens", "seconds", "count"; "" for a pure number."""
+    definition: str
+
+
+_METRICS = (
+    # The optimiser step
+    Metric("step", "count", "optimiser steps taken so far"),
+    Metric("epoch", "", "passes over the training prompts so far"),
+    Metric("loss", "", "loss of the optimiser step: online + teacher terms, entropy bonus and KL included"),
+    Metric("grad_norm", "", "global L2 norm of the gradient before clipping"),
+    Metric("learning_rate", "", "learning rate of the optimiser step"),
+    # Reward
+    Metric("reward/total", "reward", "mean over online rows of R + λ·D·c·R, the reward that enters the advantage"),
+    Metric("reward/outcome", "share", "judged online rollouts that are correct (R^m = 1), before replacement"),
+    Metric("reward/exploration", "reward", "mean over online rows of the bonus D·c·R, before the weight λ"),
+    # What the exploration reward is made of
+    Metric("divergence/mean", "", "mean of D over online rollouts of prompts with teachers, before replacement"),
+    Metric("divergence/correct_mean", "", "the same mean over correct rollouts"),
+    Metric("entropy/mean", "nats", "mean next-token entropy of the policy over online tokens"),
+    Metric("entropy/last", "nats", "mean over online rows of the entropy their last token was drawn from"),
+    Metric("confidence/mean", "", "mean over online rows of c = exp(-scale·H), H as the option entropy_reduction says"),
+    # Groups
+    Metric("group/solve_none", "share", "groups in which no online rollout is correct, before replacement"),
+    Metric("group/solve_all", "share", "groups in which every online rollout is correct, before replacement"),
+    Metric("group/replaced_correct_share", "share", "rollouts replaced by a teacher row that were correct"),
+    Metric("group/plain_share", "share", "groups without a teacher row"),
+    Metric("group/zero_variance_share", "share", "groups whose total rewards are all equal, teacher rows included"),
+    # Advantage
+    Metric("advantage/teacher_mean", "reward", "mean advantage of teacher rows"),
+    Metric("advantage/teacher_negative_share", "share", "teacher rows with a negative advantage"),
+    # Length and verdicts
+    Metric("length/online", "tokens", "mean length of online rollouts, before replacement, end of sequence included"),
+    Metric("length/teacher", "tokens", "mean length of teacher rows, end of sequence included"),
+    Metric("length/truncated_share", "share", "online rollouts cut by the length limit, before replacement"),
+    Metric("outcome/undecided_share", "share", "online rollouts that the verifier could not judge, before replacement"),
+    # Objective
+    Metric(
+        "objective/online_loss", "", "mean over online tokens of the policy-gradient term, -A·r where it is not clipped"
+    ),
+    Metric("objective/teacher_loss", "", "mean over teacher tokens of the policy-gradient term -A·f(π)"),
+    Metric("objective/clip_low_share", "share", "online tokens whose ratio is clipped from below (A < 0)"),
+    Metric("objective/clip_high_share", "share", "online tokens whose ratio is clipped from above (A > 0)"),
+    Metric("objective/ratio_mean", "", "mean over online tokens of r = π/π_old"),
+    Metric("objective/ratio_outside_share", "share", "online tokens with r outside [0.9, 1.1]"),
+    Metric("objective/teacher_prob", "share", "mean over teacher tokens of the policy's probability π"),
+    Metric("objective/teacher_weight", "", "mean over teacher tokens of the shaped probability f(π)"),
+    Metric("objective/kl", "nats", "mean over tokens of the estimated KL to the reference policy"),
+    # Engine against trainer, where another engine generates
+    Metric("sampling/logp_difference", "nats", "mean over online tokens of |log-probability of engine - of trainer|"),
+    Metric("sampling/importance_ratio", "", "mean importance ratio trainer to engine over online tokens or rows"),
+    # Time
+    Metric("time/generate", "seconds", "generation of the online rollouts"),
+    Metric("time/score", "seconds", "reward functions and encoder"),
+    Metric("time/logprob", "seconds", "forward without gradient for old log-probabilities and entropies"),
+    Metric("time/update", "seconds", "forward, backward and optimiser"),
+    Metric("time/step", "seconds", "the whole optimiser step, its part of the rollout batch included"),
+    # Evaluation and totals
+    Metric("eval/outcome", "share", "validation responses that are correct; the best checkpoint has the highest"),
+    Metric("eval/length", "tokens", "mean length of validation responses, end of sequence included"),
+    Metric("eval/truncated_share", "share", "validation responses cut by the length limit"),
+)
+
+GLOSSARY: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
+"""Metrics of this project by name."""
+
+INHERITED: dict[str, str] = {
+    "num_tokens": "TRL: prompt and completion tokens seen so far",
+    "reward": "TRL: mean reward as its own reward functions and weights give it",
+    "reward_std": "TRL: standard deviation of the reward",
+    "rewards/*/mean": "TRL: mean of one reward function",
+    "rewards/*/std": "TRL: standard deviation of one reward function",
+    "frac_reward_zero_std": "TRL: share of groups whose rewards have no spread",
+    "completions/mean_length": "TRL: mean completion length in tokens",
+    "completions/min_length": "TRL: shortest completion in tokens",
+    "completions/max_length": "TRL: longest completion in tokens",
+    "completions/clipped_ratio": "TRL: share of completions without an end of sequence",
+    "completions/*_terminated_length": "TRL: mean, shortest or longest completion with an end of sequence, in tokens",
+    "entropy": "TRL: mean entropy of completion tokens in nats",
+    "entropy_coef": "TRL: coefficient of the entropy bonus when it adapts",
+    "kl": "TRL: mean estimated KL to the reference policy in nats",
+    "clip_ratio/*": "TRL: share of clipped tokens: low, high, region; mean, min, max",
+    "cispo_clip_ratio": "TRL: share of tokens clipped by the loss type cispo",
+    "vespo/phi_seq_mean": "TRL: mean sequence weight of the loss type vespo",
+    "policy_loss": "TRL: loss without the auxiliary terms",
+    "aux_loss": "TRL: load-balancing loss of a mixture of experts",
+    "sampling/sampling_logp_difference/*": "TRL: |log-probability of engine - of trainer|: mean, max",
+    "sampling/importance_sampling_ratio/*": "TRL: importance ratio trainer to engine: min, mean, max",
+    "tools/*": "TRL: frequency of tool calls and of failed ones",
+    "step_time": "TRL: seconds of one optimiser step",
+    "runtime": "transformers: seconds of the evaluation",
+    "samples_per_second": "transformers: evaluation samples per second",
+    "steps_per_second": "transformers: evaluation steps per second",
+    "train_loss": "transformers: mean loss of the whole training",
+    "train_runtime": "transformers: seconds of the whole training",
+    "train_*_per_second": "transformers: samples, steps or tokens per second of the whole training",
+    "total_flos": "transformers: floating-point operations so far, estimated",
+    "num_input_tokens_seen": "transformers: input tokens so far",
+}
+"""Names that TRL and transformers emit, as patterns of the standard module fnmatch."""
+
+_EVAL = "eval/"
+
+
+def canonical(name: str) -> str:
+    """The glossary's form of a logged name: the trainer's prefix `eval_` becomes `eval/`.
+
+    >>> canonical("eval_reward/outcome")
+    'eval/reward/outcome'
+    """
+    return _EVAL + name[len("eval_") :] if name.startswith("eval_") else name
+
+
+def is_listed(name: str) -> bool:
+    """Whether the glossary or `INHERITED` defines `name`; `eval/x` is defined where `x` is."""
+    name = canonical(name)
+    if name in GLOSSARY:
+        return True
+    name = name.removeprefix(_EVAL)
+    return name in GLOSSARY or any(fnmatchcase(name, pattern) for pattern in INHERITED)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError naming every metric that is defined nowhere."""
+    unlisted = sorted({name for name in names if not is_listed(name)})
+    if unlisted:
+        raise ValueError(f"metrics missing from oger.reporting.glossary: {', '.join(unlisted)}")

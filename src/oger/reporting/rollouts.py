@@ -1,0 +1,126 @@
+"""RUN/rollouts/step-NNNNNN.parquet: every row of the groups of one step, in the one schema defined here.
+
+A group of G rows has G - 1 online rows and a teacher row; the rollout that the teacher row replaced follows as a row
+of its own with the origin "replaced": it has an outcome, a divergence and an entropy, but no advantage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+ORIGINS = ("online", "teacher", "replaced")
+
+FOLDER_NAME = "rollouts"
+"""Folder of the files inside a run folder."""
+
+_VERSION_KEY = b"oger.rollouts.version"
+
+
+def _field(name: str, kind: pa.DataType, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable)
+
+
+SCHEMA = pa.schema(
+    [
+        _field("step", pa.int64()),  # optimiser step at which the group was generated
+        _field("group", pa.int64()),  # number of the group within the step
+        _field("row", pa.int32()),  # place in the group; a replaced row has the place of its teacher row
+        _field("origin", pa.string()),  # one of ORIGINS
+        _field("teacher", pa.string(), nullable=True),  # name of the teacher, null for a rollout
+        _field("prompt", pa.string()),  # a chat prompt as JSON
+        _field("text", pa.string()),  # the response, decoded
+        _field("outcome", pa.float64(), nullable=True),  # 1 correct, 0 wrong, null undecided
+        _field("divergence", pa.float64(), nullable=True),
+        _field("entropy_last", pa.float64(), nullable=True),  # nats
+        _field("entropy_mean", pa.float64(), nullable=True),  # nats
+        _field("confidence", pa.float64(), nullable=True),
+        _field("bonus", pa.float64(), nullable=True),  # D * c * R, before the weight
+        _field("reward", pa.float64(), nullable=True),  # total reward
+        _field("advantage", pa.float64(), nullable=True),
+        _field("truncated", pa.bool_()),
+        _field("num_tokens", pa.int32()),
+    ],
+    metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
+)
+"""The only schema of rollout files; changing it means a new SCHEMA_VERSION."""
+
+
+def write_rollouts(run: str | os.PathLike[str], step: int, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write the rows of `step` to RUN/rollouts/step-NNNNNN.parquet, whole or not at all, and return that path.
+
+    A row may leave out `step` and every nullable column; a chat prompt (a list of messages) is stored as JSON.
+
+    Raises:
+        ValueError: a missing or unknown column, an unknown origin, a value of the wrong type.
+    """
+    complete = [_complete_row(row, step) for row in rows]
+    try:
+        table = pa.Table.from_pylist(complete, schema=SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"a rollout row of step {step} does not fit the schema: {error}") from error
+    path = _path(run, step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+    return path
+
+
+def read_rollouts(run: str | os.PathLike[str], step: int | None = None) -> pa.Table:
+    """Rollouts of a run: of all steps in order, or of one.
+
+    Raises:
+        FileNotFoundError: there are no rollouts, or none of that step.
+        ValueError: a file was written in another version of the schema.
+    """
+    folder = Path(run) / FOLDER_NAME
+    paths = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step)]
+    if not paths or not paths[0].exists():
+        raise FileNotFoundError(f"no rollouts{'' if step is None else f' of step {step}'} in {folder}")
+    return pa.concat_tables([_read(path) for path in paths])
+
+
+def cut_rollouts_after(run: str | os.PathLike[str], step: int) -> None:
+    """Remove the rollouts of every step of a run after `step`."""
+    for path in (Path(run) / FOLDER_NAME).glob("step-*.parquet"):
+        if int(path.stem.removeprefix("step-")) > step:
+            path.unlink()
+
+
+def _path(run: str | os.PathLike[str], step: int) -> Path:
+    return Path(run) / FOLDER_NAME / f"step-{step:06d}.parquet"
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        version = (pq.read_schema(path).metadata or {}).get(_VERSION_KEY, b"none").decode()
+        if version != str(SCHEMA_VERSION):
+            raise ValueError(f"{path} has rollout schema version {version}; this oger reads version {SCHEMA_VERSION}")
+        return pq.read_table(path, schema=SCHEMA)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def _complete_row(row: Mapping[str, Any], step: int) -> dict[str, Any]:
+    row = {"step": step, **row}
+    unknown = sorted(set(row) - set(SCHEMA.names))
+    if unknown:
+        raise ValueError(f"unknown rollout column: {', '.join(unknown)}; columns: {', '.join(SCHEMA.names)}")
+    missing = [field.name for field in SCHEMA if not field.nullable and row.get(field.name) is None]
+    if missing:
+        raise ValueError(f"a rollout row lacks: {', '.join(missing)}")
+    if row["origin"] not in ORIGINS:
+        raise ValueError(f"origin must be one of {', '.join(ORIGINS)}, got {row['origin']!r}")
+    if row["step"] != step:
+        raise ValueError(f"a row of step {row['step']} among the rollouts of step {step}")
+    prompt = row["prompt"]
+    text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
+    return {name: row.get(name) for name in SCHEMA.names} | {"prompt": text}

@@ -1,0 +1,148 @@
+"""What a run shows: one rollout group, accuracy before and after, and one problem solved by teacher, before and after.
+
+All fit a terminal of 80 columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+Summary = Mapping[str, Any]
+"""One entry of summary.json: "pass@1", "ci95", "pass@8" and, where known, "undecided"."""
+
+SET_TITLES = {"id": "in distribution", "ood": "out of distribution"}
+
+_PREVIEW_COLUMNS = (
+    ("R", "outcome"),
+    ("D", "divergence"),
+    ("Hlast", "entropy_last"),
+    ("Hmean", "entropy_mean"),
+    ("c", "confidence"),
+    ("DcR", "bonus"),
+    ("reward", "reward"),
+    ("adv.", "advantage"),
+)
+_PREVIEW_LEGEND = (
+    "R outcome, D divergence from the teachers, H entropy in nats, c confidence, DcR exploration bonus, "
+    "+ cut by the length limit. A replaced row is not trained on: the teacher row of its number took its place."
+)
+_PREVIEW_CHARACTERS = 240
+_ROW_STYLES = {"teacher": "cyan", "replaced": "dim"}
+
+
+def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]) -> Table:
+    """Before and after side by side, one row per test set; names as in summary.json ("id", "ood", ...).
+
+    Bold marks a change whose 95 % intervals do not overlap.
+    """
+    table = _table("Problems solved, % [95 % bootstrap interval over problems]")
+    table.add_column("test set")
+    for column in ("pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name in [*before, *(name for name in after if name not in before)]:
+        old, new = before.get(name), after.get(name)
+        table.add_row(
+            Text(SET_TITLES.get(name, name)),
+            Text(accuracy_cell(old)),
+            Text(accuracy_cell(new), style="bold" if old and new and _apart(old, new) else ""),
+            _percent(old, "pass@8"),
+            _percent(new, "pass@8"),
+        )
+    return table
+
+
+def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
+    """One evaluation, one row per test set or family."""
+    table = _table(f"{title}: problems solved, % [95 % bootstrap interval over problems]")
+    table.add_column("set")
+    for column in ("pass@1", "pass@8", "problems\nx tries", "unde-\ncided", "cut", "mean\nlength"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, numbers in summaries.items():
+        table.add_row(
+            Text(SET_TITLES.get(name, name)),
+            Text(accuracy_cell(numbers)),
+            _percent(numbers, "pass@8"),
+            f"{numbers.get('problems', '-')} x {numbers.get('samples', '-')}",
+            _percent(numbers, "undecided"),
+            _percent(numbers, "truncated_share"),
+            _number(numbers, "length", "{:.1f}"),
+        )
+    return table
+
+
+def preview_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One rollout group, as rows of `oger.reporting.rollouts.SCHEMA`: its numbers, then its texts.
+
+    A long text is shown by its two ends.
+    """
+    if not rows:
+        raise ValueError("a group without rows has nothing to show")
+    table = _table("")
+    table.add_column("row", justify="right", no_wrap=True)
+    table.add_column("origin", overflow="fold")
+    for title, _ in _PREVIEW_COLUMNS:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    texts = []
+    for row in rows:
+        origin = f"{row['origin']} {row['teacher']}" if row.get("teacher") else str(row["origin"])
+        style = _ROW_STYLES.get(row["origin"], "")
+        numbers = (_number(row, name, "{:.2f}") for _, name in _PREVIEW_COLUMNS)
+        length = f"{row['num_tokens']}{'+' if row['truncated'] else ''}"
+        table.add_row(str(row["row"]), Text(origin), *numbers, length, style=style)
+        texts.append(Text.assemble((f"{row['row']} {origin}: ", "bold"), _ends(row["text"]), style=style))
+    heading = Text.assemble(("One group of  ", "bold"), str(rows[0]["prompt"]).strip())
+    return Group(heading, table, *texts, Text(f"\n{_PREVIEW_LEGEND}", style="dim"))
+
+
+def sample_panel(problem: str, *, teacher: str | None, before: str, after: str) -> Panel:
+    """One problem and three solutions: a teacher's (None = the problem has no teacher), before, after."""
+    parts = [Text(problem.strip(), style="bold")]
+    for title, text in (("teacher", teacher), ("before", before), ("after", after)):
+        parts.append(Text(f"\n{title}", style="cyan"))
+        parts.append(Text("(none)" if text is None else text.strip() or "(empty)"))
+    return Panel(Group(*parts), title="One problem, three solutions", title_align="left")
+
+
+def accuracy_cell(summary: Summary | None) -> str:
+    """ "31.2 [28.1, 34.4]" in percent, or "-" without a summary."""
+    if not summary:
+        return "-"
+    interval = summary.get("ci95")
+    bounds = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
+    return _percent(summary, "pass@1") + bounds
+
+
+def _table(title: str) -> Table:
+    heading = Text(title) if title else None
+    return Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _percent(summary: Summary | None, name: str) -> str:
+    value = summary.get(name) if summary else None
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _number(summary: Summary | None, name: str, form: str) -> str:
+    value = summary.get(name) if summary else None
+    return "-" if value is None else form.format(value)
+
+
+def _ends(text: str) -> str:
+    """`text` in one line, its middle left out where it is long."""
+    text = " ".join(text.split())
+    half = _PREVIEW_CHARACTERS // 2
+    return text if len(text) <= _PREVIEW_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
+
+
+def _apart(old: Summary, new: Summary) -> bool:
+    """Whether the two 95 % intervals do not overlap."""
+    first, second = old.get("ci95"), new.get("ci95")
+    return bool(first and second and (first[1] < second[0] or second[1] < first[0]))

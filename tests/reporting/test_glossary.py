@@ -1,0 +1,74 @@
+"""The glossary: complete, uniform, and strict about names."""
+
+import re
+
+import pytest
+
+from oger.reporting.glossary import GLOSSARY, INHERITED, canonical, check_names, is_listed
+
+UNITS = {"share", "reward", "nats", "tokens", "seconds", "count", ""}
+PROMISED = [
+    "reward/outcome",
+    "reward/exploration",
+    "divergence/mean",
+    "entropy/mean",
+    "entropy/last",
+    "confidence/mean",
+    "group/solve_none",
+    "group/solve_all",
+    "group/replaced_correct_share",
+    "advantage/teacher_mean",
+    "advantage/teacher_negative_share",
+    "length/online",
+    "length/teacher",
+    "length/truncated_share",
+    "time/generate",
+    "time/score",
+    "time/logprob",
+    "time/update",
+    "time/step",
+]
+
+
+def test_every_promised_metric_is_defined() -> None:
+    assert set(PROMISED) <= set(GLOSSARY)
+
+
+@pytest.mark.parametrize("metric", GLOSSARY.values(), ids=list(GLOSSARY))
+def test_each_entry_has_a_name_a_known_unit_and_a_definition(metric) -> None:
+    assert re.fullmatch(r"[a-z_]+(/[a-z_]+)?", metric.name)
+    assert metric.unit in UNITS
+    assert (metric.unit == "share") >= metric.name.endswith("_share")
+    assert len(metric.definition) > 15
+    assert not metric.definition.endswith(".")
+
+
+def test_no_name_is_defined_twice() -> None:
+    from oger.reporting import glossary
+
+    assert len(glossary._METRICS) == len(GLOSSARY)
+    assert not set(GLOSSARY) & set(INHERITED)
+
+
+def test_the_trainers_evaluation_prefix_becomes_a_topic() -> None:
+    assert canonical("eval_reward/outcome") == "eval/reward/outcome"
+    assert canonical("eval/outcome") == "eval/outcome"
+    assert canonical("reward/outcome") == "reward/outcome"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eval_reward/outcome", "eval_outcome", "eval_runtime", "eval/length", "rewards/accuracy_reward/mean",
+        "eval_rewards/format_reward/std", "completions/min_terminated_length", "clip_ratio/low_mean", "train_loss",
+        "sampling/importance_sampling_ratio/max", "frac_reward_zero_std", "num_tokens", "step_time", "loss",
+    ],
+)  # fmt: skip
+def test_what_the_trainer_logs_is_listed(name: str) -> None:
+    assert is_listed(name)
+
+
+def test_unlisted_names_are_refused_by_name() -> None:
+    check_names(["loss", "eval_outcome"])
+    with pytest.raises(ValueError, match=r"glossary: made/up, reward/outcom$"):
+        check_names(["reward/outcom", "loss", "made/up", "made/up"])
