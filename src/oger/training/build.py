@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -43,7 +44,7 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     rewards = [reward_function(name) for name in recipe.rewards]
     args = run_options(recipe)
     model = model_source(recipe.model)
-    trainer = OGERTrainer(
+    return OGERTrainer(
         model=model,
         reward_funcs=rewards,
         args=args,
@@ -52,13 +53,13 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
         processing_class=load_tokenizer(model, trust_remote_code=args.trust_remote_code),
         peft_config=_lora(recipe.peft),
     )
-    return trainer
 
 
 def run_options(recipe: Recipe) -> OGERConfig:
-    """`OGERConfig` of a run folder: checkpoints below it, a metrics row per step, no download of progress bars."""
+    """`OGERConfig` of a run folder: checkpoints below it, a metrics row per step, no bars but the run's own."""
     options: dict[str, Any] = {
         "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(),
         **recipe.training,
         "output_dir": str(recipe.output_dir / "checkpoints"),
         "record_dir": str(recipe.output_dir),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelerate.logging import get_logger
@@ -51,6 +51,17 @@ def check_tokenizer(tokenizer: Any) -> None:
     """Raises ValueError if the tokenizer has no end-of-sequence token: no trajectory could end."""
     if getattr(tokenizer, "eos_token_id", None) is None:
         raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
+
+
+def outcome_index(names: Sequence[str], wanted: str | None) -> int:
+    """Place of the outcome among the reward functions: the one asked for, else one named `outcome`, else the first.
+
+    Raises:
+        ValueError: if the one asked for is not there.
+    """
+    if wanted is not None and wanted not in names:
+        raise ValueError(f"outcome_reward={wanted!r} is not a reward function of this run: it has {', '.join(names)}.")
+    return next((names.index(name) for name in (wanted, "outcome") if name in names), 0)
 
 
 def read_teachers(

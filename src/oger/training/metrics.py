@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,3 +51,32 @@ class MetricSums:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Restores what `state_dict` gave."""
         self._totals = dict(state)
+
+
+class StageClock:
+    """Seconds spent in each stage of the training step, as `time/<stage>` per optimiser step.
+
+    On a GPU a stage's share is approximate, since work may still be queued when the stage returns; the step is not.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._flushed_at = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time spent inside to the stage."""
+        started = time.perf_counter()
+        yield
+        self._seconds[name] += time.perf_counter() - started
+
+    def flush(self, sums: MetricSums, global_step: int) -> None:
+        """Adds the seconds since the last flush; `update` is what a step spends outside the rollout stages."""
+        steps = max(global_step - self._flushed_at, 1)
+        if self._seconds:
+            rollout = sum(seconds for stage, seconds in self._seconds.items() if stage != "step")
+            self._seconds["update"] = self._seconds["step"] - rollout
+        for stage, seconds in self._seconds.items():
+            sums.add(f"time/{stage}", torch.tensor([seconds / steps]))
+        self._seconds.clear()
+        self._flushed_at = global_step

@@ -15,9 +15,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +56,15 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     run = recipe.output_dir
     _check_folder(run, recipe, resume=resume)
     _quiet_libraries()
-    trainer = build_trainer(recipe)
+    with _no_trace_of_failure(run):
+        trainer = build_trainer(recipe)
     is_main = trainer.accelerator.is_main_process
     if is_main:
         run.mkdir(parents=True, exist_ok=True)
         if not resume:
             dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
         write_environment(run)
-        console.print(_describe(recipe, trainer), highlight=False)
+        console.print(_describe(recipe, trainer), highlight=False, soft_wrap=True)
     checkpoint = newest_complete(run / "checkpoints") if resume else None
     if resume and is_main:
         step = _step_of(checkpoint)
@@ -96,12 +99,13 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
 def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[dict[str, Any]]:
     """Scores one rollout batch of the untrained policy and prints one group of it; trains and writes nothing."""
     _quiet_libraries()
-    trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0))
     batches: list[list[dict[str, Any]]] = []
-    trainer.rollout_sinks.append(lambda _, rows: batches.append(rows))
-    trainer.model.train()
-    inputs = next(iter(trainer.get_train_dataloader()))
-    trainer._generate_and_score_completions(inputs)
+    with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
+        options = {**recipe.training, "output_dir": scratch}
+        trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options))
+        trainer.rollout_sinks.append(lambda _, rows: batches.append(rows))
+        trainer.model.train()
+        trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
     if not batches:
         raise ValueError("this recipe trains with TRL's own objective alone: it has no hybrid group to show.")
     rows = _telling_group(batches[0])
@@ -147,6 +151,18 @@ def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
+
+
+@contextmanager
+def _no_trace_of_failure(run: Path) -> Iterator[None]:
+    """Removes the empty folders that a trainer makes before it fails, so that the corrected recipe can use them."""
+    try:
+        yield
+    except BaseException:
+        for folder in (run / "checkpoints", run):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 def _free_folder(folder: Path) -> Path:
@@ -288,6 +304,7 @@ def _show(
         f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
         f"(oger evaluate {run}, oger sample {run} PROBLEM)",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -9,10 +9,7 @@ Evaluation, and a run whose options only TRL's objective knows, go through TRL's
 from __future__ import annotations
 
 import math
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,14 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler, nanstd, use_adapter
 
 from oger.encoders.registry import create_encoder
-from oger.teachers.column import COLUMN
-from oger.training import checkpoint, data, records, stages
+from oger.teachers.column import COLUMN, TeacherCounts
+from oger.training import checkpoint, data, records, stages, trl_logs
 from oger.training.batch import ForwardPass, HybridTensors, Rollouts, ScoredBatch, Scores, Verdicts
 from oger.training.config import OGERConfig
 from oger.training.importance import sampling_importance_ratio
 from oger.training.judge import TeacherJudge
 from oger.training.loss import StepShare, hybrid_loss
-from oger.training.metrics import MetricSums
+from oger.training.metrics import MetricSums, StageClock
 from oger.verification.rewards import completion_text
 
 logger = get_logger(__name__)
@@ -61,7 +58,6 @@ class OGERTrainer(GRPOTrainer):
     num_generations: int
     max_completion_length: int
     pad_to_multiple_of: int | None
-    _logs: Any  # TRL's table of completions
     _signature_columns: Any
 
     _tag_names = ["trl", "oger"]  # noqa: RUF012 - TRL's class attribute
@@ -94,8 +90,14 @@ class OGERTrainer(GRPOTrainer):
             data.check_whole_groups(args)
             if guided and not plain:
                 data.check_guidance(train_dataset, kwargs)
-        if processing_class is not None:
-            data.check_tokenizer(getattr(processing_class, "tokenizer", processing_class))
+        counts = None
+        if processing_class is not None:  # known before the model is loaded, so that bad data fails early
+            tokenizer = getattr(processing_class, "tokenizer", processing_class)
+            data.check_tokenizer(tokenizer)
+            if not self._stock:
+                train_dataset, counts = data.read_teachers(
+                    train_dataset, tokenizer, args.max_completion_length, required=guided and not plain
+                )
 
         super().__init__(
             model=model,
@@ -107,42 +109,33 @@ class OGERTrainer(GRPOTrainer):
             **kwargs,
         )
 
-        data.check_tokenizer(self._tokenizer)
+        if counts is None:
+            data.check_tokenizer(self._tokenizer)
+            if not self._stock:
+                self.train_dataset, counts = data.read_teachers(
+                    self.train_dataset, self._tokenizer, args.max_completion_length, required=guided and not plain
+                )
+        self.teacher_counts = counts or TeacherCounts()
+        if not self.teacher_counts.kept:
+            args.teacher_rows = 0
         self._stock = self._stock or self._is_vlm or bool(self.tools) or self.environment_factories is not None
         if self._stock and guided and not plain:
             raise ValueError(
                 "teacher rows and the exploration reward need a text policy without tools or environments: "
                 "set teacher_rows=0 and exploration_weight=0 for plain GRPO."
             )
-        if not self._stock:
-            self.train_dataset, self.teacher_counts = data.read_teachers(
-                self.train_dataset, self._tokenizer, self.max_completion_length, required=guided and not plain
-            )
-            if not self.teacher_counts.kept:
-                args.teacher_rows = 0
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
-        self.outcome_index = self._find_outcome()
+        self.outcome_index = data.outcome_index(self.reward_func_names, args.outcome_reward)
         self.encoder = create_encoder(args.encoder)
         self.rollout_sinks: list[Callable[[int, list[dict[str, Any]]], Any]] = []
         if args.rollouts_every:
             self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
-        self._seconds: dict[str, float] = defaultdict(float)
-        self._seconds_logged_at = 0
+        self._clock = StageClock()
         self._judge = TeacherJudge(self.reward_funcs[self.outcome_index], self.state, getattr(self, "async_loop", None))
 
     # --- construction -------------------------------------------------------------------------------------------
-
-    def _find_outcome(self) -> int:
-        names = list(self.reward_func_names)
-        wanted = self.args.outcome_reward
-        if wanted is not None and wanted not in names:
-            raise ValueError(f"outcome_reward={wanted!r} is not a reward function of this run: it has {names}.")
-        for name in (wanted, "outcome"):
-            if name in names:
-                return names.index(name)
-        return 0
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -155,15 +148,15 @@ class OGERTrainer(GRPOTrainer):
         if self._stock or not self.model.training:
             return super()._generate_and_score_completions(inputs)
         args, size = self.args, self.num_generations
-        with self._timed("generate"):
+        with self._clock.stage("generate"):
             rollouts = self._sample(inputs)
-        with self._timed("score"):
+        with self._clock.stage("score"):
             verdicts = self._verify(inputs, rollouts)
             divergence_N = stages.embed(inputs, rollouts, self.encoder, args, size).to(self.accelerator.device)
             teacher_rows = stages.replace(
                 inputs, verdicts.outcome_N, divergence_N, args, size, self._step, self._tokenizer, self._judge
             )
-        with self._timed("logprob"):
+        with self._clock.stage("logprob"):
             tensors = stages.tensorise(
                 rollouts,
                 teacher_rows,
@@ -173,7 +166,7 @@ class OGERTrainer(GRPOTrainer):
                 device=self.accelerator.device,
             )
             forward = self._forward_without_gradient(tensors)
-        with self._timed("score"):
+        with self._clock.stage("score"):
             scores = stages.score(
                 verdicts,
                 divergence_N,
@@ -376,7 +369,7 @@ class OGERTrainer(GRPOTrainer):
             metrics[f"rewards/{name}/mean"].append(torch.nanmean(per_function[:, index]).item())
             metrics[f"rewards/{name}/std"].append(nanstd(per_function[:, index]).item())
         records.add_rollout_metrics(self._sums["train"], batch)
-        self._flush_user_logs(len(batch.inputs))
+        trl_logs.flush_user_logs(self, self._sums["train"], len(batch.inputs))
         step = self.state.global_step + 1  # the optimiser step that this batch feeds
         due = bool(self.rollout_sinks) and (step == 1 or step % max(self.args.rollouts_every, 1) == 0)
         if not (due or self.log_completions):
@@ -384,50 +377,19 @@ class OGERTrainer(GRPOTrainer):
         first_group = self.accelerator.process_index * len(batch.inputs) // batch.group_size
         rows = gather_object(records.rollout_rows(step, batch, first_group=first_group))
         if self.log_completions:
-            self._feed_completion_log(rows)
+            trl_logs.feed_completion_log(self, rows)
         if due and self.accelerator.is_main_process:
             for sink in self.rollout_sinks:
                 sink(step, rows)
 
-    def _flush_user_logs(self, num_rows: int) -> None:
-        """What reward functions logged through `log_extra` and `log_metric`; sorted, to keep ranks in step."""
-        for column in sorted(set(gather_object(list(self._pending_extra_logs)))):
-            values = self._pending_extra_logs.get(column, [None] * num_rows)
-            self._logs["extra"][column].extend(gather_object(values))
-        self._pending_extra_logs.clear()
-        for name in sorted(set(gather_object(list(self._pending_metrics)))):
-            values = torch.tensor(self._pending_metrics.get(name, []), dtype=torch.float64)
-            self._sums["train"].add(name, values.to(self.accelerator.device))
-        self._pending_metrics.clear()
-
-    def _feed_completion_log(self, rows: list[dict[str, Any]]) -> None:
-        """TRL's table of completions: the rows that are trained on, teacher rows included."""
-        trained = [row for row in rows if row["origin"] != "replaced"]
-        self._logs["prompt"].extend(row["prompt"] for row in trained)
-        self._logs["completion"].extend(row["text"] for row in trained)
-        self._logs["rewards"]["total"].extend(row["reward"] for row in trained)
-        self._logs["advantages"].extend(row["advantage"] for row in trained)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._seconds[stage] += time.perf_counter() - started
-
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        with self._timed("step"):
+        with self._clock.stage("step"):
             return super().training_step(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
-        if mode == "train" and self._seconds:
-            steps = max(self.state.global_step - self._seconds_logged_at, 1)
-            seconds = dict(self._seconds)
-            seconds["update"] = seconds["step"] - sum(seconds.get(s, 0.0) for s in ("generate", "score", "logprob"))
-            for stage, total in seconds.items():
-                self._sums[mode].add(f"time/{stage}", torch.tensor([total / steps]))
-            self._seconds.clear()
-            self._seconds_logged_at = self.state.global_step
+        if mode == "train":
+            self._clock.flush(self._sums[mode], self.state.global_step)
         prefix = "eval_" if mode == "eval" else ""
         logs.update({prefix + name: mean for name, mean in self._sums[mode].means(self.accelerator).items()})
         super().log(logs, start_time)
