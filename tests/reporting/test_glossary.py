@@ -1,10 +1,11 @@
 """The glossary: complete, uniform, and strict about names."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from oger.reporting.glossary import GLOSSARY, INHERITED, canonical, check_names, is_listed
+from oger.reporting.glossary import GLOSSARY, INHERITED, canonical, check_names, is_listed, markdown
 
 UNITS = {"share", "reward", "nats", "tokens", "seconds", "count", ""}
 PROMISED = [
@@ -72,3 +73,8 @@ def test_unlisted_names_are_refused_by_name() -> None:
     check_names(["loss", "eval_outcome"])
     with pytest.raises(ValueError, match=r"glossary: made/up, reward/outcom$"):
         check_names(["reward/outcom", "loss", "made/up", "made/up"])
+
+
+def test_the_page_in_docs_is_the_glossary() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text(encoding="utf-8") == markdown(), "run: python -m oger.reporting.glossary > docs/metrics.md"

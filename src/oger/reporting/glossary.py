@@ -63,8 +63,8 @@ _METRICS = (
     Metric("objective/ratio_mean", "", "mean over online tokens of r = π/π_old"),
     Metric("objective/ratio_outside_share", "share", "online tokens with r outside [0.9, 1.1]"),
     Metric("objective/teacher_prob", "share", "mean over teacher tokens of the policy's probability π"),
-    Metric("objective/teacher_weight", "", "mean over teacher tokens of the shaped probability f(π)"),
-    Metric("objective/kl", "nats", "mean over tokens of the estimated KL to the reference policy"),
+    Metric("objective/teacher_weight", "", "mean over teacher tokens of the gradient weight df/d log π, γπ/(π+γ)²"),
+    Metric("objective/kl", "nats", "mean over online tokens of the estimated KL to the reference policy"),
     # Engine against trainer, where another engine generates
     Metric("sampling/logp_difference", "nats", "mean over online tokens of |log-probability of engine - of trainer|"),
     Metric("sampling/importance_ratio", "", "mean importance ratio trainer to engine over online tokens or rows"),
@@ -144,3 +144,34 @@ def check_names(names: Iterable[str]) -> None:
     unlisted = sorted({name for name in names if not is_listed(name)})
     if unlisted:
         raise ValueError(f"metrics missing from oger.reporting.glossary: {', '.join(unlisted)}")
+
+
+def markdown() -> str:
+    """The glossary as a page, for docs/metrics.md (`python -m oger.reporting.glossary`)."""
+    own = [f"| `{metric.name}` | {metric.unit or '-'} | {metric.definition} |" for metric in _METRICS]
+    inherited = [f"| `{pattern}` | {definition} |" for pattern, definition in INHERITED.items()]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "Every name in a run's `metrics.jsonl`, and in every tracker. A row is one optimiser step; a name that has",
+            "nothing to average over in a step (no teacher row, no validation) is absent from that row. This page is",
+            "written by `python -m oger.reporting.glossary > docs/metrics.md`.",
+            "",
+            "| name | unit | definition |",
+            "|---|---|---|",
+            *own,
+            "",
+            "A validation metric carries the prefix `eval/`. Names that TRL and transformers emit (`*` stands for any",
+            "text):",
+            "",
+            "| name | definition |",
+            "|---|---|",
+            *inherited,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

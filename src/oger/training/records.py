@@ -49,7 +49,7 @@ def add_rollout_metrics(sums: MetricSums, batch: ScoredBatch) -> None:
     ).amin(1)
     sums.add("group/solve_none", ~(outcome_PG == 1).any(dim=1))
     sums.add("group/solve_all", (outcome_PG == 1).all(dim=1))
-    sums.add("group/plain_share", ~guided_N[:: batch.group_size])
+    sums.add("group/plain_share", ~offline_N.view(-1, batch.group_size).any(dim=1))
     sums.add("group/zero_variance_share", spread_P <= 0)
     sums.add("group/replaced_correct_share", correct_N, offline_N)
     sums.add("advantage/teacher_mean", scores.advantage_N, offline_N)
