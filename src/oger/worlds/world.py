@@ -1,0 +1,51 @@
+"""What a world offers, and the registry of worlds by name."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from oger.verification.names import look_up
+
+
+class World(Protocol):
+    """Problems in splits, verified teacher trajectories, and a base policy; everything derives from seeds."""
+
+    name: str
+    splits: tuple[str, ...]
+    max_completion_length: int
+    """Tokens that hold every teacher trajectory and its EOS; a good limit for rollouts."""
+
+    def rows(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+        """Rows with the columns prompt, answer, kind, family, metadata, teachers (verified trajectories only).
+
+        The families alternate, so that the first `limit` rows hold all of them. Other seeds draw other problems of the
+        same split: no problem lies in two splits, whatever the seeds.
+        """
+        ...
+
+    def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+        """The same rows with every trajectory and its verdict, wrong ones included."""
+        ...
+
+    def base_policy(self) -> Path:
+        """Folder in transformers format with the model and the tokenizer."""
+        ...
+
+
+def _arithmetic() -> World:
+    from oger.worlds.arithmetic.world import ArithmeticWorld
+
+    return ArithmeticWorld()
+
+
+_WORLDS: Mapping[str, Callable[[], World]] = {"arithmetic": _arithmetic}
+
+
+def world_names() -> list[str]:
+    """Names that `load_world` accepts."""
+    return sorted(_WORLDS)
+
+
+def load_world(name: str) -> World:
+    """The world of that name; an unknown name is a ValueError that says the nearest valid one."""
+    return look_up(_WORLDS, name, what="world")()

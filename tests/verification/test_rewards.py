@@ -1,0 +1,43 @@
+"""Reward functions take what TRL hands them and give one number per completion."""
+
+import pytest
+
+from oger.verification import accuracy_reward, format_reward
+from oger.worlds import load_world
+
+
+def test_accuracy_is_one_zero_or_undecided() -> None:
+    completions = [r"\boxed{4}", r"\boxed{5}", "none", r"\boxed{4}"]
+    kinds = ["exact", "exact", "exact", "reasoning_gym"]  # the last one lacks its metadata: undecided
+    rewards = accuracy_reward(prompts=["p"] * 4, completions=completions, answer=["4"] * 4, kind=kinds)
+    assert rewards == [1.0, 0.0, 0.0, None]
+
+
+def test_accuracy_without_a_kind_is_math() -> None:
+    assert accuracy_reward(["p"], [r"\boxed{0.5}"], answer=[r"\frac{1}{2}"]) == [1.0]
+
+
+def test_completions_may_be_chat_messages() -> None:
+    chat = [{"role": "assistant", "content": r"\boxed{4}"}]
+    parts = [{"role": "assistant", "content": [{"type": "text", "text": r"\boxed{4}"}]}]
+    empty = [{"role": "assistant", "content": None}]
+    assert accuracy_reward(["p"] * 3, [chat, parts, empty], answer=["4"] * 3) == [1.0, 1.0, 0.0]
+    assert format_reward(completions=[chat, parts, empty], prompts=["p"] * 3) == [1.0, 1.0, 0.0]
+
+
+def test_further_columns_and_trainer_arguments_are_ignored() -> None:
+    assert accuracy_reward(["p"], [r"\boxed{4}"], answer=["4"], teachers=[[]], trainer_state=None) == [1.0]
+
+
+def test_columns_of_another_length_are_an_error() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        accuracy_reward(["p"] * 2, ["a", "b"], answer=["4"])
+
+
+def test_rows_of_a_world_can_be_rewarded_directly() -> None:
+    rows = load_world("arithmetic").rows("validation", limit=8)
+    columns = {name: [row[name] for row in rows] for name in ("answer", "kind", "metadata", "teachers", "family")}
+    prompts = [row["prompt"] for row in rows]
+    right = [f"\\boxed{{{row['answer']}}}" for row in rows]
+    assert accuracy_reward(prompts=prompts, completions=right, **columns) == [1.0] * 8
+    assert accuracy_reward(prompts=prompts, completions=[r"\boxed{x}"] * 8, **columns) == [0.0] * 8
