@@ -7,7 +7,7 @@ right: `("after_think", "last_boxed")` means the last \boxed{...} of what follow
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from oger.verification.names import look_up
+from oger.method.options import choose
 
 Rule = Callable[[str], str | None]
 
@@ -68,7 +68,7 @@ DEFAULT_RULES = ("last_boxed",)
 def extract_answer(text: str, rules: Sequence[str] = DEFAULT_RULES) -> str | None:
     """Apply the named rules in order; None as soon as one of them finds nothing."""
     found: str | None = text
-    for rule in [look_up(ANSWER_RULES, name, what="answer rule") for name in rules]:
+    for rule in [choose(ANSWER_RULES, name, "answer rule") for name in rules]:
         if found is None:
             return None
         found = rule(found)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from oger.method.options import choose
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import KINDS
-from oger.verification.names import look_up
 
 Status = Literal["correct", "wrong", "undecided"]
 
@@ -41,7 +41,7 @@ def verify(
     A response without an answer is wrong. An exception inside a grader leaves the response undecided: nobody has shown
     that it is wrong. An unknown kind or rule is a ValueError.
     """
-    grade = look_up(KINDS, kind, what="kind")
+    grade = choose(KINDS, kind, "kind")
     extracted = extract_answer(response, rules)
     if extracted is None:
         return Verdict("wrong", None, f"no answer found ({' > '.join(rules)})")

@@ -27,7 +27,7 @@ from oger.worlds.arithmetic.tokenizer import build_tokenizer
 from oger.worlds.measure import PassRates, measure_pass_rates
 
 _BATCH = 32
-_MATRIX_LEARNING_RATE = 0.01  # of Muon, which needs half the steps of AdamW here
+_MATRIX_LEARNING_RATE = 0.01  # of Muon, which learned in fewer steps than AdamW here
 _LEARNING_RATE = 2e-3  # of AdamW, for embeddings and norms
 _WARMUP_STEPS = 50
 _MAX_STEPS = 2500

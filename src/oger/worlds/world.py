@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from oger.verification.names import look_up
+from oger.method.options import choose
 
 
 class World(Protocol):
@@ -48,4 +48,4 @@ def world_names() -> list[str]:
 
 def load_world(name: str) -> World:
     """The world of that name; an unknown name is a ValueError that says the nearest valid one."""
-    return look_up(_WORLDS, name, what="world")()
+    return choose(_WORLDS, name, "world")()

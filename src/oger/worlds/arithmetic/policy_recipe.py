@@ -46,7 +46,7 @@ def policy_config(tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
         num_key_value_heads=4,
         max_position_embeddings=256,
         tie_word_embeddings=True,
-        initializer_range=0.08,  # about 1/sqrt(hidden size); the library's 0.02 learns at less than half the speed here
+        initializer_range=0.08,  # about 1/sqrt(hidden size); learned faster here than the library's 0.02
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from oger.method.options import choose
 from oger.verification import verify
-from oger.verification.names import look_up
 from oger.worlds.arithmetic.problems import OOD_SPLITS, SOURCES, Draw, draw_split
 from oger.worlds.arithmetic.teachers import TEACHERS, trajectory
 
@@ -29,7 +29,7 @@ class ArithmeticWorld:
 
     def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Rows of a split with every trajectory and its verdict."""
-        parts = look_up({name: (name,) for name in SOURCES} | {"ood": OOD_SPLITS}, split, what="split")
+        parts = choose({name: (name,) for name in SOURCES} | {"ood": OOD_SPLITS}, split, "split")
         draws = [draw for part in parts for draw in draw_split(part, seed)]
         return [_row(draw) for draw in draws[:limit]]
 
