@@ -70,20 +70,24 @@ def test_chats_take_a_teachers_text_as_the_assistants_turn(tmp_path: Path) -> No
 
 
 def test_an_asynchronous_outcome_judges_rollouts_and_teachers(tmp_path: Path) -> None:
-    async def outcome(completions: list[str], answer: list[str], **_: Any) -> list[float]:
+    steps: list[int] = []
+
+    async def outcome(completions: list[str], answer: list[str], trainer_state: Any, **_: Any) -> list[float]:
+        steps.append(trainer_state.global_step)
         return contains_answer(completions, answer)
 
     rows = toy_rows()
     for row in rows:
         row["teachers"] = [teacher["text"] for teacher in row["teachers"]]
     _, stored, _ = train(tmp_path, Dataset.from_list(rows), outcome)
+    assert set(steps) == {0, 1}, "a judged teacher sees the state of the training, as every rollout does"
     assert {row["outcome"] for row in stored if row["origin"] == "teacher"} == {1.0}
 
 
 def test_a_reward_model_as_outcome_needs_verdicts(tmp_path: Path) -> None:
     from oger.training.judge import TeacherJudge
 
-    judge = TeacherJudge(torch.nn.Linear(1, 1), None, None)
+    judge = TeacherJudge(torch.nn.Linear(1, 1), lambda: None, None)
     with pytest.raises(ValueError, match="verdict"):
         judge({"prompt": "1+1=?"}, "2", [1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -15,11 +16,13 @@ class TeacherJudge:
 
     Args:
         outcome_function: the reward function that is the outcome.
-        trainer_state: what TRL passes to reward functions under this name.
+        trainer_state: gives what TRL passes to reward functions under this name.
         event_loop: where an asynchronous function runs; None where there is none.
     """
 
-    def __init__(self, outcome_function: Any, trainer_state: Any, event_loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, outcome_function: Any, trainer_state: Callable[[], Any], event_loop: asyncio.AbstractEventLoop | None
+    ) -> None:
         self._function = outcome_function
         self._trainer_state = trainer_state
         self._event_loop = event_loop
@@ -51,7 +54,7 @@ class TeacherJudge:
             "prompts": [example["prompt"]],
             "completions": [completion],
             "completion_ids": [token_ids],
-            "trainer_state": self._trainer_state,
+            "trainer_state": self._trainer_state(),
             "log_extra": lambda *_: None,  # a teacher's extras have no place among those of the online rows
             "log_metric": lambda *_: None,
         }

@@ -133,7 +133,9 @@ class OGERTrainer(GRPOTrainer):
             self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
         self._clock = StageClock()
-        self._judge = TeacherJudge(self.reward_funcs[self.outcome_index], self.state, getattr(self, "async_loop", None))
+        self._judge = TeacherJudge(
+            self.reward_funcs[self.outcome_index], lambda: self.state, getattr(self, "async_loop", None)
+        )
 
     # --- construction -------------------------------------------------------------------------------------------
 
