@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from oger.evaluation.evaluate import evaluate_policy
+from oger.verification.rewards import accuracy_reward
 from tests.training.tiny import tiny_policy, tiny_tokenizer
 
 ROWS = [
@@ -23,7 +24,7 @@ def evaluate(reward, rows=ROWS):
 def test_each_sample_is_judged_against_the_answer_of_its_own_problem() -> None:
     seen: list[tuple[str, str]] = []
 
-    def reward(prompts, completions, answer, kind, metadata):
+    def reward(prompts, completions, answer, **columns):
         assert all(isinstance(completion, str) for completion in completions)
         seen.extend(zip(prompts, answer, strict=True))
         return [1.0 if gold == "8" else 0.0 for gold in answer]
@@ -83,4 +84,4 @@ def test_rows_without_what_is_needed_are_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         evaluate(lambda **_: [], rows=[])
     with pytest.raises(ValueError, match="row 0 has no answer; its columns: anwser, prompt"):
-        evaluate(lambda **_: [], rows=[{"prompt": "1+1=?", "anwser": "2"}])
+        evaluate(accuracy_reward, rows=[{"prompt": "1+1=?", "anwser": "2"}])

@@ -24,18 +24,20 @@ def tensors(rows):
 @settings(max_examples=150, deadline=None)
 def test_rewards_equal_their_definition_row_by_row(rows, weight, gate):
     bonus_G = exploration_reward(*tensors(rows), gate=gate)
-    total_G = total_reward(*tensors(rows), weight=weight, gate=gate)
-    for (outcome, divergence, confidence, offline), bonus, total in zip(rows, bonus_G, total_G, strict=True):
+    decided = [(0.0 if math.isnan(outcome) else outcome, *rest) for outcome, *rest in rows]
+    bonus_of_decided_G = exploration_reward(*tensors(decided), gate=gate)
+    total_G = total_reward(*tensors(decided), weight=weight, gate=gate)
+    torch.testing.assert_close(total_G, tensors(decided)[0] + weight * bonus_of_decided_G)
+    for (outcome, divergence, confidence, offline), bonus in zip(rows, bonus_G, strict=True):
         paid = not offline and not math.isnan(outcome) and (outcome >= 1 or not gate)
         expected = divergence * confidence if paid else 0.0
         assert bonus.item() == pytest.approx(expected, abs=1e-15)
-        assert total.item() == pytest.approx(outcome + weight * expected, nan_ok=True)
 
 
 @given(rows=rows, weight=st.floats(0, 3))
 @settings(max_examples=100, deadline=None)
 def test_wrong_is_worth_zero_correct_between_one_and_one_plus_weight_and_a_teacher_its_outcome(rows, weight):
-    rows = [(float(outcome >= 1), *rest) for outcome, *rest in rows]
+    rows = [(float(not math.isnan(outcome) and outcome >= 1), *rest) for outcome, *rest in rows]
     for (outcome, _, _, offline), total in zip(rows, total_reward(*tensors(rows), weight=weight).tolist(), strict=True):
         if offline or outcome == 0:
             assert total == outcome
@@ -43,11 +45,12 @@ def test_wrong_is_worth_zero_correct_between_one_and_one_plus_weight_and_a_teach
             assert 1 <= total <= 1 + weight
 
 
-def test_undecided_outcome_earns_nothing_and_stays_undecided():
+def test_undecided_outcome_earns_nothing_and_has_no_total():
     undecided, half, online = torch.tensor([NAN]), torch.tensor([0.5]), torch.tensor([False])
     for gate in (True, False):
         assert exploration_reward(undecided, half, half, online, gate=gate).tolist() == [0.0]
-        assert total_reward(undecided, half, half, online, gate=gate).isnan().all()
+        with pytest.raises(ValueError, match="undecided"):
+            total_reward(undecided, half, half, online, gate=gate)
 
 
 def test_nothing_is_read_on_an_offline_row_but_its_outcome():

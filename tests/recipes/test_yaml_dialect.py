@@ -12,7 +12,7 @@ from oger.recipes.yaml_dialect import dump, load
     [
         ("1e-4", 1e-4), ("1E5", 1e5), ("-3e-06", -3e-6), ("1.5e3", 1500.0), (".5", 0.5), ("1.", 1.0), ("+2e+2", 200.0),
         ("3", 3), ("-7", -7), ("1_000", 1000), (".inf", math.inf), ("-.inf", -math.inf),
-        ("true", True), ("no", False), ("null", None), ("~", None), ("", None),
+        ("true", True), ("no", "no"), ("false", False), ("null", None), ("~", None), ("", None),
         ("e5", "e5"), ("1e", "1e"), ("1e-4x", "1e-4x"), ("'1e-4'", "1e-4"), ("2026-04-01", "2026-04-01"),
         ("12:30", "12:30"), ("012", "012"), ("world:arithmetic/test", "world:arithmetic/test"),
         ("[1e-4, 2]", [1e-4, 2]), ("{a: 1e-4}", {"a": 1e-4}),

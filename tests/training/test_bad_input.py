@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
+from transformers import AutoConfig, AutoModelForSequenceClassification
 from trl import GRPOConfig
 
 from oger import OGERConfig, OGERTrainer
@@ -43,11 +44,52 @@ def test_unusable_training_set_is_named(tmp_path: Path, dataset: Any, words: lis
         assert word in str(raised.value)
 
 
-@pytest.mark.parametrize("cell", [[3], [{"teacher": "t"}], [{"text": "a", "verdict": "maybe"}]])
-def test_unreadable_teacher_names_its_row(tmp_path: Path, cell: list[Any]) -> None:
-    rows = [{"prompt": f"{index}=?", "answer": "a", "teachers": cell if index == 1 else []} for index in range(8)]
-    with pytest.raises(ValueError, match="row 1"):
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ([3], "neither a text"),
+        ([{"teacher": "t"}], "neither a text"),
+        ([{"text": "a", "verdict": "maybe"}], "verdict"),
+        ([{"text": "a", "verdct": "wrong"}], "did you mean 'verdict'"),
+        ([{"text": "a", "teachr": "t"}], "did you mean 'teacher'"),
+        ("one text, not in a list", "put it into a list"),
+        ({"text": "a"}, "put it into a list"),
+    ],
+)
+def test_unreadable_teacher_names_its_row(tmp_path: Path, cell: Any, words: str) -> None:
+    rows = [{"prompt": f"{index}=?", "answer": "a", "teachers": cell if index == 1 else None} for index in range(8)]
+    with pytest.raises(ValueError, match=f"row 1: .*{words}"):
         make(tmp_path, Dataset.from_list(rows))
+
+
+def test_a_missing_verdict_is_missing_however_the_table_writes_it(tmp_path: Path) -> None:
+    verdicts = [None, float("nan")]
+    rows = [
+        {"prompt": f"{i}=?", "answer": "a", "teachers": [{"text": "a", "verdict": verdicts[i % 2]}]} for i in range(8)
+    ]
+    assert make(tmp_path, Dataset.from_list(rows)).teacher_counts.kept_without_verdict == 8
+
+
+def test_a_reward_model_as_outcome_needs_verdicts(tmp_path: Path) -> None:
+    rows = [{**row, "teachers": [teacher["text"] for teacher in row["teachers"]]} for row in toy_rows()]
+    tiny_policy().save_pretrained(tmp_path / "policy")
+    config = AutoConfig.from_pretrained(tmp_path / "policy", num_labels=1)
+    judge = AutoModelForSequenceClassification.from_config(config)
+    judge.config._name_or_path = str(tmp_path / "policy")
+    with pytest.raises(ValueError, match="16 teacher trajectories have no verdict"):
+        OGERTrainer(
+            model=tiny_policy(),
+            reward_funcs=judge,
+            args=OGERConfig(**quiet_options(tmp_path)),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tiny_tokenizer(),
+            reward_processing_classes=tiny_tokenizer(),
+        )
+
+
+def test_an_unknown_option_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"exploration_weigth.*did you mean 'exploration_weight'"):
+        OGERConfig(output_dir=str(tmp_path), exploration_weigth=1.0)
 
 
 def test_all_teachers_over_long_is_an_error_that_says_so(tmp_path: Path) -> None:

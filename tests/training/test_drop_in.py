@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from datasets import Dataset
 from peft import LoraConfig
+from transformers import TrainerCallback
+from trl import TrlParser
 
 from oger import OGERConfig, OGERTrainer
 from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
@@ -84,12 +86,63 @@ def test_an_asynchronous_outcome_judges_rollouts_and_teachers(tmp_path: Path) ->
     assert {row["outcome"] for row in stored if row["origin"] == "teacher"} == {1.0}
 
 
-def test_a_reward_model_as_outcome_needs_verdicts(tmp_path: Path) -> None:
-    from oger.training.judge import TeacherJudge
+def test_a_judged_trajectory_is_judged_with_its_own_rows_columns(tmp_path: Path) -> None:
+    rows = [{"prompt": "1+1=?", "answer": answer, "teachers": ["ad"]} for answer in "ab" for _ in range(4)]
+    _, stored, _ = train(tmp_path, Dataset.from_list(rows))
+    assert {row["outcome"] for row in stored if row["origin"] == "teacher"} == {0.0, 1.0}
 
-    judge = TeacherJudge(torch.nn.Linear(1, 1), lambda: None, None)
-    with pytest.raises(ValueError, match="verdict"):
-        judge({"prompt": "1+1=?"}, "2", [1])
+
+def test_groups_of_one_prompt_draw_their_teachers_apart(tmp_path: Path) -> None:
+    [row] = toy_rows(num_prompts=1, num_teachers=2)
+    _, stored, _ = train(tmp_path, Dataset.from_list([row] * 16), max_steps=3)
+    drawn = [[r["teacher"] for r in stored if r["origin"] == "teacher" and r["step"] == step] for step in (1, 2, 3)]
+    assert any(len(set(teachers)) == 2 for teachers in drawn)
+
+
+def test_completion_log_and_validation_go_together(tmp_path: Path) -> None:
+    trainer_options = {"eval_dataset": toy_dataset(4)}
+    options = {"eval_strategy": "steps", "eval_steps": 1, "per_device_eval_batch_size": 4, "log_completions": True}
+    train(tmp_path, trainer_options=trainer_options, **options)
+    assert len(list((tmp_path / "completions").glob("*.parquet"))) == 2
+
+
+def test_arguments_may_be_positional_as_in_grpo_trainer(tmp_path: Path) -> None:
+    args = OGERConfig(**quiet_options(tmp_path))
+    callback = TrainerCallback()
+    trainer = OGERTrainer(tiny_policy(), contains_answer, args, toy_dataset(), None, tiny_tokenizer(), None, [callback])
+    assert callback in trainer.callback_handler.callbacks
+
+
+def test_the_configuration_can_be_parsed_from_a_command_line(tmp_path: Path) -> None:
+    parser = TrlParser((OGERConfig,))
+    words = ["--output_dir", str(tmp_path), "--clip", "0.2", "--exploration_weight", "0.5", "--bf16", "false"]
+    [args] = parser.parse_args_and_config(words)
+    assert args.clip_range == (0.2, 0.2)
+    assert args.exploration_weight == 0.5
+
+
+def test_times_count_the_optimiser_and_start_anew_after_a_resume(tmp_path: Path) -> None:
+    class Slow(TrainerCallback):
+        def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+            time.sleep(0.3)
+
+    options = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1, "trainer_options": {"callbacks": [Slow()]}}
+    _, _, logged = train(tmp_path, **options)
+    for row in logged:
+        assert row["time/update"] >= 0.3
+        parts = sum(row[f"time/{stage}"] for stage in ("generate", "score", "logprob", "update"))
+        assert row["time/step"] == pytest.approx(parts, rel=1e-6)
+    trainer = OGERTrainer(
+        model=tiny_policy(),
+        reward_funcs=contains_answer,
+        args=OGERConfig(**quiet_options(tmp_path, max_steps=3, save_strategy="steps", save_steps=1)),
+        train_dataset=toy_dataset(),
+        processing_class=tiny_tokenizer(),
+        callbacks=[Slow()],
+    )
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    [resumed] = [row for row in trainer.state.log_history if row.get("step") == 3 and "loss" in row]
+    assert resumed["time/step"] >= 0.3
 
 
 def test_what_reward_functions_log_reaches_the_metrics_and_teachers_add_nothing_to_it(tmp_path: Path) -> None:

@@ -158,3 +158,17 @@ def test_an_engine_is_asked_for_online_rows_only_and_teacher_rows_have_ratio_one
     assert math.isfinite(trainer._compute_loss(trainer.model, batch).item())
     means = trainer._sums["train"].means(trainer.accelerator)
     assert means["sampling/logp_difference"] > 0
+
+
+def test_a_teacher_token_that_is_all_but_impossible_leaves_the_gradient_finite(tmp_path: Path) -> None:
+    args = OGERConfig(
+        **quiet_options(tmp_path, beta=0.1, max_completion_length=MAX_LENGTH, use_bias_correction_kl=True)
+    )
+    inputs, logps, old, entropy = micro_batch()
+    with torch.no_grad():
+        logps[1, 0] = -800.0  # exp(ref - logp) is infinite
+        old[2, 3] = -900.0  # padding of the third row
+    share = StepShare(accumulation=1, steps_per_generation=1, num_processes=1)
+    loss = hybrid_loss(inputs, logps, old, entropy, args, share).loss
+    assert math.isfinite(loss.item())
+    assert torch.autograd.grad(loss, logps)[0].isfinite().all()

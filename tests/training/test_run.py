@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from oger.reporting.glossary import check_names
 from oger.reporting.metrics_log import read_metrics
 from oger.reporting.rollouts import read_rollouts
 from oger.training.run import preview_recipe, train_recipe
+from oger.worlds import load_world
 
 STEPS = 6
 OPTIONS = [f"max_steps={STEPS}", "save_steps=2", "eval_steps=3", "eval_limit=4", "steps_per_generation=2",
@@ -153,6 +155,20 @@ def test_resuming_with_another_recipe_names_what_differs(whole: Path, tmp_path: 
         train_recipe(recipe, resume=True)
 
 
+def test_resuming_compares_what_the_options_mean_not_how_they_are_written(whole: Path, tmp_path: Path) -> None:
+    from oger.training.run import _differences
+
+    def recipe(*options: str) -> Any:
+        return load_recipe("smoke", [*OPTIONS, f"output_dir={whole}", *options])
+
+    started = load_recipe(whole / "config.yaml")
+    assert _differences(started, recipe()) == []
+    assert _differences(started, recipe("clip=false", "scale_rewards=false", "weight_decay=0.0")) == []
+    assert _differences(started, recipe("max_grad_norm=0.5")) == ["max_grad_norm"]
+    assert "clip" in _differences(started, recipe("clip=0.2"))
+    assert _differences(recipe("weight_decay=0.1"), recipe()) == ["weight_decay"]
+
+
 def test_preview_shows_one_whole_group_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = preview_recipe(load_recipe("smoke"))
@@ -173,6 +189,9 @@ def test_preview_shows_one_whole_group_and_writes_nothing(tmp_path: Path, monkey
         (["per_device_train_batch_size=6"], "divisible"),
         (["peft={rank: 4}"], "peft"),
         (["replacement=argmin"], "argmin_divergence"),
+        (["test={id: nofile.jsonl}"], "nofile.jsonl"),
+        (["report_to=wandbb"], "wandbb"),
+        (["use_vllm=true"], "vllm"),
     ],
 )
 def test_a_recipe_that_cannot_run_says_why_and_leaves_nothing(tmp_path: Path, options: list[str], words: str) -> None:
@@ -181,6 +200,42 @@ def test_a_recipe_that_cannot_run_says_why_and_leaves_nothing(tmp_path: Path, op
         train_recipe(load_recipe("smoke", [f"output_dir={folder}", *options]))
     assert "\n" not in str(raised.value)
     assert not folder.exists()
+
+
+MIXED = [{"prompt": "1", "answer": "2", "teachers": teachers} for teachers in (["a"], [{"text": "a"}])]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"prompt": "1", "answer": "2"}, {"prompt": "1", "answer": 2}], "different types"),
+        ([{"prompt": "1", "answer": "2"}, {"answer": "2"}], "row 1 has no column 'prompt'"),
+        ([{"prompt": "1", "answer": "2"}, {"prompt": "1", "answer": None}], "row 1: 'answer' is empty"),
+        ([{"prompt": 5, "answer": "2"}], "row 0: prompt must be a text"),
+        (MIXED, "different types"),
+    ],
+)
+def test_a_bad_row_of_a_users_file_is_named(tmp_path: Path, rows: list[dict[str, Any]], words: str) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=words):
+        train_recipe(load_recipe("smoke", [f"train={data}", f"output_dir={tmp_path / 'run'}"]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_folder_without_weights_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(load_world("arithmetic").base_policy(), tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="cannot start"):
+        train_recipe(load_recipe("smoke", [f"model={tmp_path / 'model'}", f"output_dir={tmp_path / 'run'}"]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_may_be_left_out(tmp_path: Path) -> None:
+    recipe = load_recipe("smoke", ["validation=null", "test=null", "max_steps=1", f"output_dir={tmp_path / 'run'}"])
+    summary = train_recipe(recipe)
+    assert summary["before"] == summary["after"] == {}
+    assert summary["best"] is None
 
 
 def test_misspelt_columns_of_a_users_file_are_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_rank_without_teacher_rows_stays_in_step(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     assert first["world_size"] == second["world_size"] == 2, "the launcher started one process only"
-    assert first["weights"] == second["weights"]
+    assert first["weights"] == second["weights"], "every weight, bit by bit"
     assert second["rows"] == [], "only the main process records"
     groups = {row["group"] for row in first["rows"]}
     assert groups == {0, 1, 2, 3}

@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     rank = trainer.accelerator.process_index
     report = {
         "world_size": trainer.accelerator.num_processes,
-        "weights": sum(p.detach().double().sum().item() for p in trainer.model.parameters()),
+        "weights": [p.detach().flatten().tolist() for p in trainer.model.parameters()],
         "log": [row for row in trainer.state.log_history if "loss" in row],
         "rows": stored,
     }

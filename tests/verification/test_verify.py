@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -88,3 +89,20 @@ def test_unknown_kind_names_the_nearest_one() -> None:
 def test_a_verdict_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         verify("4", r"\boxed{4}", kind="exact").status = "wrong"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "answer", ["9^{9^{9^{9}}}", "9^9^9^9", "10^{10000000}", "(10^{8})!", "99999!", "1" * 3000, "2**(3**9)"]
+)
+def test_an_answer_that_could_take_forever_is_undecided_at_once(answer: str) -> None:
+    started = time.monotonic()
+    verdict = verify("12", f"\\boxed{{{answer}}}", kind="math")
+    assert verdict.status == "undecided"
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"), [("1024", "2^{10}"), ("120", "5!"), ("x^2+y^2", "y^2+x^2"), ("1000000", "10^6")]
+)
+def test_cheap_powers_and_factorials_are_still_graded(gold: str, answer: str) -> None:
+    assert verify(gold, f"\\boxed{{{answer}}}", kind="math").status == "correct"

@@ -16,8 +16,6 @@ from oger.evaluation.statistics import outcome_matrix, summarize
 OutcomeReward = Callable[..., Sequence[float | None]]
 """Called as a TRL reward function: prompts, completions and one list per column; 1.0, 0.0 or None per row."""
 
-_REWARD_COLUMNS = ("answer", "kind", "metadata")
-
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -73,16 +71,19 @@ def evaluate_policy(
     """Sample `num_samples` responses to each row's prompt and verify each one.
 
     Args:
-        rows: mappings with "prompt" and "answer", and where known "kind", "metadata" and "family".
-        outcome_reward: verifier; None is `oger.verification.rewards.accuracy_reward`.
+        rows: mappings with "prompt" and the columns that the verifier reads ("answer" and, where known, "kind" and
+            "metadata" for the default one), and where known "family".
+        outcome_reward: verifier, called as TRL calls it; None is `oger.verification.rewards.accuracy_reward`.
 
     Raises:
         ValueError: no rows, a row without prompt or answer, or what `sample_responses` refuses.
     """
     if not rows:
         raise ValueError("nothing to evaluate: the data set is empty")
+    reward = outcome_reward or _accuracy_reward()
     for index, row in enumerate(rows):
-        missing = [column for column in ("prompt", "answer") if row.get(column) is None]
+        needed = ("prompt", "answer") if reward is _accuracy_reward() else ("prompt",)
+        missing = [column for column in needed if row.get(column) is None]
         if missing:
             raise ValueError(f"row {index} has no {' and no '.join(missing)}; its columns: {', '.join(sorted(row))}")
     prompts = [row["prompt"] for row in rows]
@@ -99,7 +100,7 @@ def evaluate_policy(
         progress=progress,
     )
     return Evaluation(
-        outcomes=_verify(outcome_reward or _accuracy_reward(), rows, responses),
+        outcomes=_verify(reward, rows, responses),
         responses=tuple(tuple(row) for row in responses),
         prompts=tuple(prompts),
         families=tuple(str(row.get("family") or "") for row in rows),
@@ -116,11 +117,12 @@ def _verify(
     reward: OutcomeReward, rows: Sequence[Mapping[str, Any]], responses: Sequence[Sequence[Response]]
 ) -> NDArray[np.float64]:
     """Outcomes (problems, samples); a reward of 1 or more is correct, None or NaN undecided."""
+    columns = {column for row in rows for column in row} - {"prompt", "completion", "teachers"}
     flat = [(row, response) for row, samples in zip(rows, responses, strict=True) for response in samples]
     rewards = reward(
         prompts=[row["prompt"] for row, _ in flat],
         completions=[_completion(row["prompt"], response.text) for row, response in flat],
-        **{column: [row.get(column) for row, _ in flat] for column in _REWARD_COLUMNS},
+        **{column: [row.get(column) for row, _ in flat] for column in columns},
     )
     outcomes = [None if reward is None or math.isnan(reward) else float(reward >= 1.0) for reward in rewards]
     num_samples = len(responses[0])

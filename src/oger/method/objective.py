@@ -5,7 +5,7 @@
 
 Source: LUFFY (arXiv 2504.14945), mixed-policy objective with policy shaping, which OGER (arXiv 2604.18530) inherits.
 Token losses are summed here; the caller divides, once, over the whole optimiser step (see `aggregation`).
-Values are not checked here (reading them back would stall the device): NaN under the mask reaches the loss.
+One value is read back per call: NaN under the mask is an error, never a silent loss.
 """
 
 import math
@@ -182,8 +182,11 @@ def mixed_policy_loss(
             "teacher_prob_mean": _mean(torch.exp(teacher_logp_BT), offline_BT),
             "teacher_weight_mean": _mean(SHAPINGS[shaping].weight(teacher_logp_BT, gamma), offline_BT),
         }
+    loss_sum = token_loss_BT.sum()
+    if torch.isnan(loss_sum.detach()):
+        raise ValueError("logp_BT, old_logp_BT or advantage_B holds NaN under the mask")
     return MixedPolicyLoss(
-        loss_sum=token_loss_BT.sum(),
+        loss_sum=loss_sum,
         token_loss_BT=token_loss_BT,
         token_count=mask_BT.sum(),
         online_token_count=online_BT.sum(),

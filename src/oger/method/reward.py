@@ -60,7 +60,7 @@ def total_reward(
 
     Args:
         outcome_G: Verifier's outcome, (..., G); on an offline row the teacher trajectory's own, set by the caller.
-            An undecided row (NaN) stays NaN: `group_advantage` leaves it out.
+            Decided on every row: what an undecided one is worth is the caller's choice.
         divergence_G: Divergence from the teachers in [0, 1], same shape; unread on offline rows.
         confidence_G: Confidence in [0, 1], same shape; unread on offline rows.
         offline_G: True on teacher rows, same shape.
@@ -71,7 +71,7 @@ def total_reward(
         Total rewards, same shape, in float32 or wider.
 
     Raises:
-        ValueError: As `exploration_reward`, or a weight that is not finite.
+        ValueError: As `exploration_reward`, an undecided outcome (NaN), or a weight that is not finite.
 
     >>> outcome_G, offline_G = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([False, False, True])
     >>> total_reward(outcome_G, torch.tensor([0.4, 0.4, 0.4]), torch.tensor([0.5, 0.5, 0.5]), offline_G, weight=2.0)
@@ -80,4 +80,8 @@ def total_reward(
     if not math.isfinite(weight):
         raise ValueError(f"weight must be finite, got {weight}")
     bonus_G = exploration_reward(outcome_G, divergence_G, confidence_G, offline_G, gate=gate)
+    if outcome_G.isnan().any():
+        raise ValueError(
+            "outcome_G holds an undecided row (NaN): leave it out of the group, or decide what it is worth"
+        )
     return at_least_float32(outcome_G) + weight * bonus_G

@@ -78,6 +78,9 @@ _REQUIRED = ("model", "train")
 
 _MANAGED = {
     "save_total_limit": "use keep_last",
+    "save_only_model": "a checkpoint must hold what --resume needs",
+    "logging_strategy": "metrics.jsonl has one row per optimiser step",
+    "logging_first_step": "metrics.jsonl has one row per optimiser step",
     "resume_from_checkpoint": "use oger train --resume",
     "load_best_model_at_end": "RUN/best holds the best policy, RUN/model the last one",
     "hub_token": "set the environment variable HF_TOKEN; a recipe is saved with the run",
@@ -162,7 +165,8 @@ def training_fields() -> dict[str, Any]:
     from oger.training.config import OGERConfig
 
     hints = typing.get_type_hints(OGERConfig)
-    return {f.name: hints.get(f.name, Any) for f in dataclasses.fields(OGERConfig) if f.init}
+    fields = [f for f in dataclasses.fields(OGERConfig) if f.init]
+    return {f.name: hints[f.name] | None if f.default is None else hints[f.name] for f in fields}
 
 
 def training_keys() -> list[str]:

@@ -1,7 +1,8 @@
 """The YAML that recipes are written in: the safe subset, read the way people mean it.
 
-Differences from PyYAML's `safe_load`: 1e-4 is a number (YAML 1.1 wants 1.0e-4), 2026-04-01 and 12:30 are text, and a
-key given twice is an error instead of a silent choice. What `dump` writes, `load` reads back unchanged.
+Differences from PyYAML's `safe_load`: 1e-4 is a number (YAML 1.1 wants 1.0e-4); 2026-04-01, 12:30, yes and no are text
+(only true and false are truth values); a key given twice is an error instead of a silent choice. What `dump` writes,
+`load` reads back unchanged.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ _FLOAT = re.compile(
     re.VERBOSE,
 )
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
-_FLOAT_TAG, _INT_TAG = "tag:yaml.org,2002:float", "tag:yaml.org,2002:int"
-_REPLACED_TAGS = {_FLOAT_TAG, _INT_TAG, "tag:yaml.org,2002:timestamp"}
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_FLOAT_TAG, _INT_TAG, _BOOL_TAG = (f"tag:yaml.org,2002:{name}" for name in ("float", "int", "bool"))
+_REPLACED_TAGS = {_FLOAT_TAG, _INT_TAG, _BOOL_TAG, "tag:yaml.org,2002:timestamp"}
 
 
 def _resolvers(base: dict[Any, list[tuple[str, Any]]]) -> dict[Any, list[tuple[str, Any]]]:
@@ -30,6 +32,8 @@ def _resolvers(base: dict[Any, list[tuple[str, Any]]]) -> dict[Any, list[tuple[s
         first: [(tag, pattern) for tag, pattern in entries if tag not in _REPLACED_TAGS]
         for first, entries in base.items()
     }
+    for first in "tTfF":
+        resolvers[first] = [*resolvers.get(first, []), (_BOOL_TAG, _BOOL)]
     for first in "-+0123456789.":
         resolvers[first] = [*resolvers.get(first, []), (_INT_TAG, _INT), (_FLOAT_TAG, _FLOAT)]
     return resolvers

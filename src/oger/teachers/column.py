@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 COLUMN = "teachers"
 _FEATURE = List({"text": Value("string"), "teacher": Value("string"), "verdict": Value("float32")})
+_KEYS = ("text", "teacher", "verdict")
 _VERDICTS = {"correct": 1.0, "wrong": 0.0, "undecided": math.nan}
 
 
@@ -30,6 +31,7 @@ class TeacherCounts:
     prompts_without_teacher: int = 0
     seen: int = 0
     kept: int = 0
+    kept_without_verdict: int = 0
     kept_by_teacher: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -43,13 +45,13 @@ class TeacherCounts:
 
 
 def parse_verdict(value: Any) -> float | None:
-    """Outcome that a table states: 1.0 correct, 0.0 wrong, NaN undecided, None = no verdict.
+    """Outcome that a table states: 1.0 correct, 0.0 wrong, NaN for "undecided", None = no verdict.
 
     Raises:
         ValueError: if the value is not a verdict.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return value
+        return None  # a table that passed through pandas holds NaN for what is missing
     if isinstance(value, str) and value in _VERDICTS:
         return _VERDICTS[value]
     if isinstance(value, bool | int | float):
@@ -61,16 +63,33 @@ def parse_trajectory(cell: Any, position: int) -> dict[str, Any]:
     """One entry of the column as {text, teacher, verdict}; a trajectory without a name is `teacher<position>`.
 
     Raises:
-        ValueError: if the entry is neither a text nor a mapping with a text.
+        ValueError: if the entry is neither a text nor a mapping with a text, or misspells one of its keys.
     """
     entry = {"text": cell} if isinstance(cell, str) else cell
     if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
         raise ValueError(f"column '{COLUMN}': entry {cell!r} is neither a text nor a mapping with a key 'text'.")
+    for key in entry:
+        near = get_close_matches(str(key), _KEYS, n=1, cutoff=0.75)
+        if key not in _KEYS and near and near[0] not in entry:
+            raise ValueError(f"column '{COLUMN}': a trajectory has the key {key!r}; did you mean {near[0]!r}?")
     return {
         "text": entry["text"],
         "teacher": entry.get("teacher") or f"teacher{position}",
         "verdict": parse_verdict(entry.get("verdict")),
     }
+
+
+def parse_cell(cell: Any) -> list[dict[str, Any]]:
+    """The trajectories of one prompt; a missing cell has none.
+
+    Raises:
+        ValueError: if the cell is not a list, or one of its entries cannot be read.
+    """
+    if cell is None:
+        return []
+    if isinstance(cell, str | Mapping) or not isinstance(cell, Sequence):
+        raise ValueError(f"column '{COLUMN}' must hold a list of trajectories, got {cell!r}: put it into a list.")
+    return [parse_trajectory(entry, position) for position, entry in enumerate(cell)]
 
 
 def require_column(column_names: Sequence[str]) -> None:
@@ -103,8 +122,8 @@ def normalise_teachers(
         column = []
         for index, cell in zip(indices, batch[COLUMN], strict=True):
             try:
-                trajectories = [parse_trajectory(entry, position) for position, entry in enumerate(cell or [])]
-            except (ValueError, TypeError) as error:
+                trajectories = parse_cell(cell)
+            except ValueError as error:
                 raise ValueError(f"training set, row {index}: {error}") from error
             column.append([t for t in trajectories if _usable(t, tokenizer, max_tokens, counts)])
             counts.prompts += 1
@@ -134,6 +153,7 @@ def _usable(
         counts.dropped["over-long"] += 1
         return False
     counts.kept += 1
+    counts.kept_without_verdict += trajectory["verdict"] is None
     counts.kept_by_teacher[trajectory["teacher"]] += 1
     return True
 

@@ -8,14 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.integrations import get_available_reporting_integrations
 
 from oger.method.options import choose
 from oger.recipes.recipe import Recipe
 from oger.recipes.sources import WORLD_PREFIX, load_rows
 from oger.training.config import OGERConfig
+from oger.training.data import outcome_index
 from oger.training.trainer import OGERTrainer
 from oger.worlds import load_world
 
@@ -36,23 +39,41 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
         ValueError: on data, rewards or options that cannot be used; one line that says what to do.
         FileNotFoundError: if the model folder does not exist.
     """
-    train_rows = load_rows(recipe.train)
-    validation_rows = load_rows(recipe.validation, recipe.validation_limit) if recipe.validation else None
-    for source, rows in ((recipe.train, train_rows), (recipe.validation, validation_rows or [])):
-        for reward in recipe.rewards:
-            _require_columns(str(source), rows, ("prompt", *_NEEDED_COLUMNS.get(reward, ())))
     rewards = [reward_function(name) for name in recipe.rewards]
     args = run_options(recipe)
+    train = _dataset(recipe.train, checked_rows(recipe, recipe.train))
+    validation = None
+    if recipe.validation:
+        validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
     model = model_source(recipe.model)
-    return OGERTrainer(
-        model=model,
-        reward_funcs=rewards,
-        args=args,
-        train_dataset=Dataset.from_list(train_rows),
-        eval_dataset=None if validation_rows is None else Dataset.from_list(validation_rows),
-        processing_class=load_tokenizer(model, trust_remote_code=args.trust_remote_code),
-        peft_config=_lora(recipe.peft),
-    )
+    tokenizer = load_tokenizer(model, trust_remote_code=args.trust_remote_code)
+    try:
+        return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
+    except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
+        raise ValueError(f"cannot start: {' '.join(str(error).split())}") from error
+
+
+def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Rows of a source that the recipe's rewards can read.
+
+    Raises:
+        ValueError: if a row lacks a column, or holds nothing or something unreadable in it; names the row.
+    """
+    rows = load_rows(source, limit)
+    columns = {"prompt", *(column for reward in recipe.rewards for column in _NEEDED_COLUMNS.get(reward, ()))}
+    for column in sorted(columns):
+        _require_column(source, rows, column)
+    for index, row in enumerate(rows):
+        if not isinstance(row["prompt"], str | list):
+            raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
+    return rows
+
+
+def outcome_function(recipe: Recipe) -> Callable[..., Any]:
+    """The reward function that is the outcome of this recipe."""
+    functions = [reward_function(name) for name in recipe.rewards]
+    names = [function.__name__ for function in functions]
+    return functions[outcome_index(names, recipe.training.get("outcome_reward"))]
 
 
 def run_options(recipe: Recipe) -> OGERConfig:
@@ -71,6 +92,12 @@ def run_options(recipe: Recipe) -> OGERConfig:
     if recipe.validation:
         options.setdefault("eval_strategy", "steps")
         options.setdefault("eval_steps", _VALIDATE_EVERY)
+    else:
+        options["eval_strategy"] = "no"
+    trackers = options["report_to"] or []
+    for tracker in [trackers] if isinstance(trackers, str) else trackers:
+        if tracker not in ("none", "all", *get_available_reporting_integrations()):
+            raise ValueError(f"report_to: the tracker {tracker!r} is unknown or not installed (pip install {tracker}).")
     return OGERConfig(**options)
 
 
@@ -114,13 +141,25 @@ def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> PreTraine
         raise ValueError(f"model: cannot load a tokenizer from {source}: {str(error).splitlines()[0]}") from error
 
 
-def _require_columns(source: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    for column in columns if rows else ():
-        if column not in rows[0]:
-            have = sorted(rows[0])
-            near = get_close_matches(column, have, n=1, cutoff=0.6)
-            hint = f"; rename {near[0]!r} to {column!r}" if near else f"; it has {', '.join(have)}"
-            raise ValueError(f"{source} has no column {column!r}{hint}")
+def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:
+    for index, row in enumerate(rows):
+        if row.get(column) is not None:
+            continue
+        if column in row:
+            raise ValueError(f"{source}, row {index}: {column!r} is empty")
+        near = get_close_matches(column, row, n=1, cutoff=0.6)
+        hint = f"rename {near[0]!r} to {column!r}" if near else f"it has {', '.join(sorted(row))}"
+        raise ValueError(f"{source}, row {index} has no column {column!r}; {hint}")
+
+
+def _dataset(source: str, rows: list[dict[str, Any]]) -> Dataset:
+    try:
+        return Dataset.from_list(rows)
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(
+            f"{source}: a column holds values of different types, for example text in one row and a number in another "
+            f"({' '.join(str(error).split())}): write them all in one way."
+        ) from error
 
 
 def _lora(arguments: Mapping[str, Any] | None) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
@@ -59,15 +60,16 @@ class BestPolicy(TrainerCallback):
         """Saves the policy if it is strictly better; every rank takes part, since a sharded model needs them all."""
         value = {canonical(name): number for name, number in (metrics or {}).items()}.get(BEST_METRIC)
         best = self.record
-        if value is None or (best is not None and value <= best[BEST_METRIC]):
+        is_better = value is not None and (best is None or value > best[BEST_METRIC])
+        # The main process decides for all: on several machines only one of them may hold the record.
+        [is_better] = broadcast_object_list([is_better])
+        if not is_better:
             return
-        self._trainer.accelerator.wait_for_everyone()  # no rank reads the record while it is rewritten
         self._trainer.save_model(str(self._folder))
         if state.is_world_process_zero:
             temporary = self._record.with_suffix(".tmp")
             temporary.write_text(json.dumps({"step": state.global_step, BEST_METRIC: value}) + "\n")
             os.replace(temporary, self._record)
-        self._trainer.accelerator.wait_for_everyone()
 
 
 class LiveProgress(TrainerCallback):

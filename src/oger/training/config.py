@@ -7,8 +7,10 @@ None, which means the preset's value; an explicit value always wins. After const
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +127,7 @@ class OGERConfig(GRPOConfig):
         metadata={"help": "f of a teacher token's probability: p_over_p_plus_gamma | p | sqrt_p."},
     )
     shaping_gamma: float = field(default=0.1, metadata={"help": "γ in f(p) = p / (p + γ)."})
-    clip: Any = field(
+    clip: Any = field(  # a word, a number or a list; declared as text for command-line parsers, below
         default=None,
         metadata={"help": "Clip of the online ratio: none | 0.2 | [0.2, 0.28]; None = the preset's value."},
     )
@@ -162,12 +164,16 @@ class OGERConfig(GRPOConfig):
         super().__post_init__()
         self._check_ranges()
         if self.teacher_rows > 0:
-            for name, (allowed, reason) in REFUSED_WITH_TEACHER_ROWS.items():
-                if getattr(self, name) not in allowed:
-                    raise ValueError(
-                        f"{name}={getattr(self, name)!r} cannot be combined with teacher rows: {reason}. "
-                        f"Use one of {list(allowed)}, or set teacher_rows=0."
-                    )
+            for name in self._trl_only():
+                allowed, reason = REFUSED_WITH_TEACHER_ROWS[name]
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} cannot be combined with teacher rows: {reason}. "
+                    f"Use one of {list(allowed)}, or set teacher_rows=0."
+                )
+
+    def _trl_only(self) -> list[str]:
+        """Options set to values that only TRL's own objective knows."""
+        return [name for name, (ok, _) in REFUSED_WITH_TEACHER_ROWS.items() if getattr(self, name) not in ok]
 
     @property
     def clip_range(self) -> tuple[float, float] | None:
@@ -180,8 +186,7 @@ class OGERConfig(GRPOConfig):
     @property
     def needs_own_objective(self) -> bool:
         """Whether the mixed objective is used; otherwise TRL's own loss is, with every option that it has."""
-        stock_only = any(getattr(self, name) not in allowed for name, (allowed, _) in REFUSED_WITH_TEACHER_ROWS.items())
-        return not stock_only
+        return not self._trl_only()
 
     def resolved_options(self) -> dict[str, Any]:
         """Every option that is OGER's own or set by a preset, as the run uses it; for the saved recipe."""
@@ -233,9 +238,8 @@ class OGERConfig(GRPOConfig):
         for name, (holds, requirement) in checks.items():
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
-        own_objective = self.needs_own_objective
-        if not own_objective and (self.exploration_weight != 0 or self.clip == "none"):
-            names = [n for n, (ok, _) in REFUSED_WITH_TEACHER_ROWS.items() if getattr(self, n) not in ok]
+        names = self._trl_only()
+        if names and self.teacher_rows == 0 and (self.exploration_weight != 0 or self.clip == "none"):
             raise ValueError(
                 f"{', '.join(names)} use TRL's own objective: set exploration_weight=0 and a clip (say clip=0.2)."
             )
@@ -257,3 +261,20 @@ def _parse_clip(value: Any) -> str | float | list[float]:
     if len(numbers) not in (1, 2) or min(numbers) <= 0:
         raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
     return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+OGERConfig.__annotations__["clip"] = OGERConfig.__dataclass_fields__["clip"].type = "str | None"
+_generated_init = OGERConfig.__init__
+
+
+@functools.wraps(_generated_init)
+def _init_that_knows_its_options(self: OGERConfig, *args: Any, **options: Any) -> None:
+    fields = {f.name for f in dataclasses.fields(OGERConfig) if f.init}
+    for name in options:
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1, cutoff=0.0)[0]
+            raise TypeError(f"OGERConfig has no option {name!r}; did you mean {near!r}?")
+    _generated_init(self, *args, **options)
+
+
+OGERConfig.__init__ = _init_that_knows_its_options  # type: ignore[method-assign]

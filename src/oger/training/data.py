@@ -65,20 +65,24 @@ def outcome_index(names: Sequence[str], wanted: str | None) -> int:
 
 
 def read_teachers(
-    dataset: Any, tokenizer: PreTrainedTokenizerBase, max_tokens: int, *, required: bool
+    dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, *, required: bool
 ) -> tuple[Any, TeacherCounts]:
     """The training set with usable trajectories only, and their counts.
 
     Args:
         dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
         tokenizer: the policy's tokenizer.
-        max_tokens: longest usable trajectory.
+        args: the run's options; a run through TRL's own objective leaves the data as they are.
         required: whether a set without a single usable trajectory is an error.
 
     Raises:
-        ValueError: if `required` and no trajectory is usable.
+        ValueError: if the tokenizer has no end of sequence, or `required` and no trajectory is usable.
     """
+    check_tokenizer(tokenizer)
     counts = TeacherCounts()
+    if not args.needs_own_objective:
+        return dataset, counts
+    max_tokens = args.max_completion_length
     columns = getattr(dataset, "column_names", None) or []
     if isinstance(dataset, Dataset) and COLUMN in columns:
         dataset, counts = normalise_teachers(dataset, tokenizer, max_tokens)

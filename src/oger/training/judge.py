@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
 from trl.trainer.utils import is_async_callable
+
+from oger.teachers.column import COLUMN
 
 
 class TeacherJudge:
-    """Calls the outcome function once per (prompt, text), with TRL's arguments, and keeps the answer for the run.
+    """Calls the outcome function once per trajectory of a row, with TRL's arguments, and keeps the answer for the run.
 
     Args:
         outcome_function: the reward function that is the outcome.
@@ -29,23 +30,14 @@ class TeacherJudge:
         self._outcomes: dict[tuple[str, str], float] = {}
 
     def __call__(self, example: dict[str, Any], text: str, token_ids: list[int]) -> float:
-        """1.0 correct, 0.0 wrong, NaN undecided.
-
-        Raises:
-            ValueError: if the outcome is a reward model, which scores batches only.
-        """
-        key = (repr(example["prompt"]), text)
+        """1.0 correct, 0.0 wrong, NaN undecided."""
+        key = (repr([(name, value) for name, value in example.items() if name != COLUMN]), text)
         if key not in self._outcomes:
             value = self._call(example, text, token_ids)
             self._outcomes[key] = math.nan if value is None else float(value >= 1)
         return self._outcomes[key]
 
     def _call(self, example: dict[str, Any], text: str, token_ids: list[int]) -> float | None:
-        if isinstance(self._function, nn.Module):
-            raise ValueError(
-                f"a teacher trajectory of {example['prompt']!r} has no verdict and the outcome is a reward model: "
-                "put a verdict into the table."
-            )
         completion = text if isinstance(example["prompt"], str) else [{"role": "assistant", "content": text}]
         arguments: dict[str, Any] = {
             name: [value] for name, value in example.items() if name not in ("prompt", "completion", "completion_ids")

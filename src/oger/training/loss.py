@@ -49,7 +49,7 @@ def hybrid_loss(
 ) -> HybridLoss:
     """Mixed objective (OGER, section 5) with the inherited options that act on it.
 
-        loss = Σ_t w_t g_t (ℓ_t + β KL_t)  -  entropy_coef * mean over online tokens of H_t
+        loss = Σ_t w_t (g_t ℓ_t + β KL_t)  -  entropy_coef * mean over online tokens of H_t
 
     ℓ is the mixed policy loss, w the weight by the aggregation, g a gate (importance correction, masks). Teacher
     tokens have g = 1, no KL (its estimate needs sampled tokens) and no entropy bonus.
@@ -62,11 +62,11 @@ def hybrid_loss(
         args: the run's options.
         share: the micro-batch's part of the optimiser step.
         token_gate_BT: factor on online tokens, (B, T) or (B, 1), or None.
-        entropy_mask_BT: online tokens that get a policy gradient and an entropy bonus, or None for all.
+        entropy_mask_BT: online tokens that get a policy gradient, or None for all. The bonus is on all online tokens.
     """
     offline_B = inputs["offline"]
     mask_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
-    bonus_BT = mask_BT * ~offline_B[:, None]
+    online_BT = (mask_BT * ~offline_B[:, None]).bool()
     policy = mixed_policy_loss(
         logps_BT,
         old_logps_BT,
@@ -80,17 +80,16 @@ def hybrid_loss(
     )
     token_loss_BT = policy.token_loss_BT
     if entropy_mask_BT is not None:
-        bonus_BT = bonus_BT * entropy_mask_BT
         token_loss_BT = token_loss_BT * torch.where(offline_B[:, None], 1, entropy_mask_BT)
     if token_gate_BT is not None:
         token_loss_BT = token_loss_BT * torch.where(offline_B[:, None], 1, token_gate_BT)
     kl_BT = None
     if args.beta != 0.0:
-        log_ratio_BT = inputs["ref_per_token_logps"] - logps_BT
+        # Masked before exp: a teacher token may be all but impossible under the policy, and inf * 0 is NaN.
+        log_ratio_BT = torch.where(online_BT, inputs["ref_per_token_logps"] - logps_BT, 0.0)
         kl_BT = torch.exp(log_ratio_BT) - log_ratio_BT - 1  # k3 estimate, as in TRL
         if args.use_bias_correction_kl:
-            kl_BT = kl_BT * torch.exp(logps_BT - old_logps_BT)
-        kl_BT = torch.where(offline_B[:, None], 0.0, kl_BT)
+            kl_BT = kl_BT * torch.exp(torch.where(online_BT, logps_BT - old_logps_BT, 0.0))
         token_loss_BT = token_loss_BT + args.beta * kl_BT
     loss = aggregate_loss(
         token_loss_BT,
@@ -102,5 +101,5 @@ def hybrid_loss(
     )
     if args.entropy_coef:
         num_online = share.tokens(inputs["num_online_items_in_batch"])
-        loss = loss - args.entropy_coef * (torch.where(bonus_BT.bool(), entropy_BT, 0.0).sum() / num_online)
+        loss = loss - args.entropy_coef * (torch.where(online_BT, entropy_BT, 0.0).sum() / num_online)
     return HybridLoss(loss=loss, policy=policy, kl_BT=kl_BT)

@@ -6,9 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import TrainerCallback
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -25,13 +26,13 @@ class MetricSums:
 
     def add(self, name: str, values: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         """Adds every entry of `values` where `mask` holds; entries outside the mask may be NaN."""
-        values = values.detach().double()
+        values = _wide(values.detach())
         keep = torch.ones_like(values, dtype=torch.bool) if mask is None else mask.bool().expand_as(values)
         self.add_sum(name, torch.where(keep, values, 0.0).sum(), keep.sum())
 
     def add_sum(self, name: str, total: torch.Tensor, count: torch.Tensor | float) -> None:
         """Adds a sum over `count` entries that was made elsewhere."""
-        entry = torch.stack([total.detach().double(), torch.as_tensor(count, device=total.device).double()])
+        entry = torch.stack([_wide(total.detach()), _wide(torch.as_tensor(count, device=total.device))])
         self._totals[name] = self._totals[name] + entry if name in self._totals else entry
 
     def means(self, accelerator: Accelerator) -> dict[str, float]:
@@ -53,7 +54,12 @@ class MetricSums:
         self._totals = dict(state)
 
 
-class StageClock:
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    """In float64, where the device has it."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+
+
+class StageClock(TrainerCallback):
     """Seconds spent in each stage of the training step, as `time/<stage>` per optimiser step.
 
     On a GPU a stage's share is approximate, since work may still be queued when the stage returns; the step is not.
@@ -62,6 +68,20 @@ class StageClock:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
         self._flushed_at = 0
+        self._step_began: float | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A resumed run counts its steps from where it resumes."""
+        self._flushed_at = state.global_step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Starts the optimiser step, its part of the rollout batch included."""
+        self._step_began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ends it after the optimiser has stepped."""
+        if self._step_began is not None:
+            self._seconds["step"] += time.perf_counter() - self._step_began
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -75,7 +95,7 @@ class StageClock:
         steps = max(global_step - self._flushed_at, 1)
         if self._seconds:
             rollout = sum(seconds for stage, seconds in self._seconds.items() if stage != "step")
-            self._seconds["update"] = self._seconds["step"] - rollout
+            self._seconds["update"] = max(self._seconds["step"] - rollout, 0.0)
         for stage, seconds in self._seconds.items():
             sums.add(f"time/{stage}", torch.tensor([seconds / steps]))
         self._seconds.clear()

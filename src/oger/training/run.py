@@ -30,12 +30,11 @@ from transformers.utils import logging as transformers_logging
 
 from oger.evaluation.evaluate import Evaluation, evaluate_policy
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
-from oger.recipes.sources import load_rows
 from oger.reporting.environment import write_environment
 from oger.reporting.metrics_log import MetricsLog
 from oger.reporting.rollouts import cut_rollouts_after
 from oger.reporting.tables import comparison_table, preview_table, sample_panel
-from oger.training.build import build_trainer
+from oger.training.build import build_trainer, checked_rows, outcome_function, run_options
 from oger.training.callbacks import BestPolicy, LiveProgress, MetricsFile
 from oger.training.checkpoint import newest_complete
 from oger.training.trainer import OGERTrainer
@@ -56,8 +55,11 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     run = recipe.output_dir
     _check_folder(run, recipe, resume=resume)
     _quiet_libraries()
+    tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     with _no_trace_of_failure(run):
         trainer = build_trainer(recipe)
+    if not _can_evaluate(trainer):
+        tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
         run.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,6 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    tests = _test_sets(recipe, trainer)
     before = _evaluate_before(run, recipe, trainer, tests, console)
     best = BestPolicy(run / "best", trainer)
     trainer.remove_callback(PrinterCallback)
@@ -140,17 +141,21 @@ def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
         started = load_recipe(run / CONFIG)
-        changed = [
-            key
-            for key, value in {**recipe.own, **recipe.training}.items()
-            if {**started.own, **started.training}.get(key, value) != value
-        ]
-        if changed:
-            raise ValueError(f"{', '.join(changed)} differ from {run / CONFIG}: resume with the recipe of the run.")
+        if changed := _differences(started, recipe):
+            raise ValueError(
+                f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
+            )
     elif run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
+
+
+def _differences(started: Recipe, asked: Recipe) -> list[str]:
+    """Keys whose resolved values differ between the recipe that a run was started with and the one asked for."""
+    own = [key for key, value in started.own.items() if asked.own[key] != value and key != "description"]
+    options = [run_options(recipe).to_dict() for recipe in (started, asked)]
+    return own + [key for key, value in options[0].items() if options[1][key] != value and key != "logging_dir"]
 
 
 @contextmanager
@@ -185,11 +190,9 @@ def _write_json(path: Path, content: Any) -> None:
 # --- evaluation before and after --------------------------------------------------------------------------------------
 
 
-def _test_sets(recipe: Recipe, trainer: OGERTrainer) -> dict[str, list[dict[str, Any]]]:
-    """Rows of every test set; none where the policy is sharded, since one rank alone cannot sample from it then."""
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or not trainer.accelerator.is_main_process:
-        return {}
-    return {name: load_rows(source, recipe.eval_limit) for name, source in recipe.test.items()}
+def _can_evaluate(trainer: OGERTrainer) -> bool:
+    """One process alone: it holds the whole policy, and no other waits for it."""
+    return trainer.accelerator.num_processes == 1
 
 
 def _evaluate(
@@ -210,8 +213,8 @@ def _evaluate(
                 max_new_tokens=trainer.max_completion_length,
                 temperature=recipe.eval_temperature,
                 seed=trainer.args.seed,
+                outcome_reward=outcome_function(recipe),
             )
-    trainer.accelerator.wait_for_everyone()
     return results
 
 
@@ -223,6 +226,8 @@ def _evaluate_before(
     console: Console,
 ) -> dict[str, dict[str, Any]]:
     """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
+    if not tests:
+        return {}
     path = run / BEFORE
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
@@ -234,8 +239,7 @@ def _evaluate_before(
         }
         for name, evaluation in _evaluate(recipe, trainer, tests, "before", console).items()
     }
-    if trainer.accelerator.is_main_process:
-        _write_json(path, before)
+    _write_json(path, before)
     return before
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,9 +57,12 @@ def embed(
     return torch.cat(divergence)
 
 
-def draw_seed(seed: int, step: int, prompt: Any) -> int:
-    """Seed of the draws of one group, from the run's seed, the rollout step and the prompt: the same after a resume."""
-    digest = hashlib.blake2b(f"{seed}\x1f{step}\x1f{prompt!r}".encode(), digest_size=8).digest()
+def draw_seed(seed: int, step: int, prompt: Any, occurrence: int = 0) -> int:
+    """Seed of the draws of one group, from the run's seed, the rollout step and the prompt: the same after a resume.
+
+    `occurrence` tells groups of one prompt in one batch apart.
+    """
+    digest = hashlib.blake2b(f"{seed}\x1f{step}\x1f{occurrence}\x1f{prompt!r}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
@@ -77,9 +81,13 @@ def replace(
     `judge` gives the outcome of a drawn trajectory whose table holds no verdict.
     """
     teacher_rows = []
+    occurrences: Counter[str] = Counter()
     for start in range(0, len(inputs), group_size):
         teachers = inputs[start].get(COLUMN) or []
         rows = slice(start, start + group_size)
+        prompt = inputs[start]["prompt"]
+        seed = draw_seed(args.seed, step, prompt, occurrences[repr(prompt)])
+        occurrences[repr(prompt)] += 1
         plan = plan_replacement(
             divergence_N[rows],
             outcome_N[rows],
@@ -87,7 +95,7 @@ def replace(
             strategy=args.replacement,
             num_rows=args.teacher_rows,
             choice=args.teacher_choice,
-            generator=torch.Generator().manual_seed(draw_seed(args.seed, step, inputs[start]["prompt"])),
+            generator=torch.Generator().manual_seed(seed),
         )
         for row, index in plan:
             teacher = teachers[index]

@@ -1,9 +1,10 @@
 """`OGERTrainer`: TRL's `GRPOTrainer` with hybrid groups, the exploration reward and the mixed objective.
 
-A drop-in: same dataset columns plus `teachers`, same reward functions, same launchers. Two methods differ from TRL's:
-`_generate_and_score_completions`, which runs OGER's order of stages (generate -> verify -> embed -> replace ->
+A drop-in: same dataset columns plus `teachers`, same reward functions, same launchers. Two methods take the place of
+TRL's: `_generate_and_score_completions`, which runs OGER's order of stages (generate -> verify -> embed -> replace ->
 log-probs and entropies -> reward -> advantage), and `_compute_loss`, one model forward with the mixed objective.
-Evaluation, and a run whose options only TRL's objective knows, go through TRL's own methods.
+Evaluation, and a run whose options only TRL's objective knows, go through TRL's own methods. The other overrides add to
+what TRL does: metrics, columns, and the loop state that a checkpoint needs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
+from torch import nn
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import RepeatSampler, nanstd, use_adapter
 
 from oger.encoders.registry import create_encoder
-from oger.teachers.column import COLUMN, TeacherCounts
+from oger.teachers.column import COLUMN
 from oger.training import checkpoint, data, records, stages, trl_logs
 from oger.training.batch import ForwardPass, HybridTensors, Rollouts, ScoredBatch, Scores, Verdicts
 from oger.training.config import OGERConfig
@@ -77,65 +79,57 @@ class OGERTrainer(GRPOTrainer):
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
+        *more: Any,
         **kwargs: Any,
     ) -> None:
-        if args is None:
-            args = OGERConfig("OGER")
+        args = OGERConfig("OGER") if args is None else args
         if not isinstance(args, OGERConfig):
             raise TypeError(f"args must be an OGERConfig, got {type(args).__name__}: import it from oger.")
         self._stock = not args.needs_own_objective
-        plain = args.exploration_weight == 0 and not args.teacher_rows_requested
-        guided = args.teacher_rows > 0 or args.exploration_weight != 0
+        # A run that asks for guidance must have teachers; one that leaves it open takes those that there are.
+        required = args.exploration_weight != 0 or (args.teacher_rows_requested and args.teacher_rows > 0)
         if not self._stock:
             data.check_whole_groups(args)
-            if guided and not plain:
+            if required:
                 data.check_guidance(train_dataset, kwargs)
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer = getattr(processing_class, "tokenizer", processing_class)
-            data.check_tokenizer(tokenizer)
-            if not self._stock:
-                train_dataset, counts = data.read_teachers(
-                    train_dataset, tokenizer, args.max_completion_length, required=guided and not plain
-                )
+            train_dataset, counts = data.read_teachers(train_dataset, tokenizer, args, required=required)
 
-        super().__init__(
-            model=model,
-            reward_funcs=reward_funcs,
-            args=args,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            processing_class=processing_class,
-            **kwargs,
-        )
+        super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *more, **kwargs)
 
         if counts is None:
-            data.check_tokenizer(self._tokenizer)
-            if not self._stock:
-                self.train_dataset, counts = data.read_teachers(
-                    self.train_dataset, self._tokenizer, args.max_completion_length, required=guided and not plain
-                )
-        self.teacher_counts = counts or TeacherCounts()
-        if not self.teacher_counts.kept:
-            args.teacher_rows = 0
-        self._stock = self._stock or self._is_vlm or bool(self.tools) or self.environment_factories is not None
-        if self._stock and guided and not plain:
-            raise ValueError(
-                "teacher rows and the exploration reward need a text policy without tools or environments: "
-                "set teacher_rows=0 and exploration_weight=0 for plain GRPO."
+            self.train_dataset, counts = data.read_teachers(
+                self.train_dataset, self._tokenizer, args, required=required
             )
+        self.teacher_counts = counts
+        if not counts.kept:
+            args.teacher_rows = 0
+        if self._is_vlm or self.tools or self.environment_factories is not None:
+            self._stock = True
+            if args.teacher_rows > 0 or args.exploration_weight != 0:
+                raise ValueError(
+                    "teacher rows and the exploration reward need a text policy without tools or environments: "
+                    "set teacher_rows=0 and exploration_weight=0 for plain GRPO."
+                )
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
         self.outcome_index = data.outcome_index(self.reward_func_names, args.outcome_reward)
+        outcome = self.reward_funcs[self.outcome_index]
+        if args.teacher_rows > 0 and counts.kept_without_verdict and isinstance(outcome, nn.Module):
+            raise ValueError(
+                f"{counts.kept_without_verdict} teacher trajectories have no verdict, and a reward model as outcome "
+                "scores batches only: put a verdict into the table."
+            )
+        self._judge = TeacherJudge(outcome, lambda: self.state, getattr(self, "async_loop", None))
         self.encoder = create_encoder(args.encoder)
         self.rollout_sinks: list[Callable[[int, list[dict[str, Any]]], Any]] = []
         if args.rollouts_every:
             self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
         self._clock = StageClock()
-        self._judge = TeacherJudge(
-            self.reward_funcs[self.outcome_index], lambda: self.state, getattr(self, "async_loop", None)
-        )
+        self.add_callback(self._clock)
 
     # --- construction -------------------------------------------------------------------------------------------
 
@@ -383,10 +377,6 @@ class OGERTrainer(GRPOTrainer):
         if due and self.accelerator.is_main_process:
             for sink in self.rollout_sinks:
                 sink(step, rows)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        with self._clock.stage("step"):
-            return super().training_step(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"

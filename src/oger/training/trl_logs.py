@@ -23,9 +23,15 @@ def flush_user_logs(trainer: Any, sums: MetricSums, num_rows: int) -> None:
 
 
 def feed_completion_log(trainer: Any, rows: list[dict[str, Any]]) -> None:
-    """Fills TRL's table of completions (`log_completions`) with the rows that are trained on, teacher rows included."""
+    """Fills TRL's table of completions (`log_completions`) with the rows that are trained on, teacher rows included.
+
+    The reward columns are TRL's, one per reward function, since evaluation fills the same ones; in training the column
+    of the outcome holds the outcome, and the others nothing (the total is in the stored rollouts).
+    """
     trained = [row for row in rows if row["origin"] != "replaced"]
     trainer._logs["prompt"].extend(row["prompt"] for row in trained)
     trainer._logs["completion"].extend(row["text"] for row in trained)
-    trainer._logs["rewards"]["total"].extend(row["reward"] for row in trained)
+    for index, name in enumerate(trainer.reward_func_names):
+        is_outcome = index == trainer.outcome_index
+        trainer._logs["rewards"][name].extend(row["outcome"] if is_outcome else None for row in trained)
     trainer._logs["advantages"].extend(row["advantage"] for row in trained)

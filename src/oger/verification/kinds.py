@@ -5,9 +5,20 @@ Heavy libraries are imported inside the graders, so that importing this module c
 """
 
 import json
+import logging
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+
+_MAX_MATH_CHARACTERS = 2000
+_ENDLESS = re.compile(
+    r"""(?:\^|\*\*)\s*(?:[{(][^{}]*(?:\^|\*\*)|[\w.]+\s*(?:\^|\*\*))  # a power in an exponent
+    |(?:\^|\*\*)\s*[{(]?\s*-?\d{4,}                                  # an exponent of four digits
+    |(?:[)}\]]|\d{3,})\s*!                                            # a factorial of an expression or of 100 and more
+    """,
+    re.VERBOSE,
+)
 
 Grader = Callable[[str, str, Any], bool]  # (gold, extracted, metadata)
 
@@ -21,11 +32,15 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> bool:
     """Mathematically equal, as math-verify sees it.
 
     Both sides are parsed as one boxed expression, because the answer was located already. The library's timeouts use
-    signals, which work only on the main thread, so they are off here; a time limit is the caller's business.
+    signals, which work only on the main thread, so they are off here. An answer whose evaluation could take forever
+    (towers of powers, huge exponents and factorials, thousands of characters) is refused instead.
     """
+    if len(extracted) > _MAX_MATH_CHARACTERS or _ENDLESS.search(extracted):
+        raise ValueError("the answer is too long or too expensive to evaluate")
     from math_verify import parse
     from math_verify import verify as math_verify
 
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of the missing timeouts in every run
     parsed_gold = parse(f"\\boxed{{{gold}}}", parsing_timeout=None, raise_on_error=True)
     if not parsed_gold:
         raise ValueError(f"math-verify reads nothing in the gold answer {gold!r}")
