@@ -1,7 +1,8 @@
 """RUN/rollouts/step-NNNNNN.parquet: every row of the groups of one step, in the one schema defined here.
 
 A group of G rows has G - 1 online rows and a teacher row; the rollout that the teacher row replaced follows as a row
-of its own with the origin "replaced": it has an outcome, a divergence and an entropy, but no advantage.
+of its own with the origin "replaced": it has its outcome, divergence and base reward, but was never trained on, so it
+has no entropy, bonus or advantage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rebuild the base policy of the arithmetic world: `python -m oger.worlds.pretrain [--out DIR] [--seed S]`.
+"""Rebuild the base policy of the arithmetic world: `python -m oger.worlds.pretrain --out DIR [--seed S]`.
 
 Supervised learning on worked examples, stopped as soon as pass@1, measured on the validation problems, is where
 reinforcement learning has something to amplify: some of every family is solved, most is not. Competence comes within
@@ -146,7 +146,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m oger.worlds.pretrain", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=load_world("arithmetic").base_policy(), help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     columns = (

@@ -41,7 +41,7 @@ class ArithmeticWorld:
         return dict(dropped)
 
     def base_policy(self) -> Path:
-        """The policy that ships with the package; `python -m oger.worlds.pretrain` rebuilds it."""
+        """The policy that ships with the package; `python -m oger.worlds.pretrain --out DIR` rebuilds it."""
         return POLICY_FOLDER
 
 
