@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 from rich.console import Console
 from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
@@ -54,7 +53,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     started = time.perf_counter()
     console = console or Console()
     run = recipe.output_dir
-    if PartialState().is_main_process:  # the others would see what it writes
+    if int(os.environ.get("RANK", 0)) == 0:  # the other processes would see what this one writes
         _check_folder(run, recipe, resume=resume)
     _quiet_libraries()
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}

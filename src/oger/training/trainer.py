@@ -16,17 +16,17 @@ from typing import Any
 
 import torch
 from accelerate.logging import get_logger
-from accelerate.utils import gather_object, is_peft_model
+from accelerate.utils import gather_object
 from torch import nn
 from trl import GRPOTrainer
-from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer.utils import RepeatSampler, nanstd, use_adapter
+from trl.trainer.utils import RepeatSampler, nanstd
 
 from oger.encoders.registry import create_encoder
 from oger.teachers.column import COLUMN
 from oger.training import checkpoint, data, records, stages, trl_logs
 from oger.training.batch import ForwardPass, HybridTensors, Rollouts, ScoredBatch, Scores, Verdicts
 from oger.training.config import OGERConfig
+from oger.training.forward import forward_without_gradient
 from oger.training.importance import sampling_importance_ratio
 from oger.training.judge import TeacherJudge
 from oger.training.loss import StepShare, hybrid_loss
@@ -161,7 +161,7 @@ class OGERTrainer(GRPOTrainer):
                 mask_truncated=self.mask_truncated_completions,
                 device=self.accelerator.device,
             )
-            forward = self._forward_without_gradient(tensors)
+            forward = forward_without_gradient(self, tensors)
         with self._clock.stage("score"):
             scores = stages.score(
                 verdicts,
@@ -232,43 +232,6 @@ class OGERTrainer(GRPOTrainer):
             sums.add("length", torch.tensor([len(ids) for ids in completion_ids_list], device=device))
             sums.add("truncated_share", torch.tensor(self._truncated(completion_ids_list), device=device))
         return rewards
-
-    def _forward_without_gradient(self, tensors: HybridTensors) -> ForwardPass:
-        """At most one forward of the policy: old log-probs where TRL would take them, entropies where λ needs them."""
-        args = self.args
-        corrects = self.use_vllm and self.vllm_importance_sampling_correction
-        every = args.steps_per_generation * self.num_iterations
-        need_old = args.gradient_accumulation_steps % every != 0 or corrects
-        need_entropy = args.exploration_weight != 0 and args.entropy_reduction != "none"
-        old_logps_NT = entropy_NT = ref_logps_NT = None
-        with torch.no_grad(), disable_gradient_checkpointing(self.model, args.gradient_checkpointing_kwargs):
-            if need_old or need_entropy:
-                logps_NT, entropy_NT = self._log_probs(self.model, tensors, compute_entropy=True)
-                old_logps_NT = logps_NT if need_old else None
-            if self.beta != 0.0:
-                ref_logps_NT = self._reference_log_probs(tensors)
-        return ForwardPass(old_logps_NT=old_logps_NT, entropy_NT=entropy_NT, ref_logps_NT=ref_logps_NT)
-
-    def _reference_log_probs(self, tensors: HybridTensors) -> torch.Tensor:
-        if self.ref_model is not None:
-            return self._log_probs(self.ref_model, tensors)[0]
-        policy = self.accelerator.unwrap_model(self.model)
-        assert is_peft_model(policy), "TRL keeps a reference model unless the policy is an adapter"
-        with use_adapter(policy, adapter_name="ref" if "ref" in policy.peft_config else None):
-            return self._log_probs(self.model, tensors)[0]
-
-    def _log_probs(
-        self, model: Any, tensors: HybridTensors, compute_entropy: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        logps_NT, entropy_NT, _ = self._get_per_token_logps_and_entropies(
-            model,
-            torch.cat([tensors.prompt_ids_NP, tensors.completion_ids_NT], dim=1),
-            torch.cat([tensors.prompt_mask_NP, tensors.completion_mask_NT], dim=1),
-            tensors.completion_ids_NT.size(1),
-            batch_size=self.args.per_device_train_batch_size,
-            compute_entropy=compute_entropy,
-        )
-        return logps_NT, entropy_NT
 
     def _output(self, tensors: HybridTensors, forward: ForwardPass, scores: Scores) -> dict[str, Any]:
         """The batch in TRL's layout, plus `offline` and the online token count; it survives TRL's shuffle and split."""

@@ -1,0 +1,55 @@
+"""The one forward without gradient over a rollout batch: old and reference log-probabilities, entropies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import is_peft_model
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import use_adapter
+
+from oger.training.batch import ForwardPass, HybridTensors
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+
+def forward_without_gradient(trainer: OGERTrainer, tensors: HybridTensors) -> ForwardPass:
+    """At most one forward of the policy: old log-probs where TRL would take them, entropies where λ needs them."""
+    args = trainer.args
+    corrects = trainer.use_vllm and trainer.vllm_importance_sampling_correction
+    every = args.steps_per_generation * trainer.num_iterations
+    need_old = args.gradient_accumulation_steps % every != 0 or corrects
+    need_entropy = args.exploration_weight != 0 and args.entropy_reduction != "none"
+    old_logps_NT = entropy_NT = ref_logps_NT = None
+    with torch.no_grad(), disable_gradient_checkpointing(trainer.model, args.gradient_checkpointing_kwargs):
+        if need_old or need_entropy:
+            logps_NT, entropy_NT = _log_probs(trainer, trainer.model, tensors, compute_entropy=True)
+            old_logps_NT = logps_NT if need_old else None
+        if trainer.beta != 0.0:
+            ref_logps_NT = _reference_log_probs(trainer, tensors)
+    return ForwardPass(old_logps_NT=old_logps_NT, entropy_NT=entropy_NT, ref_logps_NT=ref_logps_NT)
+
+
+def _reference_log_probs(trainer: OGERTrainer, tensors: HybridTensors) -> torch.Tensor:
+    if trainer.ref_model is not None:
+        return _log_probs(trainer, trainer.ref_model, tensors)[0]
+    policy = trainer.accelerator.unwrap_model(trainer.model)
+    assert is_peft_model(policy), "TRL keeps a reference model unless the policy is an adapter"
+    with use_adapter(policy, adapter_name="ref" if "ref" in policy.peft_config else None):
+        return _log_probs(trainer, trainer.model, tensors)[0]
+
+
+def _log_probs(
+    trainer: OGERTrainer, model: Any, tensors: HybridTensors, compute_entropy: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    logps_NT, entropy_NT, _ = trainer._get_per_token_logps_and_entropies(
+        model,
+        torch.cat([tensors.prompt_ids_NP, tensors.completion_ids_NT], dim=1),
+        torch.cat([tensors.prompt_mask_NP, tensors.completion_mask_NT], dim=1),
+        tensors.completion_ids_NT.size(1),
+        batch_size=trainer.args.per_device_train_batch_size,
+        compute_entropy=compute_entropy,
+    )
+    return logps_NT, entropy_NT
