@@ -199,12 +199,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
 
 
 def _nearest(key: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key.replace("-", "_"), valid, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"valid ones are: {', '.join(_brief(valid))}"
-
-
-def _brief(names: Sequence[str], limit: int = 20) -> list[str]:
-    return [*names] if len(names) <= limit else [*names[:limit], f"... ({len(names)} in all, see OGERConfig)"]
+    return f"did you mean {difflib.get_close_matches(key.replace('-', '_'), valid, n=1, cutoff=0.0)[0]!r}?"
 
 
 # Own keys: each check returns the value as the dataclass holds it.
