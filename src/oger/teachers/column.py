@@ -69,7 +69,7 @@ def parse_trajectory(cell: Any, position: int) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
         raise ValueError(f"column '{COLUMN}': entry {cell!r} is neither a text nor a mapping with a key 'text'.")
     for key in entry:
-        near = get_close_matches(str(key), _KEYS, n=1, cutoff=0.75)
+        near = get_close_matches(str(key), _KEYS, n=1, cutoff=0.85)
         if key not in _KEYS and near and near[0] not in entry:
             raise ValueError(f"column '{COLUMN}': a trajectory has the key {key!r}; did you mean {near[0]!r}?")
     return {
