@@ -75,7 +75,6 @@ def test_a_chat_prompt_gets_a_chat_completion() -> None:
 
 
 def test_the_default_verifier_is_the_accuracy_reward() -> None:
-    pytest.importorskip("oger.verification.rewards")
     evaluation = evaluate_policy(tiny_policy(), tiny_tokenizer(), [{**ROWS[0], "kind": "math"}], **OPTIONS)
     assert evaluation.outcomes.shape == (1, 4)
 

@@ -52,17 +52,17 @@ def evaluate(
         "batch_size": batch_size,
         "seed": seed,
     }
-    outcome = None
+    reward: dict[str, Any] = {}
     if recipe is not None:
         from oger.training.build import outcome_function
 
-        outcome = outcome_function(recipe)
+        reward["outcome_reward"] = outcome_function(recipe)
     model, tokenizer = load_policy(location)
     results: dict[str, dict[str, Any]] = {}
     families: dict[str, dict[str, Any]] = {}
     for name, rows in sets.items():
         with _ProgressBar(name) as progress:
-            evaluation = evaluate_policy(model, tokenizer, rows, progress=progress, outcome_reward=outcome, **options)
+            evaluation = evaluate_policy(model, tokenizer, rows, progress=progress, **reward, **options)
         results[name] = evaluation.summary()
         families |= {f"{name}: {family}": numbers for family, numbers in evaluation.summary_by_family().items()}
     console = Console()

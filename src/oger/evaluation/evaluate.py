@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from oger.evaluation.sampling import Prompt, Response, sample_responses
 from oger.evaluation.statistics import outcome_matrix, summarize
+from oger.verification.rewards import accuracy_reward
 
 OutcomeReward = Callable[..., Sequence[float | None]]
 """Called as a TRL reward function: prompts, completions and one list per column; 1.0, 0.0 or None per row."""
@@ -66,23 +67,22 @@ def evaluate_policy(
     batch_size: int = 256,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
-    outcome_reward: OutcomeReward | None = None,
+    outcome_reward: OutcomeReward = accuracy_reward,
 ) -> Evaluation:
     """Sample `num_samples` responses to each row's prompt and verify each one.
 
     Args:
         rows: mappings with "prompt" and the columns that the verifier reads ("answer" and, where known, "kind" and
             "metadata" for the default one), and where known "family".
-        outcome_reward: verifier, called as TRL calls it; None is `oger.verification.rewards.accuracy_reward`.
+        outcome_reward: verifier, called as TRL calls it.
 
     Raises:
         ValueError: no rows, a row without prompt or answer, or what `sample_responses` refuses.
     """
     if not rows:
         raise ValueError("nothing to evaluate: the data set is empty")
-    reward = outcome_reward or _accuracy_reward()
     for index, row in enumerate(rows):
-        needed = ("prompt", "answer") if reward is _accuracy_reward() else ("prompt",)
+        needed = ("prompt", "answer") if outcome_reward is accuracy_reward else ("prompt",)
         missing = [column for column in needed if row.get(column) is None]
         if missing:
             raise ValueError(f"row {index} has no {' and no '.join(missing)}; its columns: {', '.join(sorted(row))}")
@@ -100,17 +100,11 @@ def evaluate_policy(
         progress=progress,
     )
     return Evaluation(
-        outcomes=_verify(reward, rows, responses),
+        outcomes=_verify(outcome_reward, rows, responses),
         responses=tuple(tuple(row) for row in responses),
         prompts=tuple(prompts),
         families=tuple(str(row.get("family") or "") for row in rows),
     )
-
-
-def _accuracy_reward() -> OutcomeReward:
-    from oger.verification.rewards import accuracy_reward
-
-    return accuracy_reward
 
 
 def _verify(

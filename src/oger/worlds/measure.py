@@ -26,8 +26,6 @@ class PassRates:
     """k: samples per problem."""
     mean_entropy: float
     """Nats per response token, of the distributions the tokens were drawn from."""
-    mean_length: float
-    """Response tokens, EOS included."""
 
 
 @torch.no_grad()
@@ -71,7 +69,6 @@ def measure_pass_rates(
         pass_at_k={name: sum(map(any, right)) / len(right) for name, right in solved.items()},
         num_samples=num_samples,
         mean_entropy=entropy_sum / token_count,
-        mean_length=token_count / len(texts),
     )
 
 

@@ -4,7 +4,6 @@ The rates follow the paper's teachers (99.3 %, 94.9 % and 82.1 % correct). A tea
 of the trace and carries on from there to a wrong answer, so only checking the answer finds it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -24,7 +23,6 @@ class Teacher:
 
 
 TEACHERS = (Teacher("methodical", 0.01, 0), Teacher("brisk", 0.05, 1), Teacher("hasty", 0.18, 2))
-TEACHERS_BY_NAME: Mapping[str, Teacher] = {teacher.name: teacher for teacher in TEACHERS}
 
 
 def solve(family: Family, problem: Problem, style: int) -> Solution:
