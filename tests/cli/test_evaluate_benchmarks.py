@@ -152,6 +152,86 @@ def test_regrading_prints_the_verdicts_that_changed_and_draws_nothing(oger, rows
     assert table(tmp_path / "ev/m/mine") == before
 
 
+def leveled(path: Path) -> Path:
+    """As `rows_file` with three sevens of six; the level is a column, the topic lies in the metadata."""
+    rows = [json.loads(line) for line in rows_file(path, 6, sevens=3).read_text().splitlines()]
+    for n, row in enumerate(rows):
+        row |= {"level": n % 2, "metadata": {"topic": "sums" if n < 2 else "gcd"}}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_accuracy_is_broken_down_by_columns_and_by_keys_of_the_metadata(oger, tmp_path) -> None:
+    rows = leveled(tmp_path / "mine.jsonl")
+    with EndpointServer() as server:
+        result = oger(*remote(server, rows, tmp_path / "ev", "--by", "level,topic"))
+    assert result.code == 0, result.err
+    lines = {line.split(")")[0]: line for line in result.out.splitlines()}
+    assert "66.7 [" in lines["0 (3"]
+    assert "33.3 [" in lines["1 (3"]
+    assert "100.0 [" in lines["sums (2"]
+    numbers = json.loads((tmp_path / "ev/comparison.json").read_text())["by"]["mine"]
+    assert numbers["topic"]["mean"]["m"]["gcd"]["value"] == 0.25
+    of_all = json.loads((tmp_path / "ev/m/mine/summary.json").read_text())
+    assert {value: entry["problems"] for value, entry in of_all["by"]["topic"].items()} == {"gcd": 4, "sums": 2}
+    assert oger("evaluate", "--regrade", tmp_path / "ev").code == 0
+    assert json.loads((tmp_path / "ev/m/mine/summary.json").read_text())["by"] == of_all["by"]
+
+
+def test_a_verifier_that_cannot_work_is_found_before_anything_is_drawn(oger, tmp_path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        f"source: {leveled(tmp_path / 'rows.jsonl')}\n"
+        "columns: {problem: prompt, answer: answer}\n"
+        "kind: tests.evaluation.makers:never\n"
+    )
+    with EndpointServer() as server:
+        result = oger(*remote(server, tmp_path / "mine.yaml", tmp_path / "ev"))
+        assert (result.code, server.calls) == (2, [])
+    assert "the verifier does not work, so nothing may start" in result.err
+    assert not (tmp_path / "ev").exists()
+
+
+@pytest.mark.soak
+def test_two_processes_store_what_one_stores(oger, tmp_path) -> None:
+    save_policy(tmp_path / "model", 0)
+    rows = rows_file(tmp_path / "mine.jsonl", 10)
+    asked = ("evaluate", tmp_path / "model", "--benchmarks", rows, "--samples", 2, "--max-tokens", 8, "--batch-size", 3)
+    for out, more in (("one", ()), ("two", ("--processes", 2))):
+        result = oger(*asked, "--out", tmp_path / out, *more)
+        assert result.code == 0, result.err
+    [one], [two] = ((tmp_path / out).glob("*/mine") for out in ("one", "two"))
+    assert texts(one) == texts(two)
+    assert "drawing 0 of 20" in oger(*asked, "--out", tmp_path / "two").err
+
+
+def test_continuous_batching_is_a_backend_whose_responses_are_kept_apart(oger, tmp_path) -> None:
+    save_policy(tmp_path / "model", 0)
+    rows = rows_file(tmp_path / "mine.jsonl", 4)
+    asked = ("evaluate", tmp_path / "model", "--benchmarks", rows, "--samples", 1, "--temperature", 0)
+    for backend in ("transformers", "continuous"):
+        result = oger(*asked, "--max-tokens", 8, "--backend", backend, "--out", tmp_path / backend)
+        assert result.code == 0, result.err
+    [plain], [continuous] = ((tmp_path / out).glob("*/mine") for out in ("transformers", "continuous"))
+    assert texts(plain) == texts(continuous)
+    assert "'continuous'" in oger(*asked, "--max-tokens", 8, "--out", tmp_path / "continuous").err
+
+
+@pytest.mark.soak
+def test_a_hub_model_is_stored_with_its_commit(rows, tmp_path) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "cache" / "models--someone--tiny"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(commit)
+    save_policy(cached / "snapshots" / commit, 0)
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "cache")}
+    asked = ("evaluate", "someone/tiny", "--benchmarks", rows, "--samples", 1, "--max-tokens", 4)
+    process = start(*asked, "--out", tmp_path / "ev", **environment)
+    error = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 0, error
+    settings = json.loads((tmp_path / "ev/someone-tiny/mine/settings.json").read_text())
+    assert settings["policy"]["weights"] == f"someone/tiny@{commit}"
+
+
 def test_runs_of_several_seeds_are_one_system(oger, run_folder, rows, tmp_path) -> None:
     target = f"tiny={run_folder}@2,{run_folder}@10"
     options = ("--samples", 2, "--max-tokens", 4, "--out", tmp_path / "ev", "--format", "markdown")
@@ -184,6 +264,9 @@ def test_benchmarks_come_from_a_folder_and_options_are_shuffled(oger, run_folder
         (("--benchmarks", "{rows}", "--concurrency", "2"), "--concurrency needs --endpoint"),
         (("--benchmarks", "{rows}", "--data", "{rows}"), "--data cannot go with --benchmarks"),
         (("--benchmarks", "{rows}", "--backend", "vlm"), "did you mean 'vllm'"),
+        (("--benchmarks", "{rows}", "--by", "answr"), "unknown column for --by 'answr'; did you mean 'answer'"),
+        (("--benchmarks", "{rows}", "--processes", "2", "--backend", "vllm"), "--processes has no effect with"),
+        (("--processes", "2"), "--processes needs --benchmarks"),
         (("--benchmarks", "{rows}", "--columns", "prompt"), "FIELD=COLUMN"),
         (("--benchmarks", "{rows}", "--rules", "boxed"), "answer rule"),
         (("--benchmarks", "{rows}", "--top-p", "0"), "top_p must lie in (0, 1]"),
@@ -200,8 +283,8 @@ def test_what_cannot_be_is_one_line(oger, run_folder, rows, tmp_path, arguments,
     assert not (tmp_path / "ev").exists()
 
 
-def start(*arguments: object) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def start(*arguments: object, **variables: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     command = [sys.executable, "-m", "oger.cli.main", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

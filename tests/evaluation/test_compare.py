@@ -48,6 +48,17 @@ def test_noise_has_no_best_system() -> None:
     assert comparison.best(["x"]) is None
 
 
+def test_the_best_is_ahead_of_every_other_and_not_only_of_the_next() -> None:
+    half = np.full(40, 0.5)
+    other = np.where(np.arange(40) < 18, 1.0, 0.0)  # lower on average than the next best, and too noisy to say so
+    sets = {"a": {"x": one(half)}, "b": {"x": one(half - 0.02)}, "c": {"x": one(other)}}
+    comparison = Comparison(sets)
+    assert comparison.difference("a", "b", ["x"]).low > 0
+    assert comparison.difference("a", "c", ["x"]).low < 0 < comparison.difference("a", "c", ["x"]).value
+    assert comparison.best(["x"]) is None
+    assert Comparison({name: sets[name] for name in "ab"}).best(["x"]) == "a"
+
+
 def test_a_tie_and_a_single_system_have_no_best() -> None:
     assert Comparison({"a": {"x": one(HARD)}, "b": {"x": one(HARD)}}).best(["x"]) is None
     assert Comparison({"a": {"x": one(HARD)}}).best(["x"]) is None

@@ -25,7 +25,7 @@ def test_what_a_file_calls_unverified_is_marked_on_the_page() -> None:
 
 
 def test_the_example_file_of_the_page_is_a_benchmark(tmp_path: Path) -> None:
-    [content] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    [content] = re.findall(r"```yaml\n(title:.*?)```", PAGE, re.DOTALL)
     (tmp_path / "hard.yaml").write_text(content)
     benchmark = read_benchmark(tmp_path / "hard.yaml")
     assert (benchmark.name, benchmark.samples, benchmark.max_tokens) == ("hard", 16, 4096)

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from oger.evaluation.summary import Graded, accuracy_by_problem, accuracy_matrix, summarize_responses
+from oger.evaluation.summary import (
+    Graded,
+    accuracy_by_problem,
+    accuracy_matrix,
+    summarize_groups,
+    summarize_responses,
+)
 
 
 def graded(problem: str, sample: int, answer: str | None, status: str, **other) -> Graded:
@@ -60,3 +66,10 @@ def test_accuracies_of_two_seeds_are_aligned_by_problem() -> None:
     np.testing.assert_array_equal(accuracy_matrix([first, second]), [[0.5, 0.25]] * 2)
     with pytest.raises(ValueError, match="not the same problems"):
         accuracy_matrix([first, {"p": 1.0}])
+
+
+def test_groups_are_summarised_apart_and_a_problem_without_the_column_is_in_none() -> None:
+    numbers = summarize_groups(RESPONSES, {"p": {"level": "1", "topic": "a"}, "q": {"level": "2"}})
+    assert {value: entry["avg@4"] for value, entry in numbers["level"].items()} == {"1": 0.5, "2": 0.25}
+    assert list(numbers["topic"]) == ["a"]
+    assert numbers["topic"]["a"] == summarize_responses(RESPONSES[:4])

@@ -13,10 +13,11 @@ from oger.cli.options import CheckpointOption, SeedOption
 
 if TYPE_CHECKING:
     from oger.cli.policy import PolicyLocation
+    from oger.recipes import Recipe
 
 _ONLY_WITH_BENCHMARKS = (
     "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "prompt_style",
-    "system", "shuffle_seed", "table_format", "reference", "dry_run",
+    "system", "shuffle_seed", "table_format", "reference", "dry_run", "by", "processes",
 )  # fmt: skip
 
 
@@ -60,7 +61,13 @@ def evaluate(
     rules: Annotated[
         str | None, typer.Option("--rules", metavar="RULES", help="Where the answer stands: after_think,last_boxed")
     ] = None,
-    backend: Annotated[str, typer.Option("--backend", metavar="transformers|vllm")] = "transformers",
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN,...", help="Also the accuracy within each value of these.")
+    ] = None,
+    backend: Annotated[str, typer.Option("--backend", metavar="transformers|continuous|vllm")] = "transformers",
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Processes that share the batches, a GPU each where there are.")
+    ] = 1,
     endpoint: Annotated[
         str | None, typer.Option("--endpoint", metavar="URL", help="Targets are models of this OpenAI-compatible API.")
     ] = None,
@@ -105,7 +112,7 @@ def evaluate(
     from oger.cli import evaluate_targets as found
     from oger.cli.evaluate_benchmarks import DEFAULT_OUT, Question, evaluate_benchmarks
 
-    options = found.Options(checkpoint, backend, batch_size, prompt_style, system)
+    options = found.Options(checkpoint, backend, batch_size, prompt_style, system, processes)
     address = found.EndpointAddress(endpoint, found.api_key(api_key_env), concurrency) if endpoint else None
     systems = {
         name: [
@@ -122,7 +129,9 @@ def evaluate(
         "max_tokens": max_tokens,
         "rules": _listed(rules),
     }
-    question = Question(_listed(benchmarks) or [], _mapping(columns), data_dir, limit, shuffle_seed, protocol)
+    question = Question(
+        _listed(benchmarks) or [], _mapping(columns), data_dir, limit, shuffle_seed, protocol, by=_listed(by) or []
+    )
     evaluate_benchmarks(systems, question, out or DEFAULT_OUT, form=table_format, reference=reference, dry=dry_run)
 
 
@@ -152,8 +161,9 @@ def _evaluate_test_sets(
     limit = limit if limit is not None or recipe is None else recipe.eval_limit
     sets = {name: load_rows(source, limit) for name, source in _sources(location, data).items()}
 
-    from oger.evaluation.evaluate import evaluate_policy
+    from oger.evaluation.evaluate import check_rows, evaluate_policy
     from oger.reporting.tables import summary_table
+    from oger.verification.rewards import accuracy_reward
 
     options: dict[str, Any] = {
         "num_samples": samples or (recipe.eval_samples if recipe else 8),
@@ -168,6 +178,9 @@ def _evaluate_test_sets(
 
         reward["outcome_reward"] = outcome_function(recipe)
         reward["chat_template_kwargs"] = recipe.training.get("chat_template_kwargs")
+    for rows in sets.values():
+        check_rows(rows, reward.get("outcome_reward", accuracy_reward))
+    _probe([row for rows in sets.values() for row in rows], recipe)
     model, tokenizer = load_policy(location)
     results: dict[str, dict[str, Any]] = {}
     families: dict[str, dict[str, Any]] = {}
@@ -183,6 +196,16 @@ def _evaluate_test_sets(
     if out is not None:
         report = {"policy": location.label, **options, "sets": results, "families": families}
         out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _probe(rows: list[dict[str, Any]], recipe: Recipe | None) -> None:
+    """What training checks before its first step; a reward function of the user's is not known to it."""
+    from oger.verification import probe_rows
+
+    if recipe is None:
+        probe_rows(rows)
+    elif "accuracy" in recipe.rewards:
+        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout)
 
 
 def _sources(location: PolicyLocation, data: str | None) -> dict[str, str]:
@@ -229,9 +252,11 @@ def _check_backend(
     if endpoint is None:
         _refuse(context, ("api_key_env", "concurrency"), "needs --endpoint")
     else:
-        _refuse(context, ("backend", "checkpoint", "batch_size"), "has no effect with --endpoint")
+        _refuse(context, ("backend", "checkpoint", "batch_size", "processes"), "has no effect with --endpoint")
     if backend == "vllm":
         _refuse(context, ("batch_size",), "has no effect with --backend vllm")
+    if backend != "transformers":
+        _refuse(context, ("processes",), f"has no effect with --backend {backend}")
     if prompt_style == "text":
         _refuse(context, ("system",), "belongs to a chat, not to --prompt-style text")
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = Path("evaluations")
 
-_CUT_WARNING = 0.2
 _CHANGES_SHOWN = 20
 
 
@@ -31,6 +30,8 @@ class Question:
     shuffle_seed: int
     protocol: Mapping[str, Any]
     """Overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules."""
+    by: Sequence[str] = ()
+    """Columns whose values are also looked at apart."""
 
 
 def evaluate_benchmarks(
@@ -47,9 +48,12 @@ def evaluate_benchmarks(
     Raises:
         ValueError: what cannot be done, before anything is generated wherever that can be known.
     """
+    from oger.cli.evaluate_tables import print_tables
     from oger.evaluation.benchmark import find_benchmarks
+    from oger.evaluation.grading import probe_jobs
     from oger.evaluation.problems import load_problems
     from oger.evaluation.runner import make_job, run_jobs
+    from oger.method.options import choose
 
     if reference is not None and reference not in systems:
         raise UserError(f"--reference {reference} is none of {', '.join(systems)}")
@@ -58,10 +62,16 @@ def evaluate_benchmarks(
     benchmarks = find_benchmarks(question.benchmarks, question.columns)
     loaded = {
         benchmark.name: load_problems(
-            benchmark, data_dir=question.data_dir, limit=question.limit, shuffle_seed=question.shuffle_seed
+            benchmark,
+            data_dir=question.data_dir,
+            limit=question.limit,
+            shuffle_seed=question.shuffle_seed,
+            by=question.by,
         )
         for benchmark in benchmarks
     }
+    for column in question.by:
+        choose({name: None for problems in loaded.values() for name in problems.columns}, column, "column for --by")
     jobs = {
         (system, seed, benchmark.name): make_job(
             policy, benchmark, loaded[benchmark.name], out, shuffle_seed=question.shuffle_seed, **question.protocol
@@ -71,6 +81,7 @@ def evaluate_benchmarks(
         for benchmark in benchmarks
     }
     stored = {key: job.check() for key, job in jobs.items()}
+    probe_jobs(job for key, job in jobs.items() if stored[key] < len(job.requests()))
     if dry:
         _describe(jobs, stored)
         return
@@ -80,7 +91,7 @@ def evaluate_benchmarks(
             results[key] = result
     notes = [problems.note for problems in loaded.values() if problems.note]
     notes += [policy.note for policies in systems.values() for policy in policies if policy.note]
-    _print_table(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
+    print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
 
 
 def regrade(out: Path, rules: Sequence[str] | None) -> None:
@@ -115,77 +126,6 @@ def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
         )
     first = next(iter(jobs.values()))
     typer.echo(f"the first prompt of {first.benchmark.name}: {first.policy.form.prompt(first.problems[0])!r}")
-
-
-def _print_table(
-    results: Mapping[tuple[str, int, str], Result],
-    systems: Mapping[str, Sequence[Policy]],
-    groups: Mapping[str, str],
-    notes: list[str],
-    out: Path,
-    form: str,
-    reference: str | None,
-) -> None:
-    from oger.evaluation.compare import Comparison
-    from oger.evaluation.comparison_table import columns_of, detail_grid, difference_grid, main_grid, render
-    from oger.evaluation.store import write_json
-    from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix
-
-    matrices = {
-        system: {
-            name: accuracy_matrix(
-                [accuracy_by_problem(results[system, seed, name].responses) for seed in range(len(policies))]
-            )
-            for name in groups
-        }
-        for system, policies in systems.items()
-    }
-    comparison = Comparison(matrices)
-    columns = columns_of(groups)
-    samples = {name: result.job.num_samples for (_, _, name), result in results.items()}
-    turned = form == "plain"
-    typer.echo(render(main_grid(comparison, columns, samples, form), form, turned=turned))
-    differences = difference_grid(comparison, columns, reference or next(iter(systems)))
-    if differences is not None:
-        typer.echo("\n" + render(differences, form, turned=turned))
-    details = [(_row_name(systems, key), key[2], result.summary) for key, result in results.items()]
-    typer.echo("\n" + render(detail_grid(details), form))
-    seeds = " and training seeds" if any(len(policies) > 1 for policies in systems.values()) else ""
-    best = "; the best is marked where its paired difference to the next best excludes 0" if len(systems) > 1 else ""
-    notes = [f"[low, high]: 95 % bootstrap interval over problems{seeds}{best}", *notes, *_warnings(details)]
-    comment = "% " if form == "latex" else ""
-    typer.echo("\n" + "\n".join(comment + note for note in notes))
-    write_json(out / "comparison.json", _numbers(comparison, columns, systems, notes))
-
-
-def _numbers(comparison: Any, columns: Mapping[str, list[str]], systems: Mapping[str, Any], notes: list[str]) -> Any:
-    from dataclasses import asdict
-
-    return {
-        "mean": {s: {c: asdict(comparison.mean(s, m)) for c, m in columns.items()} for s in systems},
-        "difference": {
-            s: {r: {c: asdict(comparison.difference(s, r, m)) for c, m in columns.items()} for r in systems if r != s}
-            for s in systems
-        },
-        "best": {column: comparison.best(members) for column, members in columns.items()},
-        "notes": notes,
-    }
-
-
-def _row_name(systems: Mapping[str, Sequence[Policy]], key: tuple[str, int, str]) -> str:
-    system, seed, _ = key
-    return system if len(systems[system]) == 1 else f"{system}: {systems[system][seed].label}"
-
-
-def _warnings(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[str]:
-    lines = []
-    for system, benchmark, summary in details:
-        if summary["truncated_share"] > _CUT_WARNING:
-            cut = f"{100 * summary['truncated_share']:.0f} %"
-            lines.append(f"{system}, {benchmark}: {cut} of the responses were cut by the length limit")
-        if summary["undecided"] > 0:
-            lines.append(f"{system}, {benchmark}: {summary['undecided']:.1%} undecided responses count as wrong")
-    return lines
 
 
 class _ProgressBars:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
     from oger.evaluation.runner import Policy
     from oger.teachers.endpoint import Endpoint
 
-BACKENDS = ("transformers", "vllm")
+BACKENDS = ("transformers", "continuous", "vllm")
 PROMPT_STYLES = ("auto", "chat", "text")
 
-_WEIGHTS = ("*.safetensors", "*.bin", "adapter_config.json", "config.json", "chat_template.jinja", "tokenizer.json")
-_EDGE_BYTES = 1 << 20
+_WEIGHTS = (
+    "*.safetensors", "*.bin", "adapter_config.json", "config.json", "generation_config.json",
+    "chat_template.jinja", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+_SAMPLES_OF_A_FILE = 64
+_SAMPLE_BYTES = 1 << 16
 _ENDPOINT_MAX_TOKENS = 1024
 
 
@@ -37,6 +43,7 @@ class Options:
     batch_size: int
     prompt_style: str
     system: str | None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,16 +109,6 @@ def local_policy(target: str, options: Options) -> Policy:
     training = location.recipe.training if location.recipe is not None else {}
     template = training.get("chat_template_kwargs") or {}
 
-    def make_generator() -> Generator:
-        if options.backend == "vllm":
-            from oger.evaluation.vllm_generator import VllmGenerator
-
-            return VllmGenerator(location.source, chat_template_kwargs=template)
-        from oger.evaluation.generators import TransformersGenerator
-
-        model, tokenizer = load_policy(location)
-        return TransformersGenerator(model, tokenizer, batch_size=options.batch_size, chat_template_kwargs=template)
-
     return Policy(
         label=label,
         identity={
@@ -121,10 +118,26 @@ def local_policy(target: str, options: Options) -> Policy:
         },
         form=_form(location, options),
         max_tokens=max_new_tokens(location),
-        make_generator=make_generator,
+        make_generator=partial(_load_generator, location, options.backend, options.batch_size, template),
         batch_size=_batch_size(options),
         note=_note(location, label),
+        processes=options.processes,
     )
+
+
+def _load_generator(location: PolicyLocation, backend: str, batch_size: int, template: Mapping[str, Any]) -> Generator:
+    if backend == "vllm":
+        from oger.evaluation.vllm_generator import VllmGenerator
+
+        return VllmGenerator(location.source, chat_template_kwargs=template)
+    model, tokenizer = load_policy(location)
+    if backend == "continuous":
+        from oger.evaluation.continuous_generator import ContinuousGenerator
+
+        return ContinuousGenerator(model, tokenizer, most_at_once=batch_size, chat_template_kwargs=template)
+    from oger.evaluation.generators import TransformersGenerator
+
+    return TransformersGenerator(model, tokenizer, batch_size=batch_size, chat_template_kwargs=template)
 
 
 def endpoint_policy(model: str, address: EndpointAddress, options: Options) -> Policy:
@@ -172,7 +185,7 @@ def _batch_size(options: Options) -> int | None:
         from oger.evaluation.vllm_generator import VllmGenerator
 
         return VllmGenerator.batch_size
-    return options.batch_size
+    return None if options.backend == "continuous" else options.batch_size
 
 
 def _form(location: PolicyLocation, options: Options) -> PromptForm:
@@ -219,21 +232,34 @@ def _has_chat_template(location: PolicyLocation) -> bool:
 
 
 def _fingerprint(source: str) -> str:
-    """A hub id as it is; of a folder, a hash of names, sizes and both ends of the files that make the policy.
+    """A hub id and its commit; of a folder, a hash of names, sizes and samples of the files that make the policy.
 
     Responses of an earlier state of a run are then never taken for those of a later one.
     """
     folder = Path(source)
     if not folder.is_dir():
-        return source
+        return _with_commit(source)
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)}):
-        digest.update(json.dumps([path.name, path.stat().st_size]).encode())
-        with open(path, "rb") as file:
-            digest.update(file.read(_EDGE_BYTES))
-            file.seek(max(0, path.stat().st_size - _EDGE_BYTES))
-            digest.update(file.read())
+        size = path.stat().st_size
+        digest.update(json.dumps([path.name, size]).encode())
+        with open(path, "rb") as file:  # all of a small file, places all over a large one: some layers may be frozen
+            for place in range(0, size, max(_SAMPLE_BYTES, size // _SAMPLES_OF_A_FILE)):
+                file.seek(place)
+                digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def _with_commit(hub_id: str) -> str:
+    """OWNER/NAME@COMMIT, of the hub or, where it cannot be reached, of the snapshot in its cache."""
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        config = cached_file(hub_id, "config.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the model {hub_id}: {str(error).splitlines()[0]}") from error
+    commit = extract_commit_hash(config, None)
+    return f"{hub_id}@{commit}" if commit else hub_id
 
 
 def _note(location: PolicyLocation, label: str) -> str:

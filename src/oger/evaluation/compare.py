@@ -74,11 +74,10 @@ class Comparison:
         return self._estimate(value, self._distribution(system, benchmarks) - self._distribution(reference, benchmarks))
 
     def best(self, benchmarks: Sequence[str]) -> str | None:
-        """The best system, where the interval of its difference to the next best lies above 0; else None."""
-        order = sorted(self.systems, key=lambda system: -self._value(system, benchmarks))
-        if len(order) < 2:
-            return None
-        return order[0] if self.difference(order[0], order[1], benchmarks).low > 0.0 else None
+        """The best system, where the interval of its difference to every other lies above 0; else None."""
+        best, *others = sorted(self.systems, key=lambda system: -self._value(system, benchmarks))
+        ahead = [self.difference(best, other, benchmarks).low > 0.0 for other in others]
+        return best if ahead and all(ahead) else None
 
     def _value(self, system: str, benchmarks: Sequence[str]) -> float:
         return sum(self._means[system, name] for name in benchmarks) / len(benchmarks)

@@ -81,13 +81,7 @@ def evaluate_policy(
     Raises:
         ValueError: no rows, a row without prompt or answer, or what `sample_responses` refuses.
     """
-    if not rows:
-        raise ValueError("nothing to evaluate: the data set is empty")
-    for index, row in enumerate(rows):
-        needed = ("prompt", *getattr(outcome_reward, "needed_columns", ()))
-        missing = [column for column in needed if row.get(column) is None]
-        if missing:
-            raise ValueError(f"row {index} has no {' and no '.join(missing)}; its columns: {', '.join(sorted(row))}")
+    check_rows(rows, outcome_reward)
     prompts = [row["prompt"] for row in rows]
     responses = sample_responses(
         model,
@@ -108,6 +102,17 @@ def evaluate_policy(
         prompts=tuple(prompts),
         families=tuple(str(row.get("family") or "") for row in rows),
     )
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], outcome_reward: OutcomeReward) -> None:
+    """Raises ValueError if there are no rows, or one lacks what the prompt or the verifier needs."""
+    if not rows:
+        raise ValueError("nothing to evaluate: the data set is empty")
+    needed = ("prompt", *getattr(outcome_reward, "needed_columns", ()))
+    for index, row in enumerate(rows):
+        missing = [column for column in needed if row.get(column) is None]
+        if missing:
+            raise ValueError(f"row {index} has no {' and no '.join(missing)}; its columns: {', '.join(sorted(row))}")
 
 
 def _verify(

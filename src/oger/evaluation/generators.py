@@ -1,4 +1,4 @@
-"""Where responses come from: one protocol, three backends (here transformers; `endpoint_generator`, `vllm_generator`).
+"""Where responses come from: one protocol and four backends, of which transformers is here (see `*_generator`).
 
 Sampling is temperature and top-p alone with every backend: top-k and penalties of a model's own generation config are
 not applied.
@@ -132,14 +132,22 @@ class TransformersGenerator:
     def _room(self, requests: Sequence[Request], max_tokens: int) -> int:
         from oger.evaluation.sampling import encode_prompt
 
-        context = getattr(self._model.config, "max_position_embeddings", None)
-        if context is None:
-            return max_tokens
         lengths = {
             request.problem: len(encode_prompt(self._tokenizer, request.prompt, self._chat_template_kwargs))
             for request in requests
         }
-        problem, longest = max(lengths.items(), key=lambda entry: entry[1])
-        if longest >= context:
-            raise ValueError(f"the prompt of problem {problem} has {longest} tokens; the model's context is {context}")
-        return min(max_tokens, context - longest)
+        return min(room_for(self._model, name, length, max_tokens) for name, length in lengths.items())
+
+
+def room_for(model: Any, problem: str, length: int, max_tokens: int) -> int:
+    """Tokens of a response: `max_tokens`, or what a prompt of `length` tokens leaves of the model's context.
+
+    Raises:
+        ValueError: it leaves nothing.
+    """
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is None:
+        return max_tokens
+    if length >= context:
+        raise ValueError(f"the prompt of problem {problem} has {length} tokens; the model's context is {context}")
+    return min(max_tokens, int(context) - length)

@@ -8,7 +8,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Problem:
     kind: str
     metadata: Any = None
     """What the grader needs besides; for multiple choice {"options": shuffled texts, "order": places in the data}."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value, of the columns that accuracy is broken down by; without those that the row does not have."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,17 @@ class Problems:
     problems: tuple[Problem, ...]
     note: str = ""
     """One line for the user where the number is not the expected one."""
+    columns: tuple[str, ...] = ()
+    """What can be broken down by: the columns of the rows, and the keys of their metadata."""
 
 
 def load_problems(
-    benchmark: Benchmark, *, data_dir: Path | None = None, limit: int | None = None, shuffle_seed: int = 0
+    benchmark: Benchmark,
+    *,
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    shuffle_seed: int = 0,
+    by: Sequence[str] = (),
 ) -> Problems:
     """The first `limit` problems of a benchmark, from `data_dir`/NAME.jsonl or .parquet where that exists, else from
     the hub or its cache.
@@ -55,17 +64,22 @@ def load_problems(
     Args:
         shuffle_seed: of the order of multiple-choice options; each problem is shuffled by it and its id alone, so that
             a limit or another order of rows changes nothing.
+        by: columns (or keys of the rows' metadata) whose values become the problems' groups.
 
     Raises:
         BenchmarkError: the data cannot be had, or a row does not hold what the benchmark's file says.
     """
     rows = _rows(benchmark, data_dir, limit)
     seen: Counter[str] = Counter()
-    problems = [_problem(benchmark, row, index, shuffle_seed, seen) for index, row in enumerate(rows)]
+    facts = [_facts(row, benchmark.columns.get("metadata", "metadata")) for row in rows]
+    problems = [
+        replace(_problem(benchmark, row, index, shuffle_seed, seen), groups=_groups(fact, by))
+        for index, (row, fact) in enumerate(zip(rows, facts, strict=True))
+    ]
     note = ""
     if benchmark.problems is not None and limit is None and len(problems) != benchmark.problems:
         note = f"{benchmark.name}: {len(problems)} problems, {benchmark.problems} expected: not the published set?"
-    return Problems(tuple(problems), note)
+    return Problems(tuple(problems), note, tuple(dict.fromkeys(name for fact in facts for name in fact)))
 
 
 def _rows(benchmark: Benchmark, data_dir: Path | None, limit: int | None) -> list[dict[str, Any]]:
@@ -116,6 +130,25 @@ def _problem(
     metadata = {"options": shuffled, "order": order}
     answer = LETTERS[order.index(right)]
     return Problem(identity, _filled(benchmark.prompt, parts), False, answer, benchmark.kind, metadata)
+
+
+def _facts(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """The columns of a row and, behind them, the keys of its metadata (which may be JSON) and of metadata therein."""
+    facts = dict(row)
+    metadata = row.get(column)
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except ValueError:  # a text of another kind, which is the grader's business
+            metadata = None
+    while isinstance(metadata, Mapping):
+        facts = {**metadata, **facts}
+        metadata = metadata.get("metadata")
+    return facts
+
+
+def _groups(facts: Mapping[str, Any], by: Sequence[str]) -> dict[str, str]:
+    return {name: str(facts[name]) for name in by if facts.get(name) not in (None, "")}
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from oger.evaluation.runner import verdicts
+from oger.evaluation.grading import verdicts
 from oger.evaluation.store import (
     SETTINGS,
     SUMMARY,
@@ -18,7 +21,7 @@ from oger.evaluation.store import (
     read_table,
     write_json,
 )
-from oger.evaluation.summary import summarize_responses
+from oger.evaluation.summary import summarize_groups, summarize_responses
 from oger.verification.formats import extract_answer
 
 
@@ -83,20 +86,18 @@ def regrade(folder: Path, rules: Sequence[str] | None = None) -> Regraded:
         for before, row in zip(old, new, strict=True)
         if before["status"] != row["status"]
     )
-    _renew_summary(folder, [graded_row(row) for row in new], rules)
+    _renew_summary(folder, new, rules)
     correct = [sum(row["status"] == "correct" for row in rows) for rows in (old, new)]
     return Regraded(folder, len(new), correct[0], correct[1], changes)
 
 
-def _renew_summary(folder: Path, responses: Sequence, rules: Sequence[str] | None) -> None:
-    """The numbers again, over the problems and samples of the last evaluation."""
+def _renew_summary(folder: Path, rows: Sequence[Mapping[str, Any]], rules: Sequence[str] | None) -> None:
+    """The numbers again, over all stored problems and as many samples as each of them has."""
     before = read_json(folder / SUMMARY) or {}
-    counts: dict[str, int] = {}
-    for response in responses:
-        counts[response.problem] = counts.get(response.problem, 0) + 1
-    samples = min(counts.values())
-    kept = [response for response in responses if response.sample < samples]
+    samples = min(Counter(row["problem"] for row in rows).values())
+    kept = [graded_row(row) for row in rows if row["sample"] < samples]
+    groups = {row["problem"]: json.loads(row["groups"]) for row in rows}
     if rules is not None:
         before["rules"] = list(rules)
     head = {name: before[name] for name in ("policy", "rules", "settings") if name in before}
-    write_json(folder / SUMMARY, {**head, **summarize_responses(kept)})
+    write_json(folder / SUMMARY, {**head, **summarize_responses(kept), "by": summarize_groups(kept, groups)})

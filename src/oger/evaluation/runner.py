@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from oger.evaluation.benchmark import Benchmark
-from oger.evaluation.generators import Generator, PromptForm, Request, SamplingSettings
+from oger.evaluation.generators import Generated, PromptForm, Request, SamplingSettings
+from oger.evaluation.generators import Generator as ResponseGenerator
+from oger.evaluation.grading import graded_rows
 from oger.evaluation.problems import Problem, Problems
+from oger.evaluation.processes import GeneratorProcesses
 from oger.evaluation.store import (
     SUMMARY,
     Key,
@@ -28,11 +32,14 @@ from oger.evaluation.store import (
     stored_responses,
     write_json,
 )
-from oger.evaluation.summary import Graded, summarize_responses
-from oger.verification import extract_answer, verify_many
+from oger.evaluation.summary import Graded, summarize_groups, summarize_responses
+from oger.verification import extract_answer
 
 Progress = Callable[[int], None]
 """Called with the number of new responses."""
+
+Draw = Callable[[Sequence[Sequence[Request]], SamplingSettings], Generator[list[Generated]]]
+"""Batches -> their responses, in any order, as they come."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,14 @@ class Policy:
     form: PromptForm
     max_tokens: int
     """For benchmarks that name no limit."""
-    make_generator: Callable[[], Generator]
+    make_generator: Callable[[], ResponseGenerator]
     """Loads the policy; called once, and only if responses are missing."""
     batch_size: int | None
     """Of its generator, needed before it is loaded."""
     note: str = ""
     """What a table should say about it, such as the step and split of a best checkpoint."""
+    processes: int = 1
+    """Processes that share its batches, each with a generator of its own; `make_generator` is pickled for several."""
 
 
 @dataclass(frozen=True)
@@ -172,18 +181,18 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
         ValueError: what a backend, the store or the verifier raises; everything drawn until then is stored.
     """
     for policy in dict.fromkeys(job.policy.label for job in jobs):
-        generator: Generator | None = None
-        for job in (job for job in jobs if job.policy.label == policy):
-            with ResponseStore(job.folder, job.settings) as store:
-                job.check_prompts(store.responses)
-                batches = missing_batches(job, store.responses)
-                if batches and generator is None:
-                    generator = job.policy.make_generator()
-                advance = progress(job, sum(map(len, batches)))
-                if generator is not None:
-                    _generate(job, batches, generator, store, advance)
-                yield _finish(job, store)
-        del generator  # before the next policy is loaded beside it
+        draw: Draw | None = None
+        with ExitStack() as loaded:  # closed before the next policy is loaded beside it
+            for job in (job for job in jobs if job.policy.label == policy):
+                with ResponseStore(job.folder, job.settings) as store:
+                    job.check_prompts(store.responses)
+                    batches = missing_batches(job, store.responses)
+                    if batches and draw is None:
+                        draw = _load(job.policy, loaded)
+                    advance = progress(job, sum(map(len, batches)))
+                    if draw is not None:
+                        _generate(job, batches, draw, store, advance)
+                    yield _finish(job, store)
 
 
 def missing_batches(job: Job, stored: Mapping[Key, StoredResponse]) -> list[list[Request]]:
@@ -195,12 +204,22 @@ def missing_batches(job: Job, stored: Mapping[Key, StoredResponse]) -> list[list
     return [batch for batch in missing if batch]
 
 
+def _load(policy: Policy, loaded: ExitStack) -> Draw:
+    """The policy in this process, or in several that `loaded` ends."""
+    if policy.processes > 1:
+        return loaded.enter_context(GeneratorProcesses(policy.make_generator, policy.processes)).draw
+    generator = policy.make_generator()
+    return lambda batches, settings: (
+        generated for batch in batches for generated in generator.generate(batch, settings)
+    )
+
+
 def _generate(
-    job: Job, batches: Sequence[Sequence[Request]], generator: Generator, store: ResponseStore, advance: Progress
+    job: Job, batches: Sequence[Sequence[Request]], draw: Draw, store: ResponseStore, advance: Progress
 ) -> None:
     asked = {problem.id: prompt_hash(job.policy.form.prompt(problem)) for problem in job.problems}
-    for batch in batches:
-        for generated in generator.generate(batch, job.sampling):
+    with closing(draw(batches, job.sampling)) as drawn:
+        for generated in drawn:
             store.add(generated, asked)
             advance(len(generated))
 
@@ -208,58 +227,15 @@ def _generate(
 def _finish(job: Job, store: ResponseStore) -> Result:
     """Grade, store the table and the numbers."""
     planned = {(problem.id, sample) for problem in job.problems for sample in range(job.num_samples)}
-    rows = _graded_rows(job, [store.responses[key] for key in sorted(planned)])
+    rows = graded_rows(job, [store.responses[key] for key in sorted(planned)])
     others = [dict(other.graded) for key, other in store.responses.items() if key not in planned and other.graded]
     store.close_table([*rows, *others])
     responses = tuple(graded_row(row) for row in rows)
-    summary = {"policy": job.policy.label, "rules": list(job.rules), **summarize_responses(responses)}
+    summary = {
+        "policy": job.policy.label,
+        "rules": list(job.rules),
+        **summarize_responses(responses),
+        "by": summarize_groups(responses, {problem.id: problem.groups for problem in job.problems}),
+    }
     write_json(job.folder / SUMMARY, {**summary, "settings": store.settings})
     return Result(job, responses, summary)
-
-
-def _graded_rows(job: Job, responses: Sequence[StoredResponse]) -> list[dict[str, Any]]:
-    """Rows of responses.parquet. A decided verdict on the same answer stays; `--regrade` is there to renew it."""
-    problems = {problem.id: problem for problem in job.problems}
-    rows = []
-    for response in responses:
-        problem = problems[response.generated.problem]
-        rows.append(
-            {
-                **asdict(response.generated),
-                "prompt": json.dumps(job.policy.form.prompt(problem), ensure_ascii=False),
-                "answer": problem.answer,
-                "kind": problem.kind,
-                "metadata": None if problem.metadata is None else json.dumps(problem.metadata),
-                "rules": ",".join(job.rules),
-                "asked": response.asked,
-            }
-        )
-    known = [_known_verdict(row, response) for row, response in zip(rows, responses, strict=True)]
-    fresh = iter(verdicts([row for row, verdict in zip(rows, known, strict=True) if verdict is None]))
-    return [{**row, **(verdict or next(fresh))} for row, verdict in zip(rows, known, strict=True)]
-
-
-def _known_verdict(row: Mapping[str, Any], response: StoredResponse) -> dict[str, Any] | None:
-    before = response.graded
-    same = before is not None and all(before[name] == row[name] for name in ("answer", "kind", "metadata", "rules"))
-    if before is None or not same or before["status"] == "undecided":
-        return None
-    return {name: before[name] for name in ("extracted", "status", "reason")}
-
-
-def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Columns extracted, status and reason of rows of responses.parquet; each is graded by its own rules."""
-    found: list[dict[str, Any]] = [{} for _ in rows]
-    for rules in dict.fromkeys(row["rules"] for row in rows):
-        places = [place for place, row in enumerate(rows) if row["rules"] == rules]
-        chosen = [rows[place] for place in places]
-        graded = verify_many(
-            [row["answer"] for row in chosen],
-            [row["text"] for row in chosen],
-            kind=[row["kind"] for row in chosen],
-            metadata=[None if row["metadata"] is None else json.loads(row["metadata"]) for row in chosen],
-            rules=rules.split(","),
-        )
-        for place, verdict in zip(places, graded, strict=True):
-            found[place] = {"extracted": verdict.extracted, "status": verdict.status, "reason": verdict.reason}
-    return found

@@ -57,18 +57,18 @@ def sample_responses(
     _check_options(num_samples, max_new_tokens, temperature, top_p, batch_size)
     prompt_ids = [encode_prompt(tokenizer, prompt, chat_template_kwargs, index) for index, prompt in enumerate(prompts)]
     eos_ids = end_token_ids(model, tokenizer)
-    config = _generation_config(tokenizer, eos_ids, max_new_tokens, temperature, top_p)
+    config = generation_config(tokenizer, eos_ids, max_new_tokens, temperature, top_p)
 
     # Longest first: rows of a batch have similar lengths, and too large a batch fails at once instead of at the end.
     order = sorted(range(len(prompts)), key=lambda index: -len(prompt_ids[index]))
     rows = [index for index in order for _ in range(num_samples)]
     responses: list[list[Response]] = [[] for _ in prompts]
-    with _seeded(model, seed), _evaluation_mode(model), torch.no_grad():
+    with seeded(model, seed), evaluation_mode(model), torch.no_grad():
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             completions = _generate(model, [prompt_ids[index] for index in batch], config)
             for index, completion in zip(batch, completions, strict=True):
-                responses[index].append(_response(tokenizer, completion, eos_ids))
+                responses[index].append(as_response(tokenizer, completion, eos_ids))
             if progress is not None:
                 progress(min(start + batch_size, len(rows)), len(rows))
     return responses
@@ -115,9 +115,10 @@ def encode_prompt(
     return list(ids)
 
 
-def _generation_config(
+def generation_config(
     tokenizer: Any, eos_ids: list[int], max_new_tokens: int, temperature: float, top_p: float
 ) -> GenerationConfig:
+    """Temperature and top-p alone; temperature 0 is greedy."""
     # Every option that a model's own generation config could otherwise fill in is given a neutral value.
     sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
     return GenerationConfig(
@@ -146,14 +147,15 @@ def _generate(model: Any, prompt_ids: list[list[int]], config: GenerationConfig)
     return output_BT[:, width:].tolist()
 
 
-def _response(tokenizer: Any, completion: list[int], eos_ids: list[int]) -> Response:
+def as_response(tokenizer: Any, completion: list[int], eos_ids: list[int]) -> Response:
+    """The text of sampled tokens up to the end of sequence."""
     end = next((place for place, token in enumerate(completion) if token in eos_ids), None)
     text = tokenizer.decode(completion[:end], skip_special_tokens=True)
     return Response(text=text, truncated=end is None, num_tokens=len(completion) if end is None else end + 1)
 
 
 @contextmanager
-def _seeded(model: Any, seed: int) -> Iterator[None]:
+def seeded(model: Any, seed: int) -> Iterator[None]:
     """The random state that generation draws from, seeded inside and put back outside."""
     on_cuda = model.device.type == "cuda"
     with torch.random.fork_rng(devices=[model.device] if on_cuda else []):
@@ -165,7 +167,7 @@ def _seeded(model: Any, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _evaluation_mode(model: Any) -> Iterator[None]:
+def evaluation_mode(model: Any) -> Iterator[None]:
     """Evaluation mode inside, each module's own mode again outside."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

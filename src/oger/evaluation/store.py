@@ -58,7 +58,8 @@ def schema() -> Any:
     import pyarrow as pa
 
     columns = ("problem", "prompt", "answer", "kind", "metadata", "text", "finish_reason", "extracted", "status")
-    texts = [(name, pa.string()) for name in (*columns, "reason", "rules", "asked")]  # prompt and metadata are JSON
+    # prompt, metadata and groups are JSON
+    texts = [(name, pa.string()) for name in (*columns, "reason", "rules", "asked", "groups")]
     return pa.schema([*texts, ("sample", pa.int32()), ("num_tokens", pa.int32())])
 
 

@@ -106,6 +106,36 @@ def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95
     }
 
 
+def summarize_groups(
+    responses: Sequence[Graded], groups: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """`summarize_responses` of the problems of each value of each column: column -> value -> numbers.
+
+    Args:
+        groups: problem -> column -> value; a problem without a column belongs to none of its values.
+    """
+    return {
+        column: {
+            value: summarize_responses([response for response in responses if response.problem in members])
+            for value, members in values.items()
+        }
+        for column, values in members_by_group(groups).items()
+    }
+
+
+def members_by_group(groups: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, set[str]]]:
+    """Column -> value -> its problems, values in alphabetical order.
+
+    >>> members_by_group({"p": {"level": "2"}, "q": {"level": "1"}, "r": {}})
+    {'level': {'1': {'q'}, '2': {'p'}}}
+    """
+    found: dict[str, dict[str, set[str]]] = {}
+    for problem, values in groups.items():
+        for column, value in values.items():
+            found.setdefault(column, {}).setdefault(value, set()).add(problem)
+    return {column: dict(sorted(values.items())) for column, values in found.items()}
+
+
 def accuracy_matrix(runs: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """(seeds, problems): accuracies of several policies on the same problems, in the order of the first.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oger.evaluation.generators import Generated, Request, SamplingSettings, derived_seed
 
 _REQUESTS_AT_ONCE = 4096
-"""Of one call, after which the responses are stored; the engine makes its own batches of them."""
+"""Of one call; the engine makes its own batches of them."""
 
 
 class VllmGenerator:
@@ -21,16 +22,21 @@ class VllmGenerator:
     batch_size: int | None = _REQUESTS_AT_ONCE
 
     def __init__(self, source: str, *, chat_template_kwargs: Mapping[str, Any] | None = None) -> None:
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # its default is where our table goes
         try:
             from vllm import LLM
         except ImportError as error:
             raise ValueError(f"--backend vllm needs vLLM (pip install 'oger-rl[vllm]'): {error}") from error
-        self._engine = LLM(model=source)
-        self._tokenizer = self._engine.get_tokenizer()
+        self._llm = LLM(model=source)
+        self._tokenizer = self._llm.get_tokenizer()
         self._chat_template_kwargs = chat_template_kwargs
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[list[Generated]]:
-        """All requests of one call; each has a seed of its own."""
+        """All requests of one call, each with a seed of its own; each response as soon as the engine ends it.
+
+        Raises:
+            ValueError: a prompt that leaves no room in the context.
+        """
         from vllm import SamplingParams
 
         from oger.evaluation.sampling import encode_prompt
@@ -48,14 +54,20 @@ class VllmGenerator:
             )
             for request in requests
         ]
-        outputs = self._engine.generate(prompts, options, use_tqdm=False)
-        yield [
-            Generated(
-                request.problem,
-                request.sample,
-                output.outputs[0].text,
-                len(output.outputs[0].token_ids),
-                str(output.outputs[0].finish_reason or "unknown"),
-            )
-            for request, output in zip(requests, outputs, strict=True)
-        ]
+        # LLM.generate would hand nothing over before the last response of the call, and a kill would lose them all.
+        ids = self._llm.enqueue(prompts, options, use_tqdm=False)
+        # The engine adds "-" and random characters to an id that its outputs name without them.
+        waiting = {name.partition("-")[0]: request for name, request in zip(ids, requests, strict=True)}
+        try:
+            while waiting:
+                ended = [output for output in self._llm.llm_engine.step() if output.finished]
+                if ended:
+                    yield [_generated(waiting.pop(output.request_id), output.outputs[0]) for output in ended]
+        finally:
+            if waiting:  # the caller left early
+                self._llm.llm_engine.abort_request(list(waiting))
+
+
+def _generated(request: Request, output: Any) -> Generated:
+    reason = str(output.finish_reason or "unknown")
+    return Generated(request.problem, request.sample, output.text, len(output.token_ids), reason)

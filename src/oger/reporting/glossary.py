@@ -74,6 +74,11 @@ _METRICS = (
     Metric("objective/teacher_prob", "share", "mean over teacher tokens of the policy's probability π"),
     Metric("objective/teacher_weight", "", "mean over teacher tokens of the gradient weight df/d log π, γπ/(π+γ)²"),
     Metric("objective/kl", "nats", "mean over online tokens of the estimated KL to the reference policy"),
+    # Imitation beside the rollout groups
+    Metric("imitation/nll", "nats", "mean over imitated teacher tokens of -log π"),
+    Metric("imitation/weight", "", "b in L = a L_policy + b L_imitation at this step of its schedule"),
+    Metric("imitation/prompt_share", "share", "prompts whose teachers are imitated"),
+    Metric("imitation/length", "tokens", "mean length of imitated trajectories, end of sequence included"),
     # Engine against trainer, where another engine generates
     Metric("sampling/logp_difference", "nats", "mean over online tokens of |log-probability of engine - of trainer|"),
     Metric("sampling/importance_ratio", "", "mean importance ratio trainer to engine over online tokens or rows"),

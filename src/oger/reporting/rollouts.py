@@ -3,6 +3,9 @@
 A group of G rows has G - 1 online rows and a teacher row; the rollout that the teacher row replaced follows as a row
 of its own with the origin "replaced": it has its outcome, divergence and base reward, but was never trained on, so it
 has no entropy, bonus or advantage.
+
+RUN/probes/step-NNNNNN.parquet: rollouts to the same few prompts at every stored step, which were not trained on, and
+all teachers of these prompts; the same columns, and the encoder's vector of each text.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +56,26 @@ SCHEMA = pa.schema(
     ],
     metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
 )
-"""The only schema of rollout files; changing it means a new SCHEMA_VERSION."""
+"""The schema of rollout files; changing it means a new SCHEMA_VERSION."""
 
 
-def write_rollouts(run: str | os.PathLike[str], step: int, rows: Iterable[Mapping[str, Any]]) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """A folder of step files inside a run folder, and their schema."""
+
+    folder: str
+    schema: pa.Schema
+
+
+ROLLOUTS = Store(folder=FOLDER_NAME, schema=SCHEMA)
+"""Groups that were trained on."""
+PROBES = Store(folder="probes", schema=SCHEMA.append(_field("vector", pa.list_(pa.float32()))))
+"""Rollouts to fixed prompts, which were not."""
+
+
+def write_rollouts(
+    run: str | os.PathLike[str], step: int, rows: Iterable[Mapping[str, Any]], *, store: Store = ROLLOUTS
+) -> Path:
     """Write the rows of `step` to RUN/rollouts/step-NNNNNN.parquet, whole or not at all, and return that path.
 
     A row may leave out `step` and every nullable column; a chat prompt (a list of messages) is stored as JSON.
@@ -63,12 +83,12 @@ def write_rollouts(run: str | os.PathLike[str], step: int, rows: Iterable[Mappin
     Raises:
         ValueError: a missing or unknown column, an unknown origin, a value of the wrong type.
     """
-    complete = [_complete_row(row, step) for row in rows]
+    complete = [_complete_row(row, step, store.schema) for row in rows]
     try:
-        table = pa.Table.from_pylist(complete, schema=SCHEMA)
+        table = pa.Table.from_pylist(complete, schema=store.schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"a rollout row of step {step} does not fit the schema: {error}") from error
-    path = _path(run, step)
+    path = _path(run, step, store)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     pq.write_table(table, temporary, compression="zstd")
@@ -76,47 +96,47 @@ def write_rollouts(run: str | os.PathLike[str], step: int, rows: Iterable[Mappin
     return path
 
 
-def read_rollouts(run: str | os.PathLike[str], step: int | None = None) -> pa.Table:
+def read_rollouts(run: str | os.PathLike[str], step: int | None = None, *, store: Store = ROLLOUTS) -> pa.Table:
     """Rollouts of a run: of all steps in order, or of one.
 
     Raises:
         FileNotFoundError: there are no rollouts, or none of that step.
         ValueError: a file was written in another version of the schema.
     """
-    folder = Path(run) / FOLDER_NAME
-    paths = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step)]
+    folder = Path(run) / store.folder
+    paths = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step, store)]
     if not paths or not paths[0].exists():
-        raise FileNotFoundError(f"no rollouts{'' if step is None else f' of step {step}'} in {folder}")
-    return pa.concat_tables([_read(path) for path in paths])
+        raise FileNotFoundError(f"no {store.folder}{'' if step is None else f' of step {step}'} in {folder}")
+    return pa.concat_tables([_read(path, store) for path in paths])
 
 
-def cut_rollouts_after(run: str | os.PathLike[str], step: int) -> None:
+def cut_rollouts_after(run: str | os.PathLike[str], step: int, *, store: Store = ROLLOUTS) -> None:
     """Remove the rollouts of every step of a run after `step`."""
-    for path in (Path(run) / FOLDER_NAME).glob("step-*.parquet"):
+    for path in (Path(run) / store.folder).glob("step-*.parquet"):
         if int(path.stem.removeprefix("step-")) > step:
             path.unlink()
 
 
-def _path(run: str | os.PathLike[str], step: int) -> Path:
-    return Path(run) / FOLDER_NAME / f"step-{step:06d}.parquet"
+def _path(run: str | os.PathLike[str], step: int, store: Store) -> Path:
+    return Path(run) / store.folder / f"step-{step:06d}.parquet"
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, store: Store) -> pa.Table:
     try:
         version = (pq.read_schema(path).metadata or {}).get(_VERSION_KEY, b"none").decode()
         if version != str(SCHEMA_VERSION):
             raise ValueError(f"{path} has rollout schema version {version}; this oger reads version {SCHEMA_VERSION}")
-        return pq.read_table(path, schema=SCHEMA)
+        return pq.read_table(path, schema=store.schema)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
 
 
-def _complete_row(row: Mapping[str, Any], step: int) -> dict[str, Any]:
+def _complete_row(row: Mapping[str, Any], step: int, schema: pa.Schema) -> dict[str, Any]:
     row = {"step": step, **row}
-    unknown = sorted(set(row) - set(SCHEMA.names))
+    unknown = sorted(set(row) - set(schema.names))
     if unknown:
-        raise ValueError(f"unknown rollout column: {', '.join(unknown)}; columns: {', '.join(SCHEMA.names)}")
-    missing = [field.name for field in SCHEMA if not field.nullable and row.get(field.name) is None]
+        raise ValueError(f"unknown rollout column: {', '.join(unknown)}; columns: {', '.join(schema.names)}")
+    missing = [field.name for field in schema if not field.nullable and row.get(field.name) is None]
     if missing:
         raise ValueError(f"a rollout row lacks: {', '.join(missing)}")
     if row["origin"] not in ORIGINS:
@@ -125,4 +145,4 @@ def _complete_row(row: Mapping[str, Any], step: int) -> dict[str, Any]:
         raise ValueError(f"a row of step {row['step']} among the rollouts of step {step}")
     prompt = row["prompt"]
     text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
-    return {name: row.get(name) for name in SCHEMA.names} | {"prompt": text}
+    return {name: row.get(name) for name in schema.names} | {"prompt": text}

@@ -5,7 +5,7 @@ All fit a terminal of 80 columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,6 +13,8 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from oger.recipes.methods import Method
 
 Summary = Mapping[str, Any]
 """One entry of summary.json: "pass@1", "ci95", "pass@8" and, where known, "undecided"."""
@@ -35,6 +37,17 @@ _PREVIEW_LEGEND = (
 )
 _PREVIEW_CHARACTERS = 240
 _ROW_STYLES = {"teacher": "cyan", "replaced": "dim"}
+
+
+def methods_table(methods: Iterable[Method]) -> Table:
+    """One line for each method."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    table.add_column("what it does", no_wrap=True)
+    for method in methods:
+        table.add_row(method.name, method.line)
+    table.caption = "oger methods NAME: equation, source, deviations, options"
+    return table
 
 
 def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]) -> Table:

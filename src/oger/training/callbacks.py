@@ -26,9 +26,10 @@ BEST_METRIC = "eval/outcome"
 _SHOWN = {
     "reward": "reward/total",
     "outcome": "reward/outcome",
-    "divergence": "divergence/mean",
+    "D": "divergence/mean",
     "entropy": "entropy/mean",
 }
+_NARROW = 100  # columns; a longer bar would take the place of the step and the time left
 _PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
 
 
@@ -111,8 +112,7 @@ class LiveProgress(TrainerCallback):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            BarColumn(bar_width=None if console.width > _NARROW else 8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[shown]}"),
             TimeRemainingColumn(),
@@ -131,12 +131,13 @@ class LiveProgress(TrainerCallback):
         """Shows the newest metrics."""
         if not state.is_world_process_zero or not logs or "reward/total" not in logs:
             return
-        shown = "  ".join(f"{label} {logs[name]:.3f}" for label, name in _SHOWN.items() if name in logs)
+        digits = 2 if self._console.is_terminal else 3
+        shown = "  ".join(f"{label} {logs[name]:.{digits}f}" for label, name in _SHOWN.items() if name in logs)
         self._bar.update(self._task, completed=state.global_step, shown=shown)
         every = max(state.max_steps // _PLAIN_LINES, 1)
         if not self._console.is_terminal and state.global_step % every == 0:
             self._console.print(f"step {state.global_step}/{state.max_steps}  {shown}", highlight=False)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stops the bar."""
+    def close(self) -> None:
+        """Stops the bar and gives the cursor back."""
         self._bar.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,34 @@ RANGES = {
 """First and last edge of the equal bins; what lies beyond is counted in the outermost bin."""
 
 
-class HistogramFile:
-    """histograms.jsonl of a run folder, one row per rollout batch; every rank calls it, the main one writes."""
+Taker = Callable[[int, dict[str, Any]], Any]
+"""Gets the optimiser step that a rollout batch feeds, and what `histograms` returns."""
 
-    def __init__(self, folder: Path, accelerator: Accelerator) -> None:
-        self._path = folder / FILE_NAME
+
+class HistogramSink:
+    """Counts each rollout batch; every rank calls it, and the main one hands the counts to every taker."""
+
+    def __init__(self, takers: Sequence[Taker], accelerator: Accelerator) -> None:
+        self._takers = takers
         self._accelerator = accelerator
-        self._log: MetricsLog | None = None  # opened at the first batch, once a resumed run has cut the file
 
     def __call__(self, step: int, batch: ScoredBatch) -> None:
         counted = histograms(batch, self._accelerator)
         if self._accelerator.is_main_process:
-            self._log = self._log or MetricsLog(self._path)
-            self._log.log(step, counted)
+            for take in self._takers:
+                take(step, counted)
+
+
+class HistogramFile:
+    """histograms.jsonl of a run folder, one row per rollout batch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._log: MetricsLog | None = None  # opened at the first batch, once a resumed run has cut the file
+
+    def __call__(self, step: int, counted: dict[str, Any]) -> None:
+        self._log = self._log or MetricsLog(self._path)
+        self._log.log(step, counted)
 
 
 def histograms(batch: ScoredBatch, accelerator: Accelerator) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from oger.encoders.identity import identity_record
 from oger.recipes import yaml_dialect
 from oger.reporting.metrics_log import MetricsLog
 from oger.reporting.report.curves import PANELS
-from oger.reporting.rollouts import write_rollouts
+from oger.reporting.rollouts import PROBES, write_rollouts
 
 TEACHERS = ("brisk", "calm")
 COSTS = ("time/generate", "time/score", "time/logprob", "time/update")
@@ -29,8 +30,12 @@ def make_run(
     config: dict[str, Any] | None = None,
     finished: bool = True,
     alarms: dict[int, dict[str, str]] | None = None,
+    probes: int = 0,
 ) -> Path:
-    """A run of `steps` steps with every file; each text of a rollout is `text` and a number that makes it unique."""
+    """A run of `steps` steps with every file; each text of a rollout is `text` and a number that makes it unique.
+
+    `probes` is the number of probed prompts.
+    """
     draw = random.Random(seed)
     path.mkdir(parents=True)
     options = {"model": "tiny", "train": "gone.jsonl", "preset": "luffy_code", "teacher_rows": 1, "encoder": "ngram",
@@ -47,6 +52,9 @@ def make_run(
         histograms.log(step, {name: {"range": [0.0, 1.0], "counts": counts} for name in ("divergence", "bonus")})
         if step % rollouts_every == 0:
             write_rollouts(path, step, [row for group in range(groups) for row in group_rows(draw, step, group, text)])
+    for step in range(0, steps + 1, rollouts_every) if probes else ():
+        rows = [row for prompt in range(probes) for row in probe_rows(step, prompt, text)]
+        write_rollouts(path, step, rows, store=PROBES)
     for step, rang in (alarms or {}).items():
         MetricsLog(path / "alarms.jsonl").log(step, rang)
     if finished:
@@ -75,4 +83,19 @@ def group_rows(draw: random.Random, step: int, group: int, text: str, size: int 
     replaced = {name: rows[0][name] for name in ("group", "prompt", "truncated", "num_tokens")}
     rows.append({**replaced, "row": size - 1, "origin": "replaced", "text": f"{text} [{step}.{group}.replaced]",
                  "outcome": 1.0, "divergence": 0.2, "reward": 1.0})  # fmt: skip
+    return rows
+
+
+def probe_rows(step: int, group: int, text: str) -> list[dict[str, Any]]:
+    """Two teachers of a prompt, and four rollouts, two of them equal, whose vectors turn away step by step."""
+    common = {"group": group, "prompt": f"probe {group}", "truncated": False, "num_tokens": 9}
+    rows: list[dict[str, Any]] = []
+    for place in range(4):
+        angle = 0.1 * step + 0.2 * max(place, 1) + group
+        rows.append({**common, "row": place, "origin": "online", "text": f"{text} [{step}.{group}.{max(place, 1)}]",
+                     "outcome": (1.0, 1.0, 0.0, None)[place], "divergence": (step + place) / 100,
+                     "vector": [math.cos(angle), math.sin(angle), 0.1]})  # fmt: skip
+    for place, name in enumerate(TEACHERS):
+        rows.append({**common, "row": 4 + place, "origin": "teacher", "teacher": name, "text": f"{text} {name}",
+                     "outcome": 1.0, "vector": [1.0, 0.2 * place, float(group)]})  # fmt: skip
     return rows

@@ -51,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     runs = [
         make_run(folder / "first", steps=12, rollouts_every=3, seed=0, text=HOSTILE, alarms={7: {"undecided": "look"}}),
-        make_run(folder / "second", steps=12, rollouts_every=3, seed=1),
+        make_run(folder / "second", steps=12, rollouts_every=3, seed=1, probes=2),
         make_run(folder / "other", steps=8, rollouts_every=4, seed=2, config={"teacher_rows": 0}, finished=False),
     ]
     (runs[2] / "environment.json").unlink()
@@ -190,6 +190,29 @@ def test_the_sliders_move_the_map_and_the_histograms(page: Any) -> None:
     assert page.find_element("id", "histogram-said").text.startswith("step 1:")
     choose(page, "map-view", "1")
     assert page.execute_script("return document.querySelector('#map .faint').textContent").count("1 prompt.") == 1
+
+
+def test_the_map_of_probes_also_says_in_numbers_how_far_the_policy_is(page: Any) -> None:
+    choose(page, "map-run", "1")
+    choose(page, "map-view", "1")
+    said = page.find_element("id", "map-said")
+    assert said.text.startswith("step 0: 2 correct, 1 wrong, 1 undecided; mean divergence from the teachers 0.0")
+    ranges = "const { xaxis, yaxis } = document.querySelector('#map .plot').layout; return [xaxis.range, yaxis.range]"
+    before = page.execute_script(ranges)
+    page.find_element("id", "map-step").send_keys("\ue014\ue014")  # the right arrow key, twice
+    until(lambda: said.text.startswith("step 6:"))
+    assert said.text.endswith(" at step 0)")
+    assert page.execute_script(ranges) == before, "the plane is the same at every step"
+    beside = page.execute_script("return document.querySelector('#map .plot').data.flatMap((trace) => trace.text)")
+    assert beside.count(" ×2") == 1, "equal answers are one marker that says so"
+    assert {" step 0", " step 6"} <= set(beside)
+    page.find_element("css selector", "#map-numbers summary").send_keys(" ")
+    rows = [each.text for each in page.find_elements("css selector", "#map-numbers tbody tr")]
+    assert rows == [f"{step} {(step + 1.5) / 100:.3f} 2 4" for step in (0, 3, 6, 9, 12)]
+    shown = [each.text for each in page.find_elements("css selector", "#map > .faint")]
+    assert shown[0].startswith("Probes: 2 training prompts")
+    choose(page, "map-run", "0")
+    until(lambda: page.find_element("css selector", "#map > .faint").text.startswith("No probes are stored"))
 
 
 def test_the_keyboard_reaches_every_control(page: Any) -> None:

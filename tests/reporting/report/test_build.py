@@ -24,7 +24,7 @@ from oger.reporting.report.browser import LONGEST_TEXT
 from oger.reporting.report.curves import MAX_POINTS, curves
 from oger.reporting.report.page import LIBRARY, asset, read_data
 from oger.reporting.report.spread import MAX_HISTOGRAMS, histograms
-from oger.reporting.rollouts import read_rollouts
+from oger.reporting.rollouts import PROBES, read_rollouts
 from tests.reporting.report.folders import make_run
 
 
@@ -112,12 +112,32 @@ def test_every_stored_row_is_there_with_its_factors(real_runs: list[Path]) -> No
         assert row["shaping"] is None or close(row["shaping"]["oger"], dict(stored[place]["shaping"])["oger"])
 
 
-def test_the_map_has_every_teacher_of_the_prompts_and_the_runs_own_encoder(real_runs: list[Path]) -> None:
+def test_the_map_of_a_run_shows_its_probes_from_the_untrained_policy_on(real_runs: list[Path]) -> None:
+    [run] = data_of(real_runs[0])["runs"]
+    assert run["map"]["about"].startswith("Probes: 4 training prompts")
+    assert "the run's own encoder, ngram" in run["map"]["about"]
+    rows = read_rollouts(real_runs[0], store=PROBES).to_pylist()
+    pooled = run["map"]["views"][0]
+    teachers = {(row["prompt"], row["teacher"]) for row in rows if row["origin"] == "teacher"}
+    assert len([point for point in pooled["points"] if point["kind"] == "teacher"]) == len(teachers)
+    assert [row["step"] for row in pooled["steps"]] == [0, 1, 2, 3]
+    assert len(run["map"]["views"]) == 5, "all of them, and each"
+    for shown in pooled["steps"]:
+        online = [row for row in rows if row["origin"] == "online" and row["step"] == shown["step"]]
+        assert shown["rollouts"] == len(online) == 16
+        assert shown["correct"] == sum(row["outcome"] == 1 for row in online)
+        assert close(shown["divergence"], sum(row["divergence"] for row in online) / 16)
+
+
+def test_the_map_without_probes_has_every_teacher_of_the_prompts(real_runs: list[Path], tmp_path: Path) -> None:
     from oger.worlds import load_world
 
-    [run] = data_of(real_runs[0])["runs"]
-    assert "the run's own encoder, ngram" in run["map"]["encoder"]
-    assert "every teacher of the training table" in run["map"]["encoder"]
+    shutil.copytree(real_runs[0], tmp_path / "run", ignore=shutil.ignore_patterns("probes"))
+    [run] = data_of(tmp_path / "run")["runs"]
+    assert run["problems"] == [], "an older run, or one that asked for none, lacks nothing"
+    assert run["map"]["about"].startswith("No probes are stored")
+    assert "the run's own encoder, ngram" in run["map"]["about"]
+    assert "every teacher of the training table" in run["map"]["about"]
     teachers = {row["prompt"]: row["teachers"] for row in load_world("arithmetic").rows("train")}
     pooled, single = run["map"]["views"][0], run["map"]["views"][1]
     prompts = {row["prompt"] for row in read_rollouts(real_runs[0]).to_pylist()}
@@ -214,12 +234,13 @@ DAMAGE = {
     ),
     "rollouts/step-000002.parquet": (lambda path: path.write_bytes(b"PAR1 no"), "rollouts: step 2 cannot be read"),
     "rollouts": (shutil.rmtree, "rollouts/ holds no stored step"),
+    "probes/step-000002.parquet": (lambda path: path.write_bytes(b"PAR1 no"), "probes: step 2 cannot be read"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_file_costs_one_line_and_its_own_part(tmp_path: Path, name: str) -> None:
-    run = make_run(tmp_path / "run")
+    run = make_run(tmp_path / "run", probes=2)
     damage, expected = DAMAGE[name]
     damage(run / name)
     out = tmp_path / "report.html"
@@ -236,6 +257,7 @@ def test_a_damaged_file_costs_one_line_and_its_own_part(tmp_path: Path, name: st
         "histograms.jsonl": len(entry["histograms"]) == 4,
         "summary.json": bool(entry["headline"]["sets"]),
         "rollouts": len(entry["groups"]) == 8,
+        "probes": [row["step"] for row in entry["map"]["views"][0]["steps"]] == [0, 1, 2, 3, 4],
     }
     assert [part for part, there in whole.items() if not there] == [
         part for part in whole if name.split("/")[0] == part
@@ -290,7 +312,7 @@ def test_a_long_text_is_cut_in_the_middle_and_says_how_much(tmp_path: Path) -> N
     ids=["plain", "escaped"],
 )
 def test_long_runs_and_long_texts_stay_under_five_megabytes(tmp_path: Path, steps: int, text: str) -> None:
-    run = make_run(tmp_path / "run", steps=steps, rollouts_every=steps // 10, groups=5, text=text)
+    run = make_run(tmp_path / "run", steps=steps, rollouts_every=steps // 10, groups=5, text=text, probes=4)
     out = tmp_path / "report.html"
     build_report([run], out)
     assert len(read_data(out.read_text(encoding="utf-8"))["runs"][0]["groups"]) == 48
@@ -326,7 +348,7 @@ def test_a_report_runs_no_code_that_a_run_names(tmp_path: Path, monkeypatch: pyt
     assert "made with ngram, since the run's encoder planted:make cannot be had" in said
     assert not (tmp_path / "ran").exists()
     [entry] = read_data(out.read_text(encoding="utf-8"))["runs"]
-    assert entry["map"]["encoder"].startswith("vectors of ngram, not of the run's encoder planted:make")
+    assert "vectors of ngram, not of the run's encoder planted:make" in entry["map"]["about"]
     assert entry["map"]["views"]
 
 

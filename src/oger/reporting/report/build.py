@@ -12,11 +12,12 @@ import oger
 from oger.reporting.report.browser import TEXT_BUDGET, browser_groups
 from oger.reporting.report.curves import curves, families, panels
 from oger.reporting.report.facts import alarms, cost, differences, flat, headline
-from oger.reporting.report.geometry import Table, maps
 from oger.reporting.report.page import is_report, render_page, write_page
+from oger.reporting.report.probe_map import probe_map
 from oger.reporting.report.run_folder import RunFolder, labels, read_run
 from oger.reporting.report.spread import bonus_against_length, histograms
 from oger.reporting.report.stored import index_groups
+from oger.reporting.report.stored_map import Table, stored_map
 
 GROUPS = 48
 """Groups of each run that the page shows, unless told otherwise."""
@@ -89,7 +90,7 @@ def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -
         "bonus_length": bonus_against_length(index.points),
         "groups": browser_groups(run, index.groups, count=groups, budget=budget),
         "groups_stored": len(index.groups),
-        "map": maps(run, index.groups, tables),
+        "map": probe_map(run) or stored_map(run, index.groups, tables),
         "config": flat(run.config),
         "environment": flat(run.environment),
     }

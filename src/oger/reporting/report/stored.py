@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oger.reporting.report.run_folder import RunFolder, first_line
-from oger.reporting.rollouts import FOLDER_NAME, read_rollouts
+from oger.reporting.rollouts import FOLDER_NAME, ROLLOUTS, Store, read_rollouts
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -44,19 +44,12 @@ class StoredIndex:
 
 def index_groups(run: RunFolder) -> StoredIndex:
     """Reads every stored step once; a damaged file adds a line to the run's problems."""
-    folder = run.path / FOLDER_NAME
-    steps = []
-    for path in sorted(folder.glob("step-*.parquet")):
-        digits = path.stem.removeprefix("step-")
-        if digits.isdecimal():
-            steps.append(int(digits))
-        else:
-            run.add_problem(f"{FOLDER_NAME}/{path.name} is not named after a step")
+    steps = stored_steps(run)
     if not steps:
         run.add_problem(f"{FOLDER_NAME}/ holds no stored step: no groups, no map, no bonus against length")
     groups: list[GroupKey] = []
     points: list[Point] = []
-    for step in sorted(steps):
+    for step in steps:
         for group, rows in _read(run, step).items():
             groups.append(GroupKey(step=step, group=group, prompt=_digest(rows[0]["prompt"])))
             points += [
@@ -65,6 +58,18 @@ def index_groups(run: RunFolder) -> StoredIndex:
                 if row["origin"] == "online" and row["outcome"] == 1 and row["bonus"] is not None
             ]
     return StoredIndex(groups=groups, points=points)
+
+
+def stored_steps(run: RunFolder, store: Store = ROLLOUTS) -> list[int]:
+    """Steps of which a file is stored, in order; a file that is named otherwise adds a line to the run's problems."""
+    steps = []
+    for path in sorted((run.path / store.folder).glob("step-*.parquet")):
+        digits = path.stem.removeprefix("step-")
+        if digits.isdecimal():
+            steps.append(int(digits))
+        else:
+            run.add_problem(f"{store.folder}/{path.name} is not named after a step")
+    return sorted(steps)
 
 
 def load_groups(run: RunFolder, wanted: Sequence[GroupKey]) -> Iterator[tuple[GroupKey, Rows]]:

@@ -1,4 +1,4 @@
-// The map: teacher and online trajectories in the plane, and how far the policy is at each stored step.
+// The map: teachers and rollouts in the plane, and how far the policy is from the teachers at each stored step.
 const KINDS = {
   correct: ["correct rollouts", 2, "circle"],
   wrong: ["wrong rollouts", 7, "x-thin"],
@@ -13,34 +13,70 @@ function bounds(values) {
   return [low - room, high + room];
 }
 
+// Equal responses lie on one another: one marker, and how many it stands for beside it.
+function stacked(points) {
+  const places = new Map();
+  for (const point of points) {
+    const place = `${point.x} ${point.y}`;
+    if (places.has(place)) places.get(place).count += 1;
+    else places.set(place, { ...point, count: 1 });
+  }
+  return [...places.values()];
+}
+
 function mapTraces(view, step) {
   const colours = COLOURS[theme()];
   const style = getComputedStyle(document.documentElement);
+  const ink = style.getPropertyValue("--text");
   const markers = (points, name, more) => ({
-    type: "scatter", mode: "markers", name, x: points.map((point) => point.x), y: points.map((point) => point.y),
-    text: points.map((point) => wrapped(point.text)), hovertemplate: `${name}<br>%{text}<extra></extra>`, ...more,
+    type: "scatter", mode: "markers+text", name, x: points.map((point) => point.x), y: points.map((point) => point.y),
+    textposition: "middle right", cliponaxis: false, ...more,
   });
+  const responses = (points, name, marker) => {
+    const shown = stacked(points);
+    return markers(shown, name, {
+      text: shown.map(({ count }) => (count > 1 ? ` ×${count}` : "")), customdata: shown.map((point) => wrapped(point.text)),
+      hovertemplate: `${name}<br>%{customdata}<extra></extra>`, marker,
+    });
+  };
   const traces = [];
   const teachers = view.points.filter((point) => point.kind === "teacher");
   [...new Set(teachers.map((point) => point.label))].sort().forEach((label, place) => {
-    traces.push(markers(teachers.filter((point) => point.label === label), `teacher ${plain(label)}`, {
-      marker: { symbol: TEACHER_SYMBOLS[place % TEACHER_SYMBOLS.length], size: 10, color: style.getPropertyValue("--faint"), opacity: 0.8 },
+    traces.push(responses(teachers.filter((point) => point.label === label), `teacher ${plain(label)}`, {
+      symbol: TEACHER_SYMBOLS[place % TEACHER_SYMBOLS.length], size: 12, color: style.getPropertyValue("--faint"), line: { width: 1, color: ink },
     }));
   });
   const online = view.points.filter((point) => point.kind !== "teacher");
-  const steps = [...new Set(online.map((point) => point.step))].sort((a, b) => a - b).filter((each) => each <= step);
+  const steps = view.steps.map((each) => each.step).filter((each) => each <= step);
   const centres = steps.map((each) => {
     const points = online.filter((point) => point.step === each);
     const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-    return { x: mean("x"), y: mean("y"), text: `step ${each}` };
+    return { x: mean("x"), y: mean("y") };
   });
-  traces.push(markers(centres, "mean of the rollouts so far", { mode: "lines+markers",
-    line: { color: style.getPropertyValue("--text"), width: 2, dash: "dot" }, marker: { size: 6, symbol: "circle", color: style.getPropertyValue("--text") } }));
+  const isEnd = (place) => place === 0 || place === steps.length - 1;
+  traces.push(markers(centres, "mean of the rollouts, step by step", {
+    mode: "lines+markers+text", text: steps.map((each, place) => (isEnd(place) ? ` step ${each}` : "")), textposition: "bottom right",
+    customdata: steps, hovertemplate: "mean of the rollouts at step %{customdata}<extra></extra>",
+    line: { color: ink, width: 2, dash: "dot" }, marker: { size: 6, symbol: "circle", color: ink },
+  }));
   for (const [kind, [name, colour, symbol]] of Object.entries(KINDS)) {
     const points = online.filter((point) => point.kind === kind && point.step === step);
-    traces.push(markers(points, name, { marker: { symbol, size: 10, color: colours[colour], line: { width: 2, color: colours[colour] } } }));
+    traces.push(responses(points, name, { symbol, size: 10, color: colours[colour], line: { width: 2, color: colours[colour] } }));
   }
   return traces;
+}
+
+function away(row) {
+  return row.divergence === null ? "no divergence stored" : `mean divergence from the teachers ${fixed(row.divergence, 2)}`;
+}
+
+function mapInWords(view, step) {
+  const row = view.steps.find((each) => each.step === step);
+  if (!row) return "no rollouts";
+  const count = (kind) => view.points.filter((point) => point.kind === kind && point.step === step).length;
+  const kinds = Object.keys(KINDS).filter((kind) => count(kind)).map((kind) => `${count(kind)} ${kind}`).join(", ");
+  const first = view.steps[0];
+  return `step ${step}: ${kinds}; ${away(row)}${first.step < step && first.divergence !== null ? ` (${fixed(first.divergence, 2)} at step ${first.step})` : ""}`;
 }
 
 function mapSection() {
@@ -54,19 +90,16 @@ function mapSection() {
   const views = element("select", { id: "map-view" });
   const about = element("p", { class: "faint" });
   const current = () => (choice.value === "" ? null : RUNS[Number(choice.value)].map.views[Number(views.value)] || null);
-  const stepsOf = (view) => [...new Set(view.points.map((point) => point.step).filter((step) => step !== null))].sort((a, b) => a - b);
+  const numbers = element("div", {});
   const update = () => {
     const view = current();
-    const steps = view ? stepsOf(view) : [];
+    const steps = view ? view.steps : [];
     slider.max = Math.max(steps.length - 1, 0);
-    const step = steps[Number(slider.value)];
-    const there = view ? view.points.filter((point) => point.step === step) : [];
-    const count = (kind) => there.filter((point) => point.kind === kind).length;
-    said.textContent = view ? `step ${step}: ${count("correct")} correct, ${count("wrong")} wrong, ${count("undecided")} undecided, ${count("replaced")} replaced` : "no shown run has a map";
+    said.textContent = !view ? "no shown run has a map" : steps.length ? mapInWords(view, steps[Number(slider.value)].step) : "no rollouts";
     slider.setAttribute("aria-valuetext", said.textContent);
     box.setAttribute("aria-label", view ? `${view.title}. ${said.textContent}.` : said.textContent);
     about.textContent = view
-      ? `${RUNS[Number(choice.value)].map.encoder}; principal components 1 (across) and 2 (up) hold ${view.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(" and ")} of the variance; `
+      ? `${RUNS[Number(choice.value)].map.about}. Principal components 1 (across) and 2 (up) of all steps together hold ${view.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(" and ")} of the variance; `
         + `${view.prompts} prompt${view.prompts > 1 ? "s" : ""}. The axes stay while the step changes; near each other means alike to the encoder.`
       : "";
     draw(box);
@@ -74,14 +107,20 @@ function mapSection() {
   const fill = () => {
     const run = choice.value === "" ? null : RUNS[Number(choice.value)];
     views.replaceChildren(...(run ? run.map.views : []).map((view, index) => element("option", { value: index }, view.title)));
+    show();
+  };
+  const show = () => {
+    const view = current();
     slider.value = 0;
+    numbers.replaceChildren(...(view ? [table("Each step in numbers; the divergence is the mean over its rollouts", ["step", "mean divergence from the teachers", "correct rollouts", "rollouts"],
+      view.steps.map((row) => [String(row.step), fixed(row.divergence), String(row.correct), String(row.rollouts)]))] : []));
     update();
   };
   const { box, node } = figure("Teachers and rollouts by principal components", "", () => {
     const view = current();
-    if (!view) return { data: [], layout: {} };
+    if (!view || !view.steps.length) return { data: [], layout: {} };
     return {
-      data: mapTraces(view, stepsOf(view)[Number(slider.value)]),
+      data: mapTraces(view, view.steps[Number(slider.value)].step),
       layout: {
         showlegend: true, legend: { orientation: "h", y: -0.1 },
         xaxis: { range: bounds(view.points.map((point) => point.x)) },
@@ -90,10 +129,11 @@ function mapSection() {
     };
   }, true);
   const choice = runChoice("map-run", (run) => run.map.views.length > 0, () => fill());
-  views.addEventListener("change", () => { slider.value = 0; update(); });
+  views.addEventListener("change", show);
   slider.addEventListener("input", update);
   made.append(
     element("div", { class: "row" }, labelled("run", choice), labelled("prompts", views, true)),
-    element("div", { class: "row" }, labelled("step", slider, true), said), node, about);
+    element("div", { class: "row" }, labelled("step", slider, true), said), node, about,
+    element("details", { id: "map-numbers" }, element("summary", {}, "Every step in numbers"), numbers));
   fill();
 }

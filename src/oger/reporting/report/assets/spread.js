@@ -82,7 +82,10 @@ function bonusSection() {
         hovertemplate: `${plain(RUNS[run].label)}, step %{customdata}<br>%{x} tokens, bonus %{y:.3f}<extra></extra>`,
       };
     }),
-    layout: { xaxis: { title: { text: "tokens" } }, yaxis: { title: { text: "bonus" } } },
+    layout: {
+      showlegend: paid.length > 1, legend: { orientation: "h", y: -0.2 },
+      xaxis: { title: { text: "tokens" } }, yaxis: { title: { text: "bonus" } },
+    },
   }), true);
   made.append(node);
   box.setAttribute("aria-label", `Bonus against length. ${lines.join("; ")}.`);

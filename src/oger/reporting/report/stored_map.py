@@ -1,7 +1,6 @@
-"""The map: teacher and online trajectories of stored groups in the plane, by PCA of the encoder's vectors.
+"""The map of a run without probes: its stored groups, with vectors that the run's encoder makes again.
 
-"All prompts": every vector is taken relative to the mean of its prompt's teachers, so that trajectories of different
-problems can share one plane; the teachers then lie round the origin. A single prompt has a plane of its own.
+A prompt is seldom stored at two steps, so "All prompts" shows other problems at every step.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oger.reporting.report.browser import cut_middle, readable_prompt
+from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder, first_line
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups, spread_evenly
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from oger.encoders.base import Encoder
 
 MAX_GROUPS = 48
@@ -27,15 +24,14 @@ MAX_PROMPTS = 6
 """Prompts with a map of their own: those that were stored at the most steps."""
 MAX_STEPS = 12
 """Stored steps of a map of one prompt."""
-_SNIPPET = 160
 
 Table = Sequence[Mapping[str, Any]]
 _OWN_ENCODERS = ("ngram", "static", "sentence-transformers", "policy-init")
 _FALLBACK = "ngram"
 
 
-def maps(run: RunFolder, groups: Sequence[GroupKey], tables: dict[str, Table]) -> dict[str, Any]:
-    """`{"encoder": line, "views": [view, ...]}`; a view has a title, points and the shares of variance it shows.
+def stored_map(run: RunFolder, groups: Sequence[GroupKey], tables: dict[str, Table]) -> dict[str, Any]:
+    """`{"about", "views"}` as the page reads it.
 
     `tables` keeps what was read of each source, for the other runs of the report.
     """
@@ -45,7 +41,7 @@ def maps(run: RunFolder, groups: Sequence[GroupKey], tables: dict[str, Table]) -
     ordered = [wanted[place] for place in sorted(wanted)]
     loaded = {(key.step, key.group): rows for key, rows in load_groups(run, ordered)}
     if not loaded:
-        return {"encoder": "", "views": []}
+        return {"about": "", "views": []}
     stored = _stored_teachers(loaded.values())
     listed = _listed_teachers(run, stored, tables)
     teachers = stored | listed
@@ -55,18 +51,31 @@ def maps(run: RunFolder, groups: Sequence[GroupKey], tables: dict[str, Table]) -
     texts |= dict.fromkeys(text for entries in teachers.values() for _, text in entries)
     vectors = dict(zip(texts, encoder.encode(list(texts)).double().numpy(), strict=True))
 
-    def chosen(keys: Iterable[GroupKey]) -> list[tuple[int, Rows]]:
-        places = [(key.step, key.group) for key in keys]
-        return [(step, loaded[step, group]) for step, group in places if (step, group) in loaded]
+    def problems(keys: Iterable[GroupKey]) -> list[Problem]:
+        by_prompt: dict[str, list[Rollout]] = {}
+        for key in keys:
+            rows = loaded.get((key.step, key.group), [])
+            for row in rows:
+                if row["origin"] != "teacher":
+                    rollout = Rollout(row=row, vector_E=vectors[row["text"]])
+                    by_prompt.setdefault(row["prompt"], []).append(rollout)
+        return [
+            Problem(
+                prompt=prompt,
+                teachers=[Teacher(name=name, text=text, vector_E=vectors[text]) for name, text in teachers[prompt]],
+                rollouts=rollouts,
+            )
+            for prompt, rollouts in by_prompt.items()
+        ]
 
-    views = [_view("All prompts, each relative to the mean of its teachers", chosen(pooled), teachers, vectors, True)]
+    views = [view("All prompts, each relative to the mean of its teachers", problems(pooled), relative=True)]
     for keys in single:
-        rows = chosen(keys)
-        if rows:
-            title, _ = cut_middle(" ".join(readable_prompt(rows[0][1][0]["prompt"]).split()), _SNIPPET)
-            steps = len({step for step, _ in rows})
-            views.append(_view(f"{title} ({steps} stored step{'s' * (steps > 1)})", rows, teachers, vectors, False))
-    return {"encoder": said, "views": [view for view in views if view]}
+        for problem in problems(keys):
+            steps = len({rollout.row["step"] for rollout in problem.rollouts})
+            title = f"{short_prompt(problem.prompt)} ({steps} stored step{'s' * (steps > 1)})"
+            views.append(view(title, [problem], relative=False))
+    about = f"No probes are stored: these are groups of the training, other prompts at other steps; {said}"
+    return {"about": about, "views": [each for each in views if each]}
 
 
 def _recurring(groups: Sequence[GroupKey]) -> list[list[GroupKey]]:
@@ -76,55 +85,6 @@ def _recurring(groups: Sequence[GroupKey]) -> list[list[GroupKey]]:
         by_prompt.setdefault(key.prompt, []).append(key)
     most = sorted(by_prompt.values(), key=lambda keys: -len({key.step for key in keys}))[:MAX_PROMPTS]
     return [spread_evenly(keys, MAX_STEPS) for keys in most]
-
-
-def _view(
-    title: str,
-    groups: Sequence[tuple[int, Rows]],
-    teachers: Mapping[str, Sequence[tuple[str, str]]],
-    vectors: Mapping[str, np.ndarray],
-    relative: bool,
-) -> dict[str, Any] | None:
-    """None where there is no teacher to see, or nothing that spreads in two directions."""
-    import numpy as np
-
-    points: list[dict[str, Any]] = []
-    placed = []
-    shown: set[str] = set()
-    for step, rows in groups:
-        prompt = rows[0]["prompt"]
-        entries = teachers.get(prompt, ())
-        if not entries:
-            continue
-        centre = np.mean([vectors[text] for _, text in entries], axis=0) if relative else 0.0
-        if prompt not in shown:
-            shown.add(prompt)
-            for name, text in entries:
-                points.append({"kind": "teacher", "step": None, "label": name, "text": cut_middle(text, _SNIPPET)[0]})
-                placed.append(vectors[text] - centre)
-        for row in rows:
-            if row["origin"] == "teacher":
-                continue
-            kind = "replaced" if row["origin"] == "replaced" else _KINDS.get(row["outcome"], "undecided")
-            points.append({"kind": kind, "step": step, "label": "", "text": cut_middle(row["text"], _SNIPPET)[0]})
-            placed.append(vectors[row["text"]] - centre)
-    if len({vector.tobytes() for vector in placed}) < 3:
-        return None
-    plane, explained = _plane(np.stack(placed))
-    for point, (x, y) in zip(points, plane.tolist(), strict=True):
-        point["x"], point["y"] = x, y
-    return {"title": title, "prompts": len(shown), "explained": explained, "points": points}
-
-
-_KINDS = {1.0: "correct", 0.0: "wrong"}
-
-
-def _plane(vectors_NE: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    from sklearn.decomposition import PCA
-
-    pca = PCA(n_components=2, svd_solver="full")  # exact, so that the same run gives the same map
-    plane_N2 = pca.fit_transform(vectors_NE)
-    return plane_N2, pca.explained_variance_ratio_.tolist()
 
 
 def _stored_teachers(groups: Iterable[Rows]) -> dict[str, list[tuple[str, str]]]:

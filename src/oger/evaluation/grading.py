@@ -1,0 +1,76 @@
+"""Verdicts on stored responses, and the check before anything is drawn that verdicts can be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from oger.evaluation.store import StoredResponse
+from oger.verification import probe_rows, verify_many
+
+if TYPE_CHECKING:
+    from oger.evaluation.runner import Job
+
+
+def probe_jobs(jobs: Iterable[Job]) -> None:
+    """A known-correct and a known-wrong answer of every kind take the whole path of the verdicts, by each job's rules.
+
+    Raises:
+        VerifierError: one came out otherwise, so verdicts on hours of generation would mean nothing.
+        ValueError: a kind without a probe of its own whose gold answer it cannot read.
+    """
+    different = {(job.benchmark.name, job.rules): job for job in jobs}
+    for job in different.values():
+        rows = [{"kind": entry.kind, "answer": entry.answer, "metadata": entry.metadata} for entry in job.problems]
+        probe_rows(rows, rules=job.rules)
+
+
+def graded_rows(job: Job, responses: Sequence[StoredResponse]) -> list[dict[str, Any]]:
+    """Rows of responses.parquet. A decided verdict on the same answer stays; `--regrade` is there to renew it."""
+    problems = {problem.id: problem for problem in job.problems}
+    rows = []
+    for response in responses:
+        problem = problems[response.generated.problem]
+        rows.append(
+            {
+                **asdict(response.generated),
+                "prompt": json.dumps(job.policy.form.prompt(problem), ensure_ascii=False),
+                "answer": problem.answer,
+                "kind": problem.kind,
+                "metadata": None if problem.metadata is None else json.dumps(problem.metadata),
+                "rules": ",".join(job.rules),
+                "asked": response.asked,
+                "groups": json.dumps(dict(problem.groups)),
+            }
+        )
+    known = [_known_verdict(row, response) for row, response in zip(rows, responses, strict=True)]
+    fresh = iter(verdicts([row for row, verdict in zip(rows, known, strict=True) if verdict is None]))
+    return [{**row, **(verdict or next(fresh))} for row, verdict in zip(rows, known, strict=True)]
+
+
+def _known_verdict(row: Mapping[str, Any], response: StoredResponse) -> dict[str, Any] | None:
+    before = response.graded
+    same = before is not None and all(before[name] == row[name] for name in ("answer", "kind", "metadata", "rules"))
+    if before is None or not same or before["status"] == "undecided":
+        return None
+    return {name: before[name] for name in ("extracted", "status", "reason")}
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Columns extracted, status and reason of rows of responses.parquet; each is graded by its own rules."""
+    found: list[dict[str, Any]] = [{} for _ in rows]
+    for rules in dict.fromkeys(row["rules"] for row in rows):
+        places = [place for place, row in enumerate(rows) if row["rules"] == rules]
+        chosen = [rows[place] for place in places]
+        graded = verify_many(
+            [row["answer"] for row in chosen],
+            [row["text"] for row in chosen],
+            kind=[row["kind"] for row in chosen],
+            metadata=[None if row["metadata"] is None else json.loads(row["metadata"]) for row in chosen],
+            rules=rules.split(","),
+        )
+        for place, verdict in zip(places, graded, strict=True):
+            found[place] = {"extracted": verdict.extracted, "status": verdict.status, "reason": verdict.reason}
+    return found

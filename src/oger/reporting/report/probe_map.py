@@ -1,0 +1,104 @@
+"""The map of a run's probes: the same prompts at every step, with the vectors that the run stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
+from oger.reporting.report.run_folder import RunFolder, first_line
+from oger.reporting.report.stored import stored_steps
+from oger.reporting.rollouts import PROBES, read_rollouts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+MAX_STEPS = 25
+"""Probed steps that the map shows: the first, the last, and evenly between them."""
+
+
+def probe_map(run: RunFolder) -> dict[str, Any] | None:
+    """`{"about", "views"}` as the page reads it; None where no probe is stored, or none can be read."""
+    stored = stored_steps(run, PROBES)
+    by_prompt: dict[str, list[Problem]] = {}
+    length = None
+    for step in _with_ends(stored, MAX_STEPS):
+        read = _read(run, step, length)
+        length = length or read.length
+        for problem in read.problems:
+            by_prompt.setdefault(problem.prompt, []).append(problem)
+    all_of_them = [
+        Problem(
+            prompt=prompt,
+            teachers=seen[0].teachers,
+            rollouts=[rollout for problem in seen for rollout in problem.rollouts],
+        )
+        for prompt, seen in by_prompt.items()
+    ]
+    if not all_of_them:
+        return None
+    views = [view("All probes, each relative to the mean of its teachers", all_of_them, relative=True)]
+    views += [view(f"Probe: {short_prompt(problem.prompt)}", [problem], relative=False) for problem in all_of_them]
+    shown = len({rollout.row["step"] for problem in all_of_them for rollout in problem.rollouts})
+    steps = f"{shown} steps" if shown == len(stored) else f"{shown} of {len(stored)} probed steps"
+    about = (
+        f"Probes: {len(all_of_them)} training prompts that the policy answered again and again, always from the same "
+        f"random seed, at {steps}; step N is the policy after N steps. These answers were not trained on. Vectors of "
+        f"the run's own encoder, {run.config.get('encoder') or 'as stored'}; every teacher of these prompts"
+    )
+    return {"about": about, "views": [each for each in views if each]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What one step holds; nothing where its file is damaged."""
+
+    problems: Sequence[Problem] = ()
+    length: int | None = None
+    """Of every vector."""
+
+
+def _read(run: RunFolder, step: int, length: int | None) -> _Step:
+    """One step; `length` is that of the vectors of the steps before it, if any. Fault boundary: see `_Step`."""
+    try:
+        table = read_rollouts(run.path, step, store=PROBES)
+        vectors_NE = _matrix(table.column("vector"), len(table), length)
+    except (OSError, ValueError) as error:
+        run.add_problem(f"{PROBES.folder}: step {step} cannot be read: {first_line(error)}")
+        return _Step()
+    found: dict[str, tuple[list[Teacher], list[Rollout]]] = {}
+    for row, vector_E in zip(table.drop_columns(["vector"]).to_pylist(), vectors_NE, strict=True):
+        teachers, rollouts = found.setdefault(row["prompt"], ([], []))
+        if row["origin"] == "teacher":
+            teachers.append(Teacher(name=row["teacher"] or "teacher", text=row["text"], vector_E=vector_E))
+        else:
+            rollouts.append(Rollout(row=row, vector_E=vector_E))
+    problems = [
+        Problem(prompt=prompt, teachers=teachers, rollouts=rollouts) for prompt, (teachers, rollouts) in found.items()
+    ]
+    return _Step(problems=problems, length=vectors_NE.shape[1] if problems else None)
+
+
+def _matrix(column: pa.ChunkedArray, rows: int, length: int | None) -> np.ndarray:
+    """(N, E); ValueError where the vectors are not all of one length, or not of the length expected."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    lengths = set(pc.list_value_length(column).to_pylist()) | ({length} if length else set())
+    if len(lengths) > 1:
+        raise ValueError("its vectors are not of one length")
+    values = pc.list_flatten(column).to_numpy().astype(np.float64)
+    return values.reshape(rows, -1) if rows else np.zeros((0, 0))
+
+
+def _with_ends(steps: list[int], count: int) -> list[int]:
+    """At most `count` of the steps, evenly apart, the first and the last among them.
+
+    >>> _with_ends(list(range(0, 110, 10)), 4)
+    [0, 30, 70, 100]
+    """
+    if len(steps) <= count:
+        return steps
+    return [steps[round(place * (len(steps) - 1) / (count - 1))] for place in range(count)]
