@@ -12,7 +12,7 @@ from oger.verification import verify
 from oger.worlds import load_world
 from oger.worlds.arithmetic.families import FAMILIES
 from oger.worlds.arithmetic.pen import Pen
-from oger.worlds.arithmetic.problems import draw_split
+from oger.worlds.arithmetic.problems import SOURCES, draw_split
 from oger.worlds.arithmetic.teachers import TEACHERS, solve, solve_with_slip
 from oger.worlds.arithmetic.world import ArithmeticWorld
 
@@ -61,7 +61,7 @@ def test_every_family_has_a_worked_example() -> None:
 
 
 def test_a_faultless_solution_is_correct_in_every_style_and_split() -> None:
-    for split in ("validation", "test", "ood_longer", "ood_larger", "ood_family"):
+    for split in SOURCES:
         for draw in draw_split(split, 0):
             for style in range(len(TEACHERS)):
                 assert solve(draw.family, draw.problem, style).answer == draw.entry["answer"], (draw.prompt, style)
@@ -113,7 +113,7 @@ def test_curation_catches_the_wrong_trajectories_and_nothing_else() -> None:
 
 
 def test_no_two_teachers_write_the_same_solution() -> None:
-    for split in ("train", "validation", "test"):
+    for split in ("train", "validation", "test", "hard_train", "hard_validation", "hard_test"):
         for draw in draw_split(split, 0):
             texts = [solve(draw.family, draw.problem, style).text for style in range(len(TEACHERS))]
             for left, right in combinations(texts, 2):

@@ -4,8 +4,10 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from oger.worlds import load_world
+from oger.worlds.arithmetic.problems import draw_split
+from oger.worlds.arithmetic.teachers import TEACHERS, solve
 from oger.worlds.arithmetic.tokenizer import BOXED, build_tokenizer
-from oger.worlds.arithmetic.world import ArithmeticWorld
+from oger.worlds.arithmetic.world import PARTS, ArithmeticWorld
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,10 @@ def test_any_printable_text_can_be_read(shipped: PreTrainedTokenizerBase) -> Non
 
 
 @pytest.mark.parametrize("split", ArithmeticWorld.splits)
-def test_teacher_trajectories_fit_the_completion_limit_with_their_eos(
+def test_right_teacher_trajectories_fit_the_completion_limit_with_their_eos(
     shipped: PreTrainedTokenizerBase, split: str
 ) -> None:
     world = load_world("arithmetic")
-    texts = [t["text"] for row in world.raw_trajectories(split) for t in row["teachers"]]
+    draws = [draw for part in PARTS[split] for draw in draw_split(part, 0)]
+    texts = [solve(draw.family, draw.problem, style).text for draw in draws for style in range(len(TEACHERS))]
     assert max(map(len, shipped(texts)["input_ids"])) + 1 <= world.max_completion_length

@@ -38,7 +38,13 @@ def _arithmetic() -> World:
     return ArithmeticWorld()
 
 
-_WORLDS: Mapping[str, Callable[[], World]] = {"arithmetic": _arithmetic}
+def _word_problems() -> World:
+    from oger.worlds.word_problems.world import WordProblemsWorld
+
+    return WordProblemsWorld()
+
+
+_WORLDS: Mapping[str, Callable[[], World]] = {"arithmetic": _arithmetic, "word_problems": _word_problems}
 
 
 def world_names() -> list[str]:

@@ -31,14 +31,17 @@ def solve(family: Family, problem: Problem, style: int) -> Solution:
 
 
 def solve_with_slip(family: Family, problem: Problem, style: int, rng: Random) -> Solution:
-    """A solution with exactly one slip, drawn until the slip makes the answer wrong."""
+    """A solution with exactly one slip that makes the answer wrong; faultless where no slip can do that.
+
+    Rarely none can: whatever slips in gcd(7,29,33), the remainders end in 1 all the same.
+    """
     counting = Pen()
     right = family.styles[style](problem, counting)
     for _ in range(_MAX_SLIP_DRAWS):
         attempt = family.styles[style](problem, Pen(rng.randrange(counting.num_written), rng))
         if attempt.answer != right.answer:
             return attempt
-    raise ValueError(f"no slip changes the answer of {family.key(problem)} in style {style}")
+    return right
 
 
 def trajectory(teacher: Teacher, family: Family, problem: Problem) -> str:

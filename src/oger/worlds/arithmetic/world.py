@@ -13,12 +13,17 @@ from oger.worlds.arithmetic.teachers import TEACHERS, trajectory
 
 POLICY_FOLDER = Path(__file__).parent / "policy"
 
+PARTS = {name: (name,) for name in SOURCES} | {"ood": OOD_SPLITS}  # the sources that make up each split
+
 
 class ArithmeticWorld:
-    """Short arithmetic problems of four families; `ood` is the union of the three out-of-distribution splits."""
+    """Short arithmetic problems of four families, in and out of the base policy's reach.
+
+    `ood` is the union of the three splits of that prefix.
+    """
 
     name = "arithmetic"
-    splits = (*SOURCES, "ood")
+    splits = tuple(PARTS)
     max_completion_length = 64
 
     def rows(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
@@ -40,8 +45,7 @@ class ArithmeticWorld:
 
     def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Rows of a split with all that the teachers wrote, unverified."""
-        parts = choose({name: (name,) for name in SOURCES} | {"ood": OOD_SPLITS}, split, "split")
-        draws = [draw for part in parts for draw in draw_split(part, seed)]
+        draws = [draw for part in choose(PARTS, split, "split") for draw in draw_split(part, seed)]
         return [_row(draw) for draw in draws[:limit]]
 
     def base_policy(self) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oger.worlds.arithmetic.families.family import Family, Problem
+from oger.worlds.arithmetic.families.family import Family, Problem, Range
 from oger.worlds.arithmetic.pen import Pen, Solution
 
 
@@ -72,6 +72,9 @@ BASE_CONVERSION = Family(
     in_distribution={"min_base": 3, "max_base": 9, "min_value": 9, "max_value": 40},
     longer={"min_base": 3, "max_base": 4, "min_value": 41, "max_value": 80},  # small bases: more digits
     larger={"min_base": 5, "max_base": 9, "min_value": 41, "max_value": 80},
+    # Binary numbers: pre-training has no base 2. To base 2 nothing is ever solved.
+    hard=Range({"min_base": 2, "max_base": 9, "min_value": 9, "max_value": 50}, accepts=lambda p: p[1] == 2),
+    hard_ood=Range({"min_base": 3, "max_base": 10, "min_value": 9, "max_value": 40}, accepts=lambda p: 10 in p[1:]),
     parse=_parse,
     render=_render,
     styles=(multiply_then_divide, place_values, units_first_then_greedy),

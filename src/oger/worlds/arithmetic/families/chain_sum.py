@@ -1,9 +1,10 @@
 """Chain sums such as 3-5+8+4; a problem is its signed terms."""
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
-from oger.worlds.arithmetic.families.family import Family, Problem
+from oger.worlds.arithmetic.families.family import Family, Problem, Range
 from oger.worlds.arithmetic.pen import Pen, Solution
 
 
@@ -58,10 +59,22 @@ def tree(terms: Problem, pen: Pen) -> Solution:
     return Solution(tuple(steps), str(answer))
 
 
+def _largest_total(terms: Problem) -> int:
+    return max(map(abs, accumulate(terms)))
+
+
 CHAIN_SUM = Family(
     name="chain_sum",
     in_distribution={"min_terms": 3, "max_terms": 5, "min_digits": 1, "max_digits": 1},
     longer={"min_terms": 6, "max_terms": 6, "min_digits": 1, "max_digits": 1},
+    hard=Range(
+        {"min_terms": 7, "max_terms": 7, "min_digits": 1, "max_digits": 1},
+        accepts=lambda terms: _largest_total(terms) <= 18,
+    ),
+    hard_ood=Range(
+        {"min_terms": 8, "max_terms": 8, "min_digits": 1, "max_digits": 1},
+        accepts=lambda terms: _largest_total(terms) <= 9,  # small totals keep the longer traces short
+    ),
     parse=_parse,
     render=_render,
     accepts=any,  # a sum of zeros leaves nothing to do

@@ -10,6 +10,14 @@ Problem = tuple[int, ...]  # the numbers of one problem; each family says what t
 Style = Callable[[Problem, Pen], Solution]
 
 
+@dataclass(frozen=True)
+class Range:
+    """Problems out of the base policy's reach: generator options, and which of the generated problems count."""
+
+    options: Mapping[str, Any]
+    accepts: Callable[[Problem], bool] = lambda problem: True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One kind of problem. The generator and the scorer are reasoning-gym's; rendering and styles are ours."""
@@ -22,6 +30,10 @@ class Family:
     """Generator options of problems with more steps; None where they are out of a small policy's reach."""
     larger: Mapping[str, Any] | None = None
     """Generator options of problems with larger numbers; None where they are out of a small policy's reach."""
+    hard: Range | None = None
+    """The problems of the hard regime; none of them can come from the options above."""
+    hard_ood: Range
+    """Problems still further out, for policies that were trained in the hard regime."""
     parse: Callable[[Mapping[str, Any]], Problem]
     """The numbers of a problem, from reasoning-gym's metadata."""
     render: Callable[[Problem], str]

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from functools import reduce
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from oger.worlds.arithmetic.families.factors import common_factors, euclid, prime_factors
-from oger.worlds.arithmetic.families.family import Family, Problem
+from oger.worlds.arithmetic.families.family import Family, Problem, Range
 from oger.worlds.arithmetic.pen import Pen, Solution
 
 
@@ -54,6 +54,15 @@ GCD = Family(
     in_distribution={"min_numbers": 2, "max_numbers": 2, "min_value": 4, "max_value": 40},
     longer={"min_numbers": 3, "max_numbers": 3, "min_value": 4, "max_value": 40},
     larger={"min_numbers": 2, "max_numbers": 2, "min_value": 41, "max_value": 80},
+    # 1 and 2 are so frequent as answers that guessing them would be within reach.
+    hard=Range(
+        {"min_numbers": 2, "max_numbers": 2, "min_value": 81, "max_value": 160},
+        accepts=lambda numbers: gcd(*numbers) >= 3,
+    ),
+    hard_ood=Range(
+        {"min_numbers": 3, "max_numbers": 3, "min_value": 41, "max_value": 80},
+        accepts=lambda numbers: gcd(*numbers) >= 3,
+    ),
     parse=_parse,
     render=_render,
     commutes=True,

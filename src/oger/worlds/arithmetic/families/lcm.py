@@ -1,11 +1,11 @@
 """Least common multiples such as lcm(12,18), the family that RL never trains on; a problem is its two numbers."""
 
 from collections.abc import Mapping
-from math import prod
+from math import lcm, prod
 from typing import Any
 
 from oger.worlds.arithmetic.families.factors import common_factors, euclid, prime_factors
-from oger.worlds.arithmetic.families.family import Family, Problem
+from oger.worlds.arithmetic.families.family import Family, Problem, Range
 from oger.worlds.arithmetic.pen import Pen, Solution
 
 
@@ -60,6 +60,10 @@ def reduced_ratio(numbers: Problem, pen: Pen) -> Solution:
 LCM = Family(
     name="lcm",
     in_distribution={"min_numbers": 2, "max_numbers": 2, "min_value": 4, "max_value": 24},
+    hard_ood=Range(
+        {"min_numbers": 2, "max_numbers": 2, "min_value": 4, "max_value": 40},
+        accepts=lambda numbers: max(numbers) > 24 and lcm(*numbers) <= 100,
+    ),
     parse=_parse,
     render=_render,
     commutes=True,

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from oger.worlds.arithmetic.families.factors import prime_factors
-from oger.worlds.arithmetic.families.family import Family, Problem
+from oger.worlds.arithmetic.families.family import Family, Problem, Range
 from oger.worlds.arithmetic.pen import Pen, Solution
 
 
@@ -65,6 +66,14 @@ def prime_powers(factors: Problem, pen: Pen) -> Solution:
 PRODUCTS = Family(
     name="products",
     in_distribution={"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 1},
+    hard=Range(
+        {"min_terms": 5, "max_terms": 5, "min_digits": 1, "max_digits": 1},
+        accepts=lambda factors: prod(factors) <= 1000,  # above, hardly anything is ever solved
+    ),
+    hard_ood=Range(
+        {"min_terms": 5, "max_terms": 5, "min_digits": 1, "max_digits": 1},
+        accepts=lambda factors: 1000 < prod(factors) <= 1500,
+    ),
     parse=_parse,
     render=_render,
     accepts=lambda factors: min(factors) > 1,  # 0 and 1 leave nothing to work out
