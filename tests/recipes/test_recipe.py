@@ -160,15 +160,6 @@ def test_shipped_recipes_have_a_description_and_comments(name: str) -> None:
     assert recipe_text(name).startswith("# ")
 
 
-def test_the_baseline_differs_from_quickstart_only_in_the_method() -> None:
-    quickstart, grpo = (load_recipe(name, check_training=False) for name in ("quickstart", "grpo"))
-    assert {**quickstart.own, "description": ""} == {**grpo.own, "description": ""}
-    keys = quickstart.training.keys() | grpo.training.keys()
-    different = {key for key in keys if quickstart.training.get(key) != grpo.training.get(key)}
-    assert different == {"output_dir", "teacher_rows", "exploration_weight"}
-    assert (grpo.training["teacher_rows"], grpo.training["exploration_weight"]) == (0, 0)
-
-
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_key_of_a_shipped_recipe_is_known_to_the_trainer(name: str) -> None:
     loaded = load_recipe(name)

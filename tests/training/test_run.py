@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from oger.recipes import load_recipe
 from oger.reporting.glossary import check_names
 from oger.reporting.metrics_log import read_metrics
-from oger.reporting.rollouts import read_rollouts
+from oger.reporting.rollouts import PROBES, read_rollouts
 from oger.training.run import preview_recipe, train_recipe
 from oger.worlds import load_world
 
@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_folder_holds_what_is_promised(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert names == {
-        "config.yaml", "environment.json", "encoder.json", "metrics.jsonl", "histograms.jsonl", "rollouts",
+        "config.yaml", "environment.json", "encoder.json", "metrics.jsonl", "histograms.jsonl", "rollouts", "probes",
         "checkpoints", "before.json", "model", "best",
         "summary.json",
     }  # fmt: skip
@@ -108,12 +108,16 @@ def test_killed_run_resumes_to_the_same_end(whole: Path, tmp_path: Path) -> None
     assert not (folder / "summary.json").exists()
     with open(folder / "metrics.jsonl", "a") as file:
         file.write('{"step": 9, "lo')  # a torn line, as a kill may leave one
+    shutil.copy(folder / "probes" / "step-000000.parquet", folder / "probes" / "step-000099.parquet")  # after the end
 
     resumed = subprocess.run(command(folder, "--resume"), capture_output=True, text=True, timeout=300)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming after step" in resumed.stdout
     assert comparable(folder) == comparable(whole)
     assert read_rollouts(folder).to_pylist() == read_rollouts(whole).to_pylist()
+    probes = [read_rollouts(run, store=PROBES).to_pylist() for run in (folder, whole)]
+    assert probes[0] == probes[1]
+    assert {row["step"] for row in probes[0]} == set(range(STEPS + 1))
     assert read_metrics(folder / "histograms.jsonl") == read_metrics(whole / "histograms.jsonl")
     mine, theirs = (load_file(run / "model" / "model.safetensors") for run in (folder, whole))
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from oger.cli import evaluate, inspect, preview, quickstart, recipes, report, sample, teachers, train, version
+from oger.cli import evaluate, inspect, methods, preview, quickstart, recipes, report, sample, teachers, train, version
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("train")(train.train)
 app.command("preview")(preview.preview)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("methods")(methods.methods)
 app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.add_typer(teachers.app, name="teachers")

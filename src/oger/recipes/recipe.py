@@ -18,14 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from oger.method.options import choose
 from oger.recipes import yaml_dialect
-from oger.reporting.alarms import AlarmWatch
-from oger.verification.formats import ANSWER_RULES
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be used; the message is one line that says what to do."""
+from oger.recipes.checks import OWN_CHECKS, RecipeError
+from oger.recipes.methods import all_methods, load_method, method_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +43,24 @@ class Recipe:
     """Where the reward "accuracy" finds the answer; see `oger.verification.formats`."""
     verify_timeout: float = 5.0
     """Deadline of each answer, seconds; one that overruns it is undecided."""
+    method: str | None = None
+    """A method by name (`oger methods`); its options stand below the keys that the recipe sets."""
+    teachers: int | tuple[str, ...] | None = None
+    """Teachers that take part: names, or how many of those with most trajectories; None = all."""
+    first: Mapping[str, Any] | None = None
+    """Recipe keys of a stage that is trained before, into RUN/first; its best policy is where this one starts."""
     peft: Mapping[str, Any] | None = None
     """Arguments of peft's LoraConfig; None trains all weights."""
     keep_last: int = 2
     """Checkpoints kept."""
+    max_generated_tokens: int | None = None
+    """Training ends at the step in which the policy has generated so many tokens; None = max_steps alone decides."""
+    max_train_seconds: float | None = None
+    """Training ends at the step in which so many seconds of training have passed, validation left out."""
     rollouts_every: int = 10
-    """Steps from one Parquet file of rollouts to the next; 0 = none."""
+    """Steps from one Parquet file of rollouts to the next; 0 = none, and no probes."""
+    probe_prompts: int = 4
+    """Training prompts sampled again at step 0 and every `rollouts_every` steps, for the report's map; 0 = none."""
     eval_samples: int = 8
     """Samples per problem of the evaluation before and after."""
     eval_limit: int | None = None
@@ -73,6 +80,12 @@ class Recipe:
     def own(self) -> dict[str, Any]:
         """The runner's own keys with their values, defaults included."""
         return {key: getattr(self, key) for key in OWN_KEYS}
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The flat mapping that `make_recipe` makes this recipe of."""
+        own = {key: list(value) if isinstance(value, tuple) else value for key, value in self.own.items()}
+        return {**own, **self.training}
 
     @property
     def output_dir(self) -> Path:
@@ -106,12 +119,18 @@ def load_recipe(
 ) -> Recipe:
     """Read a recipe file, or a shipped recipe by name, and apply "key=value" overrides (the last one wins).
 
+    The name of a method stands for the recipe quickstart with that method.
+
     Args:
         check_training: whether keys and the types of numbers are compared with OGERConfig, which imports torch.
 
     Raises:
         RecipeError: anything that makes the recipe unusable.
     """
+    if not Path(path_or_name).is_file() and str(path_or_name) in all_methods():
+        folder = os.path.join("runs", str(path_or_name))
+        overrides = [f"method={path_or_name}", f"output_dir={folder}", *overrides]
+        path_or_name = "quickstart"
     text, name = _read(path_or_name)
     try:
         document = yaml_dialect.load(text)
@@ -119,18 +138,27 @@ def load_recipe(
         raise RecipeError(f"{path_or_name}: {error}") from error
     if not isinstance(document, dict):
         raise RecipeError(f"{path_or_name} is not a recipe: it must hold lines of the form key: value")
-    document |= dict(_parse_override(override) for override in overrides)
+    document = apply_overrides(document, dict(_parse_override(override) for override in overrides))
     return make_recipe(document, name=name, check_training=check_training)
+
+
+def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's mapping with keys set anew; another `method` first forgets every key that belongs to a method."""
+    if "method" in overrides:
+        document = {key: value for key, value in document.items() if key not in method_keys()}
+    return {**document, **overrides}
 
 
 def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool = True) -> Recipe:
     """The recipe that a flat mapping describes; see `load_recipe`."""
+    if document.get("method") is not None:
+        document = {**load_method(OWN_CHECKS["method"]("method", document["method"])).options, **document}
     hints = training_fields() if check_training else None
     own: dict[str, Any] = {}
     training: dict[str, Any] = {}
     for key, value in document.items():
         if key in OWN_KEYS:
-            own[key] = _OWN_CHECKS[key](key, value)
+            own[key] = OWN_CHECKS[key](key, value)
         elif key in _MANAGED:
             raise RecipeError(f"{key} cannot be set in a recipe: {_MANAGED[key]}")
         elif hints is None:
@@ -149,8 +177,7 @@ def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool 
 
 def dump_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     """Write the resolved recipe, every own key included, so that `load_recipe` of that file gives it back."""
-    own = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.own.items()}
-    text = yaml_dialect.dump({**own, **recipe.training})
+    text = yaml_dialect.dump(recipe.document)
     temporary = Path(path).with_name(Path(path).name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
@@ -194,7 +221,10 @@ def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
     if name in recipe_names():
         return recipe_text(name), name
     what = "is a folder" if path.is_dir() else "does not exist"
-    raise RecipeError(f"the recipe {name} {what}; shipped recipes: {', '.join(recipe_names())}")
+    raise RecipeError(
+        f"the recipe {name} {what}; shipped recipes: {', '.join(recipe_names())}; methods on the embedded world: "
+        f"{', '.join(all_methods())}"
+    )
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -210,104 +240,6 @@ def _parse_override(override: str) -> tuple[str, Any]:
 def _nearest(key: str, valid: Sequence[str]) -> str:
     return f"did you mean {difflib.get_close_matches(key.replace('-', '_'), valid, n=1, cutoff=0.0)[0]!r}?"
 
-
-# Own keys: each check returns the value as the dataclass holds it.
-
-
-def _text(key: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise RecipeError(f"{key} must be a text, got {value!r}")
-    return value
-
-
-def _description(key: str, value: Any) -> str:
-    return "" if value in (None, "") else _text(key, value)
-
-
-def _optional_text(key: str, value: Any) -> str | None:
-    return None if value is None else _text(key, value)
-
-
-def _test(key: str, value: Any) -> dict[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RecipeError(f"{key} must map names to sources, as in {{id: world:arithmetic/test}}; got {value!r}")
-    return {str(name): _text(f"{key}.{name}", source) for name, source in value.items()}
-
-
-def _rewards(key: str, value: Any) -> tuple[str, ...]:
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not names:
-        raise RecipeError(f"{key} must be a list of reward names, got {value!r}")
-    return tuple(_text(key, name) for name in names)
-
-
-def _answer_rules(key: str, value: Any) -> tuple[str, ...]:
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not names:
-        raise RecipeError(f"{key} must be a list of answer rules, got {value!r}")
-    for name in names:
-        choose(ANSWER_RULES, name, "answer rule")
-    return tuple(names)
-
-
-def _seconds(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < float("inf"):
-        raise RecipeError(f"{key} must be a number of seconds above 0, got {value!r}")
-    return float(value)
-
-
-def _peft(key: str, value: Any) -> dict[str, Any] | None:
-    if value is not None and not isinstance(value, dict):
-        raise RecipeError(f"{key} must map arguments of LoraConfig to values, as in {{r: 16}}; got {value!r}")
-    return value
-
-
-def _alarms(key: str, value: Any) -> dict[str, float | None]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RecipeError(f"{key} must map alarms to thresholds, as in {{truncated: 0.5}}; got {value!r}")
-    AlarmWatch(value)
-    return value
-
-
-def _count(minimum: int, *, optional: bool = False) -> Any:
-    def check(key: str, value: Any) -> int | None:
-        if optional and value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise RecipeError(f"{key} must be a whole number of at least {minimum}, got {value!r}")
-        return value
-
-    return check
-
-
-def _temperature(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < float("inf"):
-        raise RecipeError(f"{key} must be a number of at least 0, got {value!r}")
-    return float(value)
-
-
-_OWN_CHECKS: dict[str, Any] = {
-    "model": _text,
-    "train": _text,
-    "validation": _optional_text,
-    "test": _test,
-    "rewards": _rewards,
-    "answer_rules": _answer_rules,
-    "verify_timeout": _seconds,
-    "peft": _peft,
-    "keep_last": _count(1),
-    "rollouts_every": _count(0),
-    "eval_samples": _count(1),
-    "eval_limit": _count(1, optional=True),
-    "eval_temperature": _temperature,
-    "validation_limit": _count(1, optional=True),
-    "alarms": _alarms,
-    "description": _description,
-}
 
 _TYPE_NAMES: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
 

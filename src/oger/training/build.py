@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,9 +14,11 @@ from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.integrations import get_available_reporting_integrations
 
+from oger.method.options import choose
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
 from oger.recipes.sources import WORLD_PREFIX, load_rows
+from oger.teachers.column import COLUMN, parse_cell
 from oger.training.config import OGERConfig
 from oger.training.data import outcome_index
 from oger.training.trainer import OGERTrainer
@@ -41,7 +44,7 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     rows = checked_rows(recipe, recipe.train)
     if "accuracy" in recipe.rewards:
         probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout)
-    train = _dataset(recipe.train, rows)
+    train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
     validation = None
     if recipe.validation:
         validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
@@ -68,6 +71,30 @@ def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[
         if not isinstance(row["prompt"], str | list):
             raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
     return rows
+
+
+def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with trajectories of some teachers only.
+
+    Args:
+        rows: with or without the column `teachers`.
+        wanted: names, or how many of those with the most trajectories (by name among equals).
+
+    Raises:
+        ValueError: if a name occurs in no row, or there are fewer teachers than asked for.
+    """
+    cells = [parse_cell(row.get(COLUMN)) for row in rows]
+    counts = Counter(trajectory["teacher"] for cell in cells for trajectory in cell)
+    if isinstance(wanted, int):
+        if wanted > len(counts):
+            raise ValueError(f"teachers: {wanted} asked for, and the training set has {len(counts)}")
+        chosen = set(sorted(counts, key=lambda name: (-counts[name], name))[:wanted])
+    else:
+        chosen = {choose({name: name for name in counts}, name, "teacher") for name in wanted}
+    return [
+        {**row, COLUMN: [trajectory for trajectory in cell if trajectory["teacher"] in chosen]}
+        for row, cell in zip(rows, cells, strict=True)
+    ]
 
 
 def outcome_function(recipe: Recipe) -> Callable[..., Any]:

@@ -27,6 +27,7 @@ from oger.method.objective import SHAPINGS
 from oger.method.options import choose
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
+from oger.training.imitation_options import ImitationOptions, check_imitation
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
@@ -76,7 +77,7 @@ HONOURED_WITH_TEACHER_ROWS = frozenset(
 
 
 @dataclass
-class OGERConfig(GRPOConfig):
+class OGERConfig(ImitationOptions, GRPOConfig):
     """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
 
     Raises:
@@ -88,6 +89,7 @@ class OGERConfig(GRPOConfig):
         num_generations: int = 8
         max_completion_length: int = 512
         steps_per_generation: int = 1
+        generation_batch_size: int = 1
         gradient_checkpointing_kwargs: dict[str, Any] | None = None
         chat_template_kwargs: dict[str, Any] | None = None
 
@@ -290,11 +292,13 @@ class OGERConfig(GRPOConfig):
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
         names = self._trl_only()
-        if names and self.teacher_rows == 0 and (self.shapes or self.clip == "none"):
+        own = self.shapes or self.imitates or self.policy_weight != 1 or self.clip == "none"
+        if names and self.teacher_rows == 0 and own:
             raise ValueError(
-                f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, and a clip "
-                "(say clip=0.2)."
+                f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, no "
+                "imitation, and a clip (say clip=0.2)."
             )
+        check_imitation(self)
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:
             raise ValueError(
                 "exploration_schedule_end belongs to a schedule: set exploration_schedule=linear or cosine."

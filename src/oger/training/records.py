@@ -13,6 +13,7 @@ from oger.method.confidence import reduce_entropy
 from oger.reporting.rollouts import write_rollouts
 from oger.teachers.column import COLUMN
 from oger.training.batch import ScoredBatch
+from oger.training.imitation import JointRows
 from oger.training.loss import HybridLoss
 from oger.training.metrics import MetricSums
 
@@ -98,6 +99,12 @@ def add_loss_metrics(
         sums.add("objective/kl", result.kl_BT, online_BT)
     last_B = reduce_entropy(entropy_BT.detach(), online_BT, reduction="last_token")
     sums.add("entropy/last", last_B, online_BT.any(dim=1) & ~offline_B)
+
+
+def add_imitation_metrics(sums: MetricSums, rows: JointRows, logps_KW: torch.Tensor, weight: float) -> None:
+    """Metrics of the imitated trajectories of one micro-batch."""
+    sums.add("imitation/nll", -logps_KW, rows.imitated_mask_KW)
+    sums.add("imitation/weight", torch.tensor([weight], device=logps_KW.device))
 
 
 def add_mismatch(sums: MetricSums, batch: dict[str, Any]) -> None:

@@ -1,12 +1,16 @@
 """One run: from a recipe to a run folder.
 
 RUN/config.yaml         the resolved recipe
+RUN/first/              the run of the stage before, where the recipe has one
 RUN/environment.json    versions, hardware, commit
 RUN/encoder.json        identity of the encoder
 RUN/metrics.jsonl       one row per optimiser step
 RUN/histograms.jsonl    distributions of D, H, c and the bonus among correct rollouts, one row per rollout batch
 RUN/alarms.jsonl        what began to go wrong, and at which step; see oger.reporting.alarms
+RUN/tensorboard/        its events, where a recipe reports to it
+RUN/tracker_id          what a resumed run finds its run in trackio or wandb by; see oger.training.trackers
 RUN/rollouts/           Parquet, every `rollouts_every` steps
+RUN/probes/             the same for a few prompts that are sampled again at each of these steps
 RUN/checkpoints/        what `--resume` continues from
 RUN/before.json         evaluation of the untrained policy
 RUN/model/, RUN/best/   the last policy, and the best one on the validation set
@@ -22,7 +26,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +37,21 @@ from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
 from oger.evaluation.evaluate import Evaluation, evaluate_policy
-from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
+from oger.recipes.recipe import Recipe, apply_overrides, dump_recipe, load_recipe, make_recipe
 from oger.reporting.alarms import FILE_NAME as ALARMS
 from oger.reporting.environment import write_environment
 from oger.reporting.metrics_log import FILE_NAME as METRICS
-from oger.reporting.metrics_log import MetricsLog
-from oger.reporting.rollouts import cut_rollouts_after
+from oger.reporting.metrics_log import MetricsLog, read_metrics
+from oger.reporting.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.reporting.tables import alternatives_table, comparison_table, preview_table, sample_panel
 from oger.training.alternatives import WHY_REPLACED, alternatives
 from oger.training.batch import ScoredBatch
+from oger.training.budget import BudgetStop, finish_from
 from oger.training.build import build_trainer, checked_rows, outcome_function, run_options
 from oger.training.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.checkpoint import newest_complete
 from oger.training.histograms import FILE_NAME as HISTOGRAMS
+from oger.training.probes import probe_callbacks
 from oger.training.records import rollout_rows
 from oger.training.trainer import OGERTrainer
 
@@ -67,25 +73,27 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         _check_folder(run, recipe, resume=resume)
     _quiet_libraries()
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
+    model = recipe.model if recipe.first is None else _first_stage(recipe, console)
     with _no_trace_of_failure(run):
-        trainer = build_trainer(recipe)
+        trainer = build_trainer(dataclasses.replace(recipe, model=model))
     if not _can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
         run.mkdir(parents=True, exist_ok=True)
-        if not resume:
+        if not resume or recipe.first is not None:
             dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
         write_environment(run)
         _write_json(run / ENCODER, identity_record(trainer.encoder))
-        console.print(_describe(recipe, trainer), highlight=False, soft_wrap=True)
+        console.print(_describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = newest_complete(run / "checkpoints") if resume else None
     if resume and is_main:
         step = _step_of(checkpoint)
         for log in (METRICS, HISTOGRAMS, ALARMS):
             if (run / log).is_file():
                 MetricsLog(run / log).cut_after(step)
-        cut_rollouts_after(run, step)
+        for store in (ROLLOUTS, PROBES):
+            cut_rollouts_after(run, step, store=store)
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
@@ -93,9 +101,15 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     best = BestPolicy(run / "best", trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
-    for callback in (MetricsFile(run / METRICS), best, bell, LiveProgress(console)):
+    limits = recipe.max_generated_tokens, recipe.max_train_seconds
+    budget = BudgetStop(*limits, trainer.args.generation_batch_size, read_metrics(run / METRICS))
+    probes = probe_callbacks(recipe, trainer, console)
+    live = LiveProgress(console)
+    for callback in (*probes, MetricsFile(run / METRICS), best, bell, budget, live):
         trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with closing(live):
+        if not finish_from(trainer, checkpoint, budget):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trainer.save_model(str(run / "model"))
     after = _evaluate(recipe, trainer, tests, "after", console)
     summary = {
@@ -103,6 +117,8 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         "after": {name: evaluation.summary() for name, evaluation in after.items()},
         "wall_seconds": round(time.perf_counter() - started, 1),
         "steps": trainer.state.global_step,
+        "generated_tokens": budget.tokens,
+        "train_seconds": round(budget.seconds, 1),
         "seed": trainer.args.seed,
         "best": best.record,
     }
@@ -110,6 +126,28 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         _write_json(run / SUMMARY, summary)
         _show(console, run, summary, before, after, tests)
     return summary
+
+
+def _first_stage(recipe: Recipe, console: Console) -> str:
+    """Trains the stage before this one, or continues it, and returns the folder of its best policy (the last one
+    where nothing chose a best)."""
+    run, first = recipe.output_dir, first_recipe(recipe)
+    if int(os.environ.get("RANK", 0)) == 0:
+        run.mkdir(parents=True, exist_ok=True)
+        if not (run / CONFIG).is_file():  # so that --resume finds a run that was killed in its first stage
+            dump_recipe(recipe, run / CONFIG)
+    if not (first.output_dir / SUMMARY).is_file():
+        train_recipe(first, resume=(first.output_dir / CONFIG).is_file(), console=console)
+    best = first.output_dir / "best"
+    return str(best if best.is_dir() else first.output_dir / "model")
+
+
+def first_recipe(recipe: Recipe) -> Recipe:
+    """The recipe of the stage before: this one with the keys of `first` changed, in RUN/first."""
+    assert recipe.first is not None, "asked only of recipes with a first stage"
+    document = {key: value for key, value in recipe.document.items() if key != "first"}
+    overrides = {**recipe.first, "output_dir": str(recipe.output_dir / "first")}
+    return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
 
 
 def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[dict[str, Any]]:

@@ -22,18 +22,19 @@ from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
 
 from oger.teachers.column import COLUMN
-from oger.training import checkpoint, data, records, stages, trl_logs
+from oger.training import checkpoint, data, layout, records, stages, trl_logs
 from oger.training.answers import answer_logps, answer_spans
-from oger.training.batch import ForwardPass, HybridTensors, Rollouts, ScoredBatch, Scores, Verdicts
+from oger.training.batch import Rollouts, ScoredBatch, Verdicts
 from oger.training.config import OGERConfig
 from oger.training.encoding import make_encoders
 from oger.training.exploration import active_rewards, shape, shaping_weights
 from oger.training.forward import forward_without_gradient
-from oger.training.histograms import HistogramFile
-from oger.training.importance import sampling_importance_ratio
+from oger.training.histograms import HistogramFile, HistogramSink
+from oger.training.imitation import Imitated, choose_imitated, imitation_part, join_rows, stream_weights
 from oger.training.judge import TeacherJudge
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums, StageClock
+from oger.training.trackers import add_histograms
 from oger.training.vectors import BatchVectors
 from oger.verification.rewards import completion_text
 
@@ -91,7 +92,9 @@ class OGERTrainer(GRPOTrainer):
             raise TypeError(f"args must be an OGERConfig, got {type(args).__name__}: import it from oger.")
         self._stock = not args.needs_own_objective
         # A run that asks for guidance must have teachers; one that leaves it open takes those that there are.
-        required = args.exploration_weight != 0 or (args.teacher_rows_requested and args.teacher_rows > 0)
+        required = (
+            args.exploration_weight != 0 or args.imitates or (args.teacher_rows_requested and args.teacher_rows > 0)
+        )
         if not self._stock:
             data.check_whole_groups(args)
             if required:
@@ -112,10 +115,10 @@ class OGERTrainer(GRPOTrainer):
             args.teacher_rows = 0
         if self._is_vlm or self.tools or self.environment_factories is not None:
             self._stock = True
-            if args.teacher_rows > 0 or args.exploration_weight != 0:
+            if args.teacher_rows > 0 or args.exploration_weight != 0 or args.imitates:
                 raise ValueError(
-                    "teacher rows and the exploration reward need a text policy without tools or environments: "
-                    "set teacher_rows=0 and exploration_weight=0 for plain GRPO."
+                    "teacher rows, imitation and the exploration reward need a text policy without tools or "
+                    "environments: set teacher_rows=0 and exploration_weight=0 for plain GRPO."
                 )
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
@@ -134,8 +137,11 @@ class OGERTrainer(GRPOTrainer):
         if args.rollouts_every:
             self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
         self.batch_sinks: list[Callable[[int, ScoredBatch], Any]] = []
+        takers = add_histograms(self)
         if args.record_dir is not None:
-            self.batch_sinks.append(HistogramFile(Path(args.record_dir), self.accelerator))
+            takers.append(HistogramFile(Path(args.record_dir)))
+        if takers:
+            self.batch_sinks.append(HistogramSink(takers, self.accelerator))
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
         self._clock = StageClock()
         self.add_callback(self._clock)
@@ -153,6 +159,8 @@ class OGERTrainer(GRPOTrainer):
         if self._stock or not self.model.training:
             return super()._generate_and_score_completions(inputs)
         args, size, step = self.args, self.num_generations, self._step
+        if not args.generates:
+            return layout.supervised_batch(self, inputs, self._imitated(inputs, None))
         with self._clock.stage("generate"):
             rollouts = self._sample(inputs)
         with self._clock.stage("score"):
@@ -201,7 +209,15 @@ class OGERTrainer(GRPOTrainer):
                     group_size=size,
                 )
             )
-        return self._output(stages.without_dropped(tensors, scores), forward, scores)
+        imitated = self._imitated(inputs, verdicts.outcome_N) if args.imitates else None
+        return layout.trl_batch(self, stages.without_dropped(tensors, scores), forward, scores, imitated)
+
+    def _imitated(self, inputs: list[dict[str, Any]], outcome_N: torch.Tensor | None) -> Imitated:
+        return choose_imitated(
+            inputs, outcome_N, self.args, group_size=self.num_generations, step=self.state.global_step,
+            tokenizer=self._tokenizer,
+            device=self.accelerator.device,
+        )  # fmt: skip
 
     def _sample(self, inputs: list[dict[str, Any]]) -> Rollouts:
         """G online rollouts per prompt by TRL's own generation; teacher rows are never generated."""
@@ -248,57 +264,47 @@ class OGERTrainer(GRPOTrainer):
             sums.add("truncated_share", torch.tensor(self._truncated(completion_ids_list), device=device))
         return rewards
 
-    def _output(self, tensors: HybridTensors, forward: ForwardPass, scores: Scores) -> dict[str, Any]:
-        """The batch in TRL's layout, plus `offline` and the online token count; it survives TRL's shuffle and split."""
-        mask_NT = tensors.loss_mask_NT
-        online_tokens = (mask_NT * ~tensors.offline_N[:, None]).sum()
-        counts = self.accelerator.reduce(torch.stack([mask_NT.sum(), online_tokens]), reduction="sum")
-        output = {
-            "prompt_ids": tensors.prompt_ids_NP,
-            "prompt_mask": tensors.prompt_mask_NP,
-            "completion_ids": tensors.completion_ids_NT,
-            "completion_mask": tensors.completion_mask_NT,
-            "advantages": scores.advantage_N,
-            "num_items_in_batch": counts[0],
-            "num_online_items_in_batch": counts[1],
-            "offline": tensors.offline_N,
-        }
-        optional = {
-            "old_per_token_logps": forward.old_logps_NT,
-            "ref_per_token_logps": forward.ref_logps_NT,
-            "sampling_per_token_logps": tensors.sampling_logps_NT,
-            "tool_mask": tensors.token_mask_NT,
-        }
-        output.update({name: tensor for name, tensor in optional.items() if tensor is not None})
-        if self.use_vllm and self.vllm_importance_sampling_correction:
-            assert forward.old_logps_NT is not None
-            assert tensors.sampling_logps_NT is not None
-            output["importance_sampling_ratio"] = sampling_importance_ratio(
-                forward.old_logps_NT,
-                tensors.sampling_logps_NT,
-                mask_NT,
-                tensors.offline_N,
-                mode=self.vllm_importance_sampling_mode,
-                clip_min=self.vllm_importance_sampling_clip_min,
-                clip_max=self.vllm_importance_sampling_clip_max,
-            )
-            records.add_mismatch(self._sums["train"], output)
-        return output
-
     # --- the loss -------------------------------------------------------------------------------------------------
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Mixed objective of one micro-batch in one forward; batches without teacher marks go through TRL's loss."""
+        """Both streams of one micro-batch in one forward; batches without teacher marks go through TRL's loss."""
         if "offline" not in inputs:
             return super()._compute_loss(model, inputs)
-        logps_BT, entropy_BT, aux_loss = self._get_per_token_logps_and_entropies(
+        rows = join_rows(inputs)
+        logps_RW, entropy_RW, aux_loss = self._get_per_token_logps_and_entropies(
             model,
-            torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1),
-            torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1),
-            inputs["completion_ids"].size(1),
+            rows.input_ids,
+            rows.attention_mask,
+            rows.width,
             compute_entropy=True,
             compute_aux_loss=self.aux_loss_enabled,
         )
+        accumulation = self.current_gradient_accumulation_steps
+        share = StepShare(
+            accumulation=accumulation,
+            steps_per_generation=self.args.steps_per_generation,
+            num_processes=self.accelerator.num_processes,
+        )
+        policy_weight, imitation_weight = stream_weights(
+            self.args, self.state.global_step / max(self.state.max_steps, 1)
+        )
+        loss = torch.zeros((), device=logps_RW.device)
+        if rows.num_policy:
+            width = inputs["completion_ids"].size(1)
+            logps_BT, entropy_BT = logps_RW[: rows.num_policy, :width], entropy_RW[: rows.num_policy, :width]
+            loss = policy_weight * self._policy_loss(inputs, logps_BT, entropy_BT, share)
+        if "imitated_ids" in inputs:
+            logps_KW, entropy_KW = logps_RW[rows.num_policy :], entropy_RW[rows.num_policy :]
+            loss = loss + imitation_weight * imitation_part(inputs, rows, logps_KW, entropy_KW, self.args, share)
+            records.add_imitation_metrics(self._sums["train"], rows, logps_KW, imitation_weight)
+        if self.aux_loss_enabled:
+            return loss + self.router_aux_loss_coef * aux_loss / accumulation
+        return loss
+
+    def _policy_loss(
+        self, inputs: dict[str, Any], logps_BT: torch.Tensor, entropy_BT: torch.Tensor, share: StepShare
+    ) -> torch.Tensor:
+        """Mixed objective of the policy rows."""
         old_logps_BT = inputs.get("old_per_token_logps")
         old_logps_BT = logps_BT.detach() if old_logps_BT is None else old_logps_BT
         online_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1) * ~inputs["offline"][:, None]
@@ -316,13 +322,6 @@ class OGERTrainer(GRPOTrainer):
         entropy_mask_BT = None
         if self.top_entropy_quantile < 1.0:
             entropy_mask_BT = self.get_high_entropy_mask(entropy_BT, online_BT, 1 - self.top_entropy_quantile)
-
-        accumulation = self.current_gradient_accumulation_steps
-        share = StepShare(
-            accumulation=accumulation,
-            steps_per_generation=self.args.steps_per_generation,
-            num_processes=self.accelerator.num_processes,
-        )
         result = hybrid_loss(
             inputs, logps_BT, old_logps_BT, entropy_BT, self.args, share,
             token_gate_BT=token_gate_BT, entropy_mask_BT=entropy_mask_BT,
@@ -330,8 +329,6 @@ class OGERTrainer(GRPOTrainer):
         records.add_loss_metrics(
             self._sums["train"], result, logps_BT, old_logps_BT, entropy_BT, online_BT, inputs["offline"]
         )
-        if self.aux_loss_enabled:
-            return result.loss + self.router_aux_loss_coef * aux_loss / accumulation
         return result.loss
 
     # --- metrics and records --------------------------------------------------------------------------------------

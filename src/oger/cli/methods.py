@@ -1,0 +1,30 @@
+"""`oger methods`: what can be trained, one line each, or one method in full."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Annotated
+
+import typer
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this method in full.")] = None,
+) -> None:
+    """List the methods that a recipe's key `method` can name, or show one: its equation, source and options."""
+    from oger.recipes import yaml_dialect
+    from oger.recipes.methods import all_methods, load_method
+
+    if name is None:
+        from rich.console import Console
+
+        from oger.reporting.tables import methods_table
+
+        Console().print(methods_table(all_methods().values()))
+        return
+    method = load_method(name)
+    typer.echo(f"{method.name}: {method.line}\n\n{method.equation.rstrip()}\n")
+    typer.echo(f"source: {method.source}\ndeviations: {method.deviations}\noptions:")
+    typer.echo(textwrap.indent(yaml_dialect.dump(dict(method.options)), "  "), nl=False)
+    typer.echo(f"\noger train {method.name}                      # on the embedded world")
+    typer.echo(f"oger train RECIPE method={method.name}      # on any recipe")

@@ -1,0 +1,52 @@
+"""Methods: one small file each, a declaration over the same trainer of which rows, which reward, which weights.
+
+A recipe's key `method` names one. Its options stand below the keys that the recipe itself sets; on the command line
+(`method=luffy`) it replaces the recipe's method altogether: every key that any method sets is forgotten first.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from oger.method.options import choose
+from oger.recipes import yaml_dialect
+
+_MODIFIERS = frozenset({"exploration_schedule", "exploration_schedule_end", "imitation_row_weight"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """What a method is, and the recipe keys that make it."""
+
+    name: str
+    line: str
+    equation: str
+    source: str
+    deviations: str
+    options: Mapping[str, Any]
+
+
+@functools.cache
+def all_methods() -> Mapping[str, Method]:
+    """Name -> method, in alphabetical order."""
+    files = [entry for entry in resources.files(__name__).iterdir() if entry.name.endswith(".yaml")]
+    methods = {}
+    for file in sorted(files, key=lambda entry: entry.name):
+        name = file.name.removesuffix(".yaml")
+        methods[name] = Method(name=name, **yaml_dialect.load(file.read_text(encoding="utf-8")))
+    return methods
+
+
+def load_method(name: str) -> Method:
+    """The method of that name; an unknown name is a ValueError that says the nearest valid one."""
+    return choose(all_methods(), name, "method")
+
+
+@functools.cache
+def method_keys() -> frozenset[str]:
+    """Every recipe key that belongs to a method: those that some method sets, and what only changes them."""
+    return frozenset(key for method in all_methods().values() for key in method.options) | _MODIFIERS

@@ -1,0 +1,55 @@
+"""The methods as a page, for docs/methods.md (`python -m oger.recipes.methods.page`)."""
+
+from __future__ import annotations
+
+import textwrap
+
+from oger.recipes import yaml_dialect
+from oger.recipes.methods import all_methods
+
+_INTRODUCTION = """\
+# Methods
+
+Every method is one small file under `src/oger/recipes/methods/`: a declaration, over the same trainer, of which rows
+are trained on, what they are paid, and what the two streams of the loss weigh:
+
+    L = a L_policy + b L_imitation
+
+- `L_policy` is the mixed objective over rollout groups, in which teachers may hold rows ([method.md](method.md)).
+- `L_imitation` is the likelihood of teacher trajectories that stand beside the groups: token mean over the whole
+  optimiser step, whatever the accumulation and the number of processes (`tests/training/test_imitation.py`). Its rows
+  share the forward of the policy rows. With b = 0 nothing of it is left, to the last bit.
+
+`oger methods` lists them, `oger methods NAME` shows one. `oger train NAME` trains one on the embedded world, and
+`method=NAME` puts it into any recipe: on the command line it replaces the recipe's own method with every key that
+belongs to one; in a recipe file, keys that stand beside `method` win over it. `oger train RECIPE method=...` is
+therefore a comparison in which data, policy, lengths, optimiser and seeds stay. `learning_rate` belongs to no method:
+compare methods each at its own, chosen on validation ([study.md](study.md)).
+
+Two more keys of a recipe serve them: `teachers` (names, or how many of those with most trajectories) and `first` (keys
+of a stage that is trained before, into RUN/first; its best policy is where the run starts).
+
+The paper leaves baselines' details open; `deviations` says what is assumed. ReLIFT (a buffer of unsolved prompts that
+is imitated when it is full; `hpt` imitates them at once) and SRFT (whose weight of positive rollouts has no place here;
+its trajectory weight is `imitation_row_weight: exp_minus_entropy`) are not among them.
+
+This page is written by `python -m oger.recipes.methods.page > docs/methods.md`.
+"""
+
+
+def markdown() -> str:
+    """Introduction, one line for each method, then each in full."""
+    methods = all_methods().values()
+    parts = [_INTRODUCTION, "| method | what it does |\n|---|---|"]
+    parts[1] += "".join(f"\n| [`{method.name}`](#{method.name}) | {method.line} |" for method in methods) + "\n"
+    for method in methods:
+        options = textwrap.indent(yaml_dialect.dump(dict(method.options)), "    ")
+        equation = textwrap.indent(method.equation.rstrip(), "    ")
+        parts.append(
+            f"## {method.name}\n\n{equation}\n\nSource: {method.source}. Deviations: {method.deviations}.\n\n{options}"
+        )
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
