@@ -8,7 +8,20 @@ from typing import Any
 
 import typer
 
-from oger.cli import evaluate, inspect, methods, preview, quickstart, recipes, report, sample, teachers, train, version
+from oger.cli import (
+    compare,
+    evaluate,
+    inspect,
+    methods,
+    preview,
+    quickstart,
+    recipes,
+    report,
+    sample,
+    teachers,
+    train,
+    version,
+)
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
 
 app = typer.Typer(
@@ -24,6 +37,7 @@ app.command("preview")(preview.preview)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("methods")(methods.methods)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.add_typer(teachers.app, name="teachers")

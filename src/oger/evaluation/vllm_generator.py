@@ -11,6 +11,12 @@ from oger.evaluation.generators import Generated, Request, SamplingSettings, der
 _REQUESTS_AT_ONCE = 4096
 """Of one call; the engine makes its own batches of them."""
 
+_ENVIRONMENT = {
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # the default is where the table of `oger evaluate` goes
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # an engine in a process of its own outlives a killed evaluation
+}
+"""Of vLLM, where the user has not set them."""
+
 
 class VllmGenerator:
     """A model folder or hub id in vLLM.
@@ -22,7 +28,8 @@ class VllmGenerator:
     batch_size: int | None = _REQUESTS_AT_ONCE
 
     def __init__(self, source: str, *, chat_template_kwargs: Mapping[str, Any] | None = None) -> None:
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # its default is where our table goes
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         try:
             from vllm import LLM
         except ImportError as error:

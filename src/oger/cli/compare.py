@@ -1,0 +1,68 @@
+"""`oger compare`: run a study, or make its tables again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oger.cli.errors import UserError
+
+EXIT_FAILED_CELLS = 1
+
+
+def compare(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared; see docs/study.md.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default: studies/NAME.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Cells at once; default: one per core, one with a GPU.")
+    ] = None,
+    nice: Annotated[int, typer.Option("--nice", min=0, max=19, help="Niceness of the cells' processes.")] = 0,
+    limit_hours: Annotated[
+        float | None, typer.Option("--limit-hours", min=0.0, help="Start no cell after so many hours.")
+    ] = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Make tables and figures from the stored results; run nothing.")
+    ] = False,
+) -> None:
+    """Compare methods: train and measure every cell of a study that is missing, then make tables and figures."""
+    from rich.console import Console
+
+    from oger.study.plan import load_study
+    from oger.study.report import write_tables
+
+    plan = load_study(study)
+    folder = out or Path("studies") / plan.name
+    console = Console()
+    if tables:
+        for option, given in (("--workers", workers), ("--limit-hours", limit_hours), ("--nice", nice or None)):
+            if given is not None:
+                raise UserError(f"{option} has no effect with --tables")
+        _say_written(write_tables(plan, folder))
+        return
+
+    import torch
+
+    from oger.study.pool import available_cores
+    from oger.study.run import RunOptions, run_study
+
+    at_once = workers or (1 if torch.cuda.is_available() else available_cores())
+    typed = {"--out": out, "--workers": workers, "--nice": nice or None, "--limit-hours": limit_hours}
+    words = [f"{option} {value}" for option, value in typed.items() if value is not None]
+    command = " ".join(["oger compare", str(study), *words])
+    options = RunOptions(folder, command, at_once, nice, limit_hours)
+    outcome = run_study(plan, options, console)
+    if outcome.stored:
+        _say_written(write_tables(plan, folder))
+    for name, lines in outcome.failed.items():
+        typer.echo(f"failed: {name}: {lines}", err=True)
+    if outcome.failed:
+        raise typer.Exit(EXIT_FAILED_CELLS)
+
+
+def _say_written(written: list[Path]) -> None:
+    for path in written:
+        typer.echo(str(path))

@@ -1,0 +1,127 @@
+"""What is measured on one policy and one split: every sample's outcome, variety of solutions, distance to teachers.
+
+Distances are those of one encoder for the whole study (the recipe's own, whatever encoder a method trains with), so
+that methods can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from oger.encoders.base import Encoder
+from oger.evaluation.diversity import distinct_solutions
+from oger.evaluation.evaluate import Evaluation
+from oger.evaluation.statistics import pass_curve
+from oger.method.divergence import teacher_divergence
+
+CORRECT, WRONG, UNDECIDED = "1", "0", "?"
+"""One character per sample, in a text per problem."""
+
+_PROBLEMS_AT_ONCE = 64
+"""Whose texts are encoded in one call."""
+
+
+@dataclass(frozen=True)
+class ProblemOutcome:
+    """The samples of one problem."""
+
+    problem: int
+    """Row of the split."""
+    family: str
+    samples: str
+    """`CORRECT`, `WRONG` or `UNDECIDED` per sample."""
+
+
+def problem_outcomes(evaluation: Evaluation) -> list[ProblemOutcome]:
+    """The outcomes as stored: one text per problem."""
+    return [
+        ProblemOutcome(index, family, "".join(UNDECIDED if np.isnan(o) else str(int(o)) for o in row))
+        for index, (row, family) in enumerate(zip(evaluation.outcomes, evaluation.families, strict=True))
+    ]
+
+
+def summarize_policy(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], encoder: Encoder) -> dict[str, Any]:
+    """The numbers of one policy on one split.
+
+    Args:
+        evaluation: of the policy on `rows`.
+        rows: the problems; where a row has "teachers", distances to them are measured.
+        encoder: of the distances.
+
+    Returns:
+        "problems", "samples" (per problem); "accuracy" (pass@1); "pass_at": k -> pass@k for k = 1, 2, 4, ...;
+        "undecided", "truncated": shares of the samples; "length": mean tokens;
+        "solutions", "correct_solutions": mean number of distinct (correct) solutions per problem;
+        "solution_distance": mean 1 - cosine over pairs of correct samples of a problem, None where no problem has two;
+        "teacher_divergence": mean D of all samples (mean over the teachers of the problem), None without teachers.
+    """
+    texts_P = [[response.text for response in samples] for samples in evaluation.responses]
+    correct_P = [
+        [text for text, outcome in zip(texts, outcomes, strict=True) if outcome == 1.0]
+        for texts, outcomes in zip(texts_P, evaluation.outcomes, strict=True)
+    ]
+    distance, divergence = _distances(texts_P, evaluation.outcomes, [_teacher_texts(row) for row in rows], encoder)
+    responses = [response for samples in evaluation.responses for response in samples]
+    curve = pass_curve(evaluation.outcomes)
+    return {
+        "problems": len(texts_P),
+        "samples": len(texts_P[0]),
+        "accuracy": curve[1],
+        "pass_at": curve,
+        "undecided": float(np.isnan(evaluation.outcomes).mean()),
+        "truncated": float(np.mean([response.truncated for response in responses])),
+        "length": float(np.mean([response.num_tokens for response in responses])),
+        "solutions": float(np.mean([distinct_solutions(texts) for texts in texts_P])),
+        "correct_solutions": float(np.mean([distinct_solutions(texts) for texts in correct_P])),
+        "solution_distance": distance,
+        "teacher_divergence": divergence,
+    }
+
+
+def mean_pairwise_distance(vector_NE: torch.Tensor) -> float:
+    """Mean 1 - cosine over the pairs of unit rows, by the sum of the rows: no matrix of pairs is made.
+
+        mean_{i<j} u_i·u_j = (|sum_i u_i|^2 - sum_i |u_i|^2) / (N (N - 1))
+
+    >>> mean_pairwise_distance(torch.eye(3))
+    1.0
+    """
+    count = len(vector_NE)
+    if count < 2:
+        raise ValueError(f"a pair needs two rows, got {count}")
+    vector_NE = vector_NE.double()
+    pairs = vector_NE.sum(dim=0).square().sum() - vector_NE.square().sum()
+    return float(1.0 - pairs / (count * (count - 1)))
+
+
+def _distances(
+    texts_P: Sequence[Sequence[str]], outcomes_PS: Any, teachers_P: Sequence[Sequence[str]], encoder: Encoder
+) -> tuple[float | None, float | None]:
+    """(mean distance between correct samples, mean divergence from the teachers), means over problems and samples."""
+    distances: list[float] = []
+    divergences: list[float] = []
+    for start in range(0, len(texts_P), _PROBLEMS_AT_ONCE):
+        part = slice(start, start + _PROBLEMS_AT_ONCE)
+        groups = [[*texts, *teachers] for texts, teachers in zip(texts_P[part], teachers_P[part], strict=True)]
+        vectors = torch.split(encoder.encode([text for group in groups for text in group]), [len(g) for g in groups])
+        for vector_NE, texts, outcome_S in zip(vectors, texts_P[part], outcomes_PS[part], strict=True):
+            online_SE, teacher_ME = vector_NE[: len(texts)], vector_NE[len(texts) :]
+            correct_CE = online_SE[torch.from_numpy(outcome_S == 1.0)]
+            if len(correct_CE) > 1:
+                distances.append(mean_pairwise_distance(correct_CE))
+            if len(teacher_ME):
+                divergences.extend(teacher_divergence(online_SE, teacher_ME).tolist())
+    return (
+        float(np.mean(distances)) if distances else None,
+        float(np.mean(divergences)) if divergences else None,
+    )
+
+
+def _teacher_texts(row: Mapping[str, Any]) -> list[str]:
+    teachers = row.get("teachers") or []
+    return [teacher if isinstance(teacher, str) else str(teacher["text"]) for teacher in teachers]

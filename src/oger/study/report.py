@@ -1,0 +1,36 @@
+"""Every table and figure of a study, from what is stored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oger.study.analysis import Analysis
+from oger.study.fields import StudyError
+from oger.study.figures import draw_figures
+from oger.study.plan import Study
+from oger.study.run import RESULTS_FOLDER
+from oger.study.store import ResultStore
+from oger.study.tables import CSV, MARKDOWN, leaderboard, leaderboard_csv
+
+
+def write_tables(study: Study, out: Path) -> list[Path]:
+    """Write leaderboard.md, leaderboard.csv and the figures into OUT/results; returns the files.
+
+    The figures stand in the leaderboard, below the tables.
+
+    Raises:
+        StudyError: nothing is stored there yet.
+    """
+    folder = out / RESULTS_FOLDER
+    analysis = Analysis(study, ResultStore(folder))
+    if not analysis.rows and not analysis.tuning_rows:
+        raise StudyError(f"{folder} holds no results of {study.name} yet: run oger compare without --tables")
+    figures = draw_figures(analysis, folder)
+    shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in figures)
+    written = [folder / MARKDOWN, folder / CSV]
+    for path, text in zip(written, (leaderboard(analysis) + shown, leaderboard_csv(analysis)), strict=True):
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    return [*written, *figures]

@@ -1,0 +1,181 @@
+"""`oger compare`: run what is missing of a study, merge what is finished, make the tables."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
+from oger.study.fields import StudyError
+from oger.study.plan import Study
+from oger.study.pool import CellPool, stored_specs
+from oger.study.progress import Board
+from oger.study.store import ResultStore, finished
+
+RESULTS_FOLDER, CELLS_FOLDER = "results", "cells"
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is run; nothing of it changes a result."""
+
+    out: Path
+    """Folder of the study: results/ to keep, cells/ to work in."""
+    command: str
+    """As typed, for the tables."""
+    workers: int
+    nice: int = 0
+    limit_hours: float | None = None
+    """No cell is started after so many hours."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended."""
+
+    total: int
+    """Cells of the study, as far as they are known: a method has its cells once its value is chosen."""
+    stored: int
+    failed: Mapping[str, str]
+    """Cell -> the last lines of its log."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.stored == self.total
+
+
+def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
+    """Run every cell that is not stored yet.
+
+    Finished cells are merged into results/ one by one, so that a kill loses nothing but the steps since the last
+    checkpoints of the cells at work. A cell that fails is reported, and tried again in the next session.
+
+    Raises:
+        StudyError: the study cannot be used, or contradicts stored cells; nothing has been changed.
+    """
+    store = ResultStore(options.out / RESULTS_FOLDER)
+    work = options.out / CELLS_FOLDER
+    plan = _Plan(study, store, work)
+    with _alone(work):
+        pool = CellPool(work, options.workers, options.nice)
+        session = _Session(plan, pool, options, console)
+        session.merge_leftovers()
+        try:
+            session.run()
+        finally:
+            pool.stop()
+    return Outcome(len(plan.cells), len(plan.cells) - len(plan.missing()), session.failed)
+
+
+class _Plan:
+    """The cells of a study; those of a tuned method are known once its value is chosen."""
+
+    def __init__(self, study: Study, store: ResultStore, work: Path) -> None:
+        self.study, self.store = study, store
+        self._tuning = tuning_cells(study)
+        self._stored: Mapping[str, Any] = {**stored_specs(work), **store.cells()}
+        self._where = str(work.parent)
+        self._chosen: dict[tuple[str, str], Any] | None = None
+        self.cells: list[Cell] = []
+        check_unchanged(self._tuning, self._stored, self._where)
+        self.update()
+
+    def update(self) -> None:
+        """Add the cells whose values are chosen now."""
+        chosen = choose_values(self.study, self._tuning, self.store.tuning_accuracies(TUNING))
+        if chosen == self._chosen:
+            return
+        self._chosen = chosen
+        main = main_cells(self.study, chosen)
+        check_unchanged(main, self._stored, self._where)
+        self.cells = [*self._tuning, *main]
+
+    def missing(self) -> list[Cell]:
+        """Cells that are not stored, in the order in which they run."""
+        stored = set(self.store.tables["results"]["cell"].unique().to_pylist())
+        return [cell for cell in self.cells if cell.name not in stored]
+
+
+class _Session:
+    """One call of `run_study`."""
+
+    def __init__(self, plan: _Plan, pool: CellPool, options: RunOptions, console: Console) -> None:
+        self.plan, self.pool, self.options = plan, pool, options
+        self.failed: dict[str, str] = {}
+        self.board = Board(plan.study, console)
+
+    def merge_leftovers(self) -> None:
+        """Cells that a killed session finished without merging them."""
+        done = [cell for cell in self.plan.missing() if finished(self.pool.folder / cell.name) == cell.identity]
+        if done:
+            self._merge(*done)
+
+    def run(self) -> None:
+        """Start, watch and merge until nothing is left that may start."""
+        limit = self.options.limit_hours
+        end = None if limit is None else time.monotonic() + 3600 * limit
+        with self.board.live(self.pool, self.plan.cells, self.plan.missing()):
+            while True:
+                may_start = end is None or time.monotonic() < end
+                waiting = self._waiting()
+                while may_start and waiting and self.pool.has_room:
+                    cell = waiting.pop(0)
+                    self.pool.start(cell)
+                    self.board.started(cell)
+                if not self.pool.running:
+                    if waiting and not may_start:
+                        self.board.say(f"{limit:g} hours are over: {len(waiting)} cells are left for another session")
+                    return
+                time.sleep(_POLL_S)
+                for entry, failure in self.pool.ended():
+                    if failure is None:
+                        self._merge(entry.cell)
+                    else:
+                        self.failed[entry.cell.name] = failure
+                    numbers = self._accuracies(entry.cell)
+                    self.board.ended(entry, failure, numbers, self.plan.cells, self.plan.missing())
+
+    def _waiting(self) -> list[Cell]:
+        busy = {entry.cell.name for entry in self.pool.running} | self.failed.keys()
+        return [cell for cell in self.plan.missing() if cell.name not in busy]
+
+    def _merge(self, *cells: Cell) -> None:
+        how = {"command": self.options.command, "workers": self.pool.workers, "threads": self.pool.threads}
+        self.plan.store.add([(cell, self.pool.folder / cell.name) for cell in cells], how)
+        self.plan.update()
+
+    def _accuracies(self, cell: Cell) -> dict[str, float]:
+        """Split -> accuracy of the last policy."""
+        table = self.plan.store.tables["results"]
+        columns = ["cell", "evaluation", "policy", "split", "accuracy"]
+        return {
+            row["split"]: row["accuracy"]
+            for row in table.select(columns).to_pylist()
+            if (row["cell"], row["evaluation"], row["policy"]) == (cell.name, "standard", "last")
+        }
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """One study at a time in a folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    folder = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StudyError(f"another oger compare is at work in {work}: wait for it, or name another --out") from None
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,214 @@
+"""The stored results of a study: three Parquet files, from which every table and figure is made again.
+
+results.parquet     one row per cell x split x policy x evaluation: numbers, cost, and what it was made with
+outcomes.parquet    one row per problem of each of those: counts, and the outcome of every sample
+curves.parquet      one row per optimiser step of each cell
+
+Rows are sorted and files replaced in one step; the results of several sessions, also of several machines, are merged by
+cell. Tuning cells are stored like the others, on the split "validation".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oger.study.cells import Cell
+from oger.study.fields import StudyError
+from oger.study.measure import CORRECT
+from oger.study.worker import OUTCOMES as CELL_OUTCOMES
+from oger.study.worker import RESULT
+
+_CELL = (
+    ("cell", pa.string()),
+    ("identity", pa.string()),
+    ("kind", pa.string()),
+    ("regime", pa.string()),
+    ("method", pa.string()),
+    ("seed", pa.int32()),
+    ("tuned", pa.string()),
+)
+_MEASURE = (("evaluation", pa.string()), ("policy", pa.string()), ("split", pa.string()))
+
+RESULTS = pa.schema(
+    [
+        *_CELL,
+        *_MEASURE,
+        ("source", pa.string()),
+        ("problems", pa.int32()),
+        ("samples", pa.int32()),
+        ("accuracy", pa.float64()),
+        ("pass_at", pa.string()),  # JSON: k -> pass@k
+        ("undecided", pa.float64()),
+        ("truncated", pa.float64()),
+        ("length", pa.float64()),
+        ("solutions", pa.float64()),
+        ("correct_solutions", pa.float64()),
+        ("solution_distance", pa.float64()),
+        ("teacher_divergence", pa.float64()),
+        ("steps", pa.int32()),
+        ("best_step", pa.int32()),
+        ("generated_tokens", pa.int64()),
+        ("train_seconds", pa.float64()),
+        ("wall_seconds", pa.float64()),  # of the cell, measuring included
+        ("workers", pa.int32()),
+        ("threads", pa.int32()),
+        ("machine", pa.string()),
+        ("versions", pa.string()),  # JSON
+        ("commit", pa.string()),
+        ("date", pa.string()),
+        ("command", pa.string()),
+        ("settings", pa.string()),  # JSON: what the identity is a hash of
+    ]
+)
+OUTCOMES = pa.schema(
+    [
+        ("cell", pa.string()),
+        *_MEASURE,
+        ("problem", pa.int32()),
+        ("family", pa.string()),
+        ("samples", pa.int16()),
+        ("correct", pa.int16()),
+        ("outcomes", pa.string()),  # one character per sample; see `oger.study.measure`
+    ]
+)
+CURVES = pa.schema(
+    [
+        ("cell", pa.string()),
+        ("step", pa.int32()),
+        ("reward", pa.float64()),  # share of correct rollouts; TRL's mean reward where its own objective trains
+        ("validation", pa.float64()),  # accuracy; null between validations
+        ("entropy", pa.float64()),  # nats
+        ("length", pa.float64()),  # tokens
+        ("divergence", pa.float64()),  # of the rollouts from the teachers
+        ("generated_tokens", pa.int64()),  # so far
+        ("seconds", pa.float64()),  # of training so far
+    ]
+)
+
+_FILES = {"results": RESULTS, "outcomes": OUTCOMES, "curves": CURVES}
+_VERSIONS = ("torch", "transformers", "trl", "numpy", "reasoning-gym", "math-verify")
+
+
+class ResultStore:
+    """The results in a folder, in memory.
+
+    Args:
+        folder: made with the first `save`.
+
+    Raises:
+        StudyError: a file is not one of ours.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tables = {name: _read(folder / f"{name}.parquet", schema) for name, schema in _FILES.items()}
+
+    def cells(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Name of every stored cell -> (identity, settings)."""
+        rows = self.tables["results"].select(["cell", "identity", "settings"]).to_pylist()
+        unique = {row["cell"]: row for row in rows}
+        return {name: (row["identity"], json.loads(row["settings"])) for name, row in unique.items()}
+
+    def tuning_accuracies(self, kind: str) -> dict[str, float]:
+        """Cell name -> accuracy, of the cells of one kind."""
+        rows = self.tables["results"].select(["cell", "kind", "accuracy"]).to_pylist()
+        return {row["cell"]: row["accuracy"] for row in rows if row["kind"] == kind}
+
+    def add(self, cells: Iterable[tuple[Cell, Path]], how: Mapping[str, Any]) -> None:
+        """Merge finished cells, each from its folder, and save.
+
+        Args:
+            how: "command", "workers", "threads": of the process that ran them.
+        """
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FILES}
+        for cell, folder in cells:
+            for name, new in cell_rows(cell, folder, how).items():
+                rows[name] += new
+        for name, new in rows.items():
+            if new:
+                table = pa.Table.from_pylist(new, schema=_FILES[name])
+                self.tables[name] = pa.concat_tables([self.tables[name], table])
+        self.save()
+
+    def save(self) -> None:
+        """Replace the three files; results last, since a cell in it counts as stored."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("outcomes", "curves", "results"):
+            schema = _FILES[name]
+            keys = [key for key in ("cell", "evaluation", "policy", "split", "problem", "step") if key in schema.names]
+            table = self.tables[name].sort_by([(key, "ascending") for key in keys])
+            temporary = self.folder / f"{name}.parquet.tmp"
+            pq.write_table(table, temporary, compression="zstd", compression_level=9)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / f"{name}.parquet")
+            self.tables[name] = table
+
+
+def finished(folder: Path) -> str | None:
+    """Identity of the finished cell in a folder, None where it is not finished."""
+    path = folder / RESULT
+    return json.loads(path.read_text(encoding="utf-8"))["identity"] if path.is_file() else None
+
+
+def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """File name -> rows of one finished cell."""
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    train, machine = result["train"], result["environment"]
+    common = {
+        "cell": cell.name,
+        "identity": cell.identity,
+        "kind": cell.kind,
+        "regime": cell.regime,
+        "method": cell.method,
+        "seed": cell.seed,
+        "tuned": cell.tuned,
+        "steps": train.get("steps", 0),
+        "best_step": (train.get("best") or {}).get("step"),
+        "generated_tokens": train.get("generated_tokens", 0),
+        "train_seconds": train.get("train_seconds", 0.0),
+        "wall_seconds": result["wall_seconds"],
+        **how,
+        "machine": _machine(machine),
+        "versions": json.dumps(_versions(machine)),
+        "commit": machine["source_commit"],
+        "date": result["date"],
+        "settings": json.dumps(cell.settings, sort_keys=True),
+    }
+    results = [{**common, **row, "pass_at": json.dumps(row["pass_at"])} for row in result["measures"]]
+    outcomes = [
+        {**row, "cell": cell.name, "samples": len(row["outcomes"]), "correct": row["outcomes"].count(CORRECT)}
+        for row in json.loads((folder / CELL_OUTCOMES).read_text(encoding="utf-8"))
+    ]
+    return {
+        "results": results,
+        "outcomes": outcomes,
+        "curves": [{**row, "cell": cell.name} for row in result["curve"]],
+    }
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    if not path.is_file():
+        return schema.empty_table()
+    try:
+        return pq.read_table(path).select(schema.names).cast(schema)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        raise StudyError(f"{path} holds no results of a study: {' '.join(str(error).split())[:200]}") from error
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    devices = [device["name"] for device in environment["devices"]]
+    return ", ".join([f"{environment['cpu_count']} x {environment['machine']} cores", *devices])
+
+
+def _versions(environment: Mapping[str, Any]) -> dict[str, str]:
+    packages = environment["packages"]
+    known = {name: packages[name] for name in _VERSIONS if packages.get(name)}
+    return {"oger": environment["oger"], "python": environment["python"], **known}

@@ -1,0 +1,248 @@
+"""leaderboard.md and leaderboard.csv, made from the stored results alone: the same results give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from oger.evaluation.compare import Estimate
+from oger.evaluation.comparison_table import interval, render
+from oger.study.analysis import Analysis
+from oger.study.numbers import PassCurve, Place, Standing
+from oger.study.plan import BASE
+from oger.study.provenance import stamp
+from oger.study.statistics import Interval
+
+MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
+
+_INTERVALS = (
+    "Accuracy is the share of correct samples in percent; an undecided sample counts as wrong. Square brackets hold "
+    "95 % intervals with problems and seeds both random (two-way variance, Student's t), not adjusted for the number "
+    "of methods. Differences are to {reference}, in points, paired by problem. p (problems) is a paired permutation "
+    "test over problems with the seeds averaged, not adjusted; p (Holm) has problems and seeds both random and is "
+    "adjusted by Holm's method for all methods of its table. ▲ and ▼ mark p (Holm) < 0.05. W/T/L counts the seeds "
+    "ahead of, equal to and behind {reference} with the same seed. MDD is the least true difference that this table "
+    'would have found with a power of 0.8 (two-sided, 5 %, not adjusted). "last" is the policy after the last step, '
+    '"best" the one with the highest validation accuracy; no test split was read to choose either.'
+)
+_COST = (
+    "Means over seeds. Tokens are those that the policy generated in training. Solutions are the distinct ones among "
+    "the samples of a problem, and the distinct correct ones; distance is the mean 1 - cosine between correct samples "
+    "of a problem, divergence the mean distance of all samples from the problem's teachers, both by one encoder for "
+    "all methods. Entropy is that of the last ten steps, in nats."
+)
+
+
+def leaderboard(analysis: Analysis) -> str:
+    """The whole leaderboard as Markdown."""
+    study = analysis.study
+    lines = [f"# {study.name}", ""]
+    if study.description != "-":
+        lines += [study.description, ""]
+    lines += [_INTERVALS.format(reference=study.reference), ""]
+    if study.tuning is not None and analysis.tuning_rows:
+        lines += _tuning(analysis)
+    for regime in study.regimes:
+        places = [place for place in analysis.places if place.regime == regime]
+        if places:
+            lines += _regime(analysis, regime, places)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def leaderboard_csv(analysis: Analysis) -> str:
+    """One row per method and place, with every number unrounded."""
+    out = io.StringIO()
+    rows = [_csv_row(standing) for place in analysis.places for standing in analysis.standings(place)]
+    if rows:
+        writer = csv.DictWriter(out, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return out.getvalue()
+
+
+def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
+    lines = [f"## {regime}", ""]
+    for place in places:
+        standings = analysis.standings(place)
+        problems, samples = standings[-1].problems, standings[-1].samples
+        lines += [f"### {regime}, {place.split}, {place.policy} policy: {problems} problems x {samples} samples", ""]
+        lines += [render(_main_grid(standings), "markdown"), ""]
+        lines += [_made_with(analysis, [place]), ""]
+    for place in places:
+        lines += _pass_at_k(analysis, place)
+    lines += [f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)", "", _COST, ""]
+    mine = [place for place in places if place.policy == places[0].policy]
+    lines += [render(_cost_grid(analysis, mine), "markdown"), "", _made_with(analysis, mine), ""]
+    return lines + _reach(analysis, regime)
+
+
+def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
+    grid = [
+        ["method", "seeds", "accuracy", "difference", "", "p (problems)", "p (Holm)", "W/T/L", "MDD", "tuned"],
+    ]
+    for row in standings:
+        difference = row.difference
+        grid.append(
+            [
+                row.method,
+                "-" if row.method == BASE else str(len(row.seeds)),
+                _interval(row.accuracy),
+                "" if difference is None else _interval(difference, signed=True),
+                {1: "▲", -1: "▼", 0: ""}[row.verdict],
+                _p(row.p_problems),
+                _p(row.p_holm),
+                "" if row.record is None else "/".join(map(str, row.record)),
+                "" if difference is None else f"{100 * difference.detectable:.1f}",
+                row.tuned,
+            ]
+        )
+    return grid
+
+
+def _cost_grid(analysis: Analysis, places: Sequence[Place]) -> list[list[str]]:
+    grid = [
+        ["method", "split", "steps", "tokens", "training s", "cell s", "entropy", "length", "truncated %",
+         "undecided %", "solutions", "correct solutions", "distance", "divergence"]
+    ]  # fmt: skip
+    for place in places:
+        for row in analysis.standings(place):
+            mean = row.means
+            grid.append(
+                [
+                    row.method,
+                    place.split,
+                    _number(mean["steps"], ",.0f"),
+                    _number(mean["generated_tokens"], ",.0f"),
+                    _number(mean["train_seconds"], ",.0f"),
+                    _number(mean["wall_seconds"], ",.0f"),
+                    _number(mean["entropy"], ".3f"),
+                    _number(mean["length"], ".1f"),
+                    _number(mean["truncated"], ".1f", 100),
+                    _number(mean["undecided"], ".1f", 100),
+                    _number(mean["solutions"], ".2f"),
+                    _number(mean["correct_solutions"], ".2f"),
+                    _number(mean["solution_distance"], ".3f"),
+                    _number(mean["teacher_divergence"], ".3f"),
+                ]
+            )
+    return grid
+
+
+def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
+    curves = analysis.pass_curves(place)
+    if not curves:
+        return []
+    largest = max(max(curve.values) for curve in curves)
+    title = f"### {place.regime}, {place.split}, {place.policy} policy: pass@k on {curves[0].problems} problems, in %"
+    grid = [["method", *(f"k = {k}" for k in curves[0].values), f"k = {largest}, interval", "difference"]]
+    grid += [_pass_row(curve) for curve in curves]
+    return [title, "", render(grid, "markdown"), "", _made_with(analysis, [place]), ""]
+
+
+def _pass_row(curve: PassCurve) -> list[str]:
+    return [
+        curve.method,
+        *(f"{100 * value:.1f}" for value in curve.values.values()),
+        _interval(curve.largest),
+        "" if curve.difference is None else _interval(curve.difference, signed=True),
+    ]
+
+
+def _reach(analysis: Analysis, regime: str) -> list[str]:
+    target = analysis.target(regime)
+    if target is None:
+        return []
+    given = analysis.study.regimes[regime].target is not None
+    why = "named by the study" if given else f"what {analysis.study.reference} ends with on average"
+    grid = [["method", "reached by", "tokens", "training s"]]
+    for method, reach in analysis.reach(regime).items():
+        cells = [_number(reach.tokens, ",.0f"), _number(reach.seconds, ",.0f")]
+        grid.append([method, f"{reach.reached} of {reach.seeds}", *cells])
+    rows = [row for row in analysis.rows if row["regime"] == regime]
+    return [
+        f"### {regime}: generated tokens and seconds to a validation accuracy of {100 * target:.1f} % ({why})",
+        "",
+        "Medians over seeds of the first validation that shows it; - where most seeds never did.",
+        "",
+        render(grid, "markdown"),
+        "",
+        stamp(rows),
+        "",
+    ]
+
+
+def _tuning(analysis: Analysis) -> list[str]:
+    tuning = analysis.study.tuning
+    assert tuning is not None
+    found = analysis.tuning()
+    columns = list(dict.fromkeys(tuned for _, _, by_value, _ in found for tuned in by_value))
+    grid = [["regime", "method", *columns]]
+    for regime, method, by_value, chosen in found:
+        cells = [_number(by_value.get(column), ".1f", 100) for column in columns]
+        marked = [f"**{cell}**" if column == chosen else cell for cell, column in zip(cells, columns, strict=True)]
+        grid.append([regime, method, *marked])
+    return [
+        f"## {tuning.key}, chosen on the validation split",
+        "",
+        f"Validation accuracy in % ({tuning.samples} samples per problem, mean over seeds, policy after the last "
+        "step); the chosen value is bold. A method that is like another one takes its value.",
+        "",
+        render(grid, "markdown"),
+        "",
+        stamp(analysis.tuning_rows),
+        "",
+    ]
+
+
+def _csv_row(row: Standing) -> dict[str, Any]:
+    difference = row.difference
+    return {
+        "regime": row.place.regime,
+        "split": row.place.split,
+        "policy": row.place.policy,
+        "method": row.method,
+        "tuned": row.tuned,
+        "seeds": " ".join(map(str, row.seeds)),
+        "problems": row.problems,
+        "samples": row.samples,
+        "accuracy": row.accuracy.value,
+        "accuracy_low": row.accuracy.low,
+        "accuracy_high": row.accuracy.high,
+        "difference": None if difference is None else difference.value,
+        "difference_low": None if difference is None else difference.low,
+        "difference_high": None if difference is None else difference.high,
+        "p_problems": row.p_problems,
+        "p_crossed": row.p_crossed,
+        "p_holm": row.p_holm,
+        "wins": None if row.record is None else row.record[0],
+        "ties": None if row.record is None else row.record[1],
+        "losses": None if row.record is None else row.record[2],
+        "minimal_detectable_difference": None if difference is None else difference.detectable,
+        **row.means,
+    }
+
+
+def _made_with(analysis: Analysis, places: Sequence[Place]) -> str:
+    wanted = {(place.regime, place.split) for place in places}
+    return stamp([row for row in analysis.rows if (row["regime"], row["split"]) in wanted])
+
+
+def _interval(number: Interval, *, signed: bool = False) -> str:
+    return interval(Estimate(number.value, number.low, number.high), signed=signed)
+
+
+def _p(value: float | None) -> str:
+    """A p value with three places.
+
+    >>> _p(0.00004), _p(0.0312)
+    ('<0.001', '0.031')
+    """
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _number(value: float | None, form: str, factor: float = 1.0) -> str:
+    return "-" if value is None else format(factor * value, form)

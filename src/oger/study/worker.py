@@ -1,0 +1,203 @@
+"""One cell in a process of its own: `python -m oger.study.worker CELL`, started by the study.
+
+CELL/cell.json        what to do
+CELL/run/             the run folder; its checkpoints are removed once the cell is finished
+CELL/outcomes.json    per problem and sample, of every policy and split
+CELL/result.json      the numbers; its presence says that the cell is finished
+
+A cell that was killed goes on where it was: the run is resumed, a finished run is only measured.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oger.evaluation.evaluate import Evaluation
+    from oger.recipes import Recipe
+
+SPEC, RESULT, OUTCOMES, RUN = "cell.json", "result.json", "outcomes.json", "run"
+
+_PARENT_CHECK_S = 1.0
+
+
+def work(cell: Path) -> None:
+    """Train, measure and store one cell."""
+    spec = json.loads((cell / SPEC).read_text(encoding="utf-8"))
+    started = time.perf_counter()
+
+    from oger.evaluation.store import write_json
+    from oger.recipes import load_recipe
+    from oger.reporting.environment import environment
+
+    run = cell / RUN
+    recipe = load_recipe(spec["recipe"], [*spec["overrides"], f"output_dir={json.dumps(str(run))}"])
+    train = _train(recipe, run) if spec["train"] else {}
+    numbers, outcomes = _measure(spec, recipe, run)
+    write_json(cell / OUTCOMES, outcomes)
+    for stage in _stages(run):
+        shutil.rmtree(stage / "checkpoints", ignore_errors=True)
+    # A cell that was killed has spent more than this process saw: its training knows how long its steps took.
+    seconds = max(time.perf_counter() - started, train.get("train_seconds", 0.0))
+    write_json(
+        cell / RESULT,
+        {
+            "identity": spec["identity"],
+            "train": train,
+            "measures": numbers,
+            "curve": _curve(recipe, run) if spec["train"] else [],
+            "wall_seconds": round(seconds, 1),
+            "date": datetime.now(UTC).date().isoformat(),
+            "environment": environment(),
+        },
+    )
+
+
+def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
+    """Train, or continue, or find out that there is nothing left to do."""
+    from oger.training.run import CONFIG, SUMMARY, train_recipe
+
+    if not (run / SUMMARY).is_file():
+        resume = (run / CONFIG).is_file()
+        if not resume and run.exists():
+            shutil.rmtree(run)  # killed before the run said what it is
+        train_recipe(recipe, resume=resume)
+    summaries = [_summary(stage) for stage in _stages(run)]
+    cost = {
+        name: sum(summary[name] for summary in summaries) for name in ("steps", "generated_tokens", "train_seconds")
+    }
+    return {**summaries[-1], **cost}
+
+
+def _stages(run: Path) -> list[Path]:
+    """The run folder, after those of the stages that were trained before."""
+    first = run / "first"
+    return [*_stages(first), run] if first.is_dir() else [run]
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    return json.loads((run / "summary.json").read_text(encoding="utf-8"))
+
+
+def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Numbers and outcomes of every policy on every split."""
+    from oger.cli.policy import load_policy, locate_policy
+    from oger.encoders.registry import create_encoder, resolve_spec
+    from oger.study.measure import problem_outcomes, summarize_policy
+    from oger.training.build import checked_rows, model_source
+
+    options = dict(spec["encoder"])
+    encoder = create_encoder(resolve_spec(options.pop("encoder"), model_source(recipe.model)), **options)
+    numbers: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
+    models: dict[str, Any] = {}
+    for measure in spec["measures"]:
+        policy = measure["policy"]
+        if policy == "best" and not (run / "best").is_dir():
+            continue  # no validation, so no policy was chosen by it
+        if policy not in models:
+            location = locate_policy(str(run), policy) if spec["train"] else locate_policy(recipe.model)
+            models[policy] = load_policy(location)
+        for split, source in measure["splits"].items():
+            rows = checked_rows(recipe, source, measure["limit"])
+            evaluation = _evaluate(recipe, models[policy], rows, measure["samples"], spec["seed"])
+            name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
+            numbers.append({**name, "source": source, **summarize_policy(evaluation, rows, encoder)})
+            outcomes += [
+                {**name, "problem": found.problem, "family": found.family, "outcomes": found.samples}
+                for found in problem_outcomes(evaluation)
+            ]
+    return numbers, outcomes
+
+
+def _evaluate(
+    recipe: Recipe, policy: tuple[Any, Any], rows: list[dict[str, Any]], samples: int, seed: int
+) -> Evaluation:
+    from oger.evaluation.evaluate import evaluate_policy
+    from oger.training.build import outcome_function, run_options
+
+    options = run_options(recipe)
+    return evaluate_policy(
+        *policy,
+        rows,
+        num_samples=samples,
+        max_new_tokens=options.max_completion_length,
+        temperature=recipe.eval_temperature,
+        seed=seed,
+        outcome_reward=outcome_function(recipe),
+        chat_template_kwargs=options.chat_template_kwargs,
+    )
+
+
+def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
+    """One row per step of the last stage, costs of the stages before included; see `oger.study.store.CURVES`."""
+    from oger.reporting.metrics_log import FILE_NAME, read_metrics
+    from oger.training.budget import generated_tokens, train_seconds
+    from oger.training.build import run_options
+
+    rollouts = run_options(recipe).generation_batch_size or 0
+    before = [_summary(stage) for stage in _stages(run)[:-1]]
+    tokens = sum(summary["generated_tokens"] for summary in before)
+    seconds = sum(summary["train_seconds"] for summary in before)
+    rows = []
+    for row in read_metrics(run / FILE_NAME):
+        tokens += generated_tokens(row, rollouts)
+        seconds += train_seconds(row)
+        rows.append(
+            {
+                "step": row["step"],
+                "reward": row.get("reward/outcome", row.get("reward")),
+                "validation": row.get("eval/outcome"),
+                # TRL's own objective, which plain GRPO may use, writes its own names.
+                "entropy": row.get("entropy/mean", row.get("entropy")),
+                "length": row.get("length/online", row.get("completions/mean_length")),
+                "divergence": row.get("divergence/mean"),
+                "generated_tokens": tokens,
+                "seconds": round(seconds, 3),
+            }
+        )
+    return rows
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Entry point: the threads were set by the parent through the environment."""
+    cell = Path(sys.argv[1])
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    with _alone(cell):
+        work(cell)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A killed study leaves no training behind: the next one would meet it in the same folder."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+@contextmanager
+def _alone(cell: Path) -> Iterator[None]:
+    """Waits until no other process works on the cell, such as one whose study was killed a moment ago."""
+    folder = os.open(cell, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Tables from stored rows that were made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from oger.study.analysis import Analysis
+from oger.study.figures import band, draw_figures
+from oger.study.numbers import Place
+from oger.study.plan import Study, make_study
+from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore
+from oger.study.tables import leaderboard, leaderboard_csv
+from tests.study.tiny_study import document
+
+PROBLEMS, SAMPLES = 40, 8
+PLACE = Place("easy", "id", "last")
+
+
+@pytest.fixture
+def plan() -> Study:
+    methods: dict[str, Any] = {"grpo": {}, "oger": {}, "same": {"like": "grpo", "method": "grpo"}}
+    regimes = {"easy": {**document()["regimes"]["easy"], "target": 0.5}}
+    return make_study(document(methods=methods, seeds=[0, 1, 2], regimes=regimes))
+
+
+def stored(folder: Path, chances: dict[str, float]) -> ResultStore:
+    """A store with three seeds per method, `chances` apart in accuracy, and validations that rise by 0.1 a step."""
+    generator = np.random.default_rng(0)
+    difficulty = generator.uniform(-0.15, 0.15, PROBLEMS)
+    store = ResultStore(folder)
+    rows: dict[str, list[dict[str, Any]]] = {"results": [], "outcomes": [], "curves": []}
+    for method, chance in chances.items():
+        for seed in (0, 1, 2):
+            cell = f"easy/{method}/seed-{seed}"
+            correct = generator.binomial(SAMPLES, np.clip(chance + difficulty, 0, 1))
+            key = {"cell": cell, "evaluation": "standard", "policy": "last", "split": "id"}
+            rows["outcomes"] += [
+                {**key, "problem": index, "family": "", "samples": SAMPLES, "correct": int(count),
+                 "outcomes": "1" * int(count) + "0" * int(SAMPLES - count)}
+                for index, count in enumerate(correct)
+            ]  # fmt: skip
+            rows["results"].append(
+                {
+                    **key, "identity": "x", "kind": "main", "regime": "easy", "method": method, "seed": seed,
+                    "tuned": "", "problems": PROBLEMS, "samples": SAMPLES, "accuracy": float(correct.mean() / SAMPLES),
+                    "pass_at": "{}", "wall_seconds": 1800.0, "versions": json.dumps({"oger": "0.1"}), "settings": "{}",
+                    "command": "oger compare study.yaml", "machine": "2 x cores", "date": f"2026-01-0{seed + 1}",
+                }
+            )  # fmt: skip
+            rows["curves"] += [
+                {"cell": cell, "step": step, "validation": None if step % 2 else chance - 0.3 + 0.1 * step,
+                 "entropy": 1.0 / step, "generated_tokens": 100 * step, "seconds": float(step)}
+                for step in range(1, 5)
+            ]  # fmt: skip
+    schemas = {"results": RESULTS, "outcomes": OUTCOMES, "curves": CURVES}
+    store.tables = {name: pa.Table.from_pylist(rows[name], schema=schema) for name, schema in schemas.items()}
+    store.save()
+    return ResultStore(folder)
+
+
+@pytest.fixture
+def analysis(plan: Study, tmp_path: Path) -> Analysis:
+    return Analysis(plan, stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4}))
+
+
+def test_standings_tell_a_planted_difference_from_an_absent_one(analysis: Analysis) -> None:
+    grpo, oger, same = analysis.standings(PLACE)
+    assert [row.method for row in (grpo, oger, same)] == ["grpo", "oger", "same"]  # in the order of the study
+    assert grpo.difference is None
+    assert oger.difference is not None
+    assert oger.difference.value == pytest.approx(oger.accuracy.value - grpo.accuracy.value)
+    assert oger.difference.low < 0.3 < oger.difference.high
+    assert oger.difference.low > 0.15
+    assert (oger.verdict, same.verdict) == (1, 0)
+    assert oger.record == (3, 0, 0)
+    assert oger.p_crossed is not None
+    assert same.p_crossed is not None
+    assert oger.p_holm == pytest.approx(2 * oger.p_crossed)  # the smaller of two
+
+
+def test_reach_is_the_first_validation_at_the_target(analysis: Analysis) -> None:
+    reach = analysis.reach("easy")
+    assert (reach["oger"].tokens, reach["oger"].seconds, reach["oger"].reached) == (200.0, 2.0, 3)  # 0.7 - 0.3 + 0.2
+    assert (reach["grpo"].tokens, reach["grpo"].reached) == (400.0, 3)  # 0.4 - 0.3 + 0.4 at the last
+
+
+def test_target_that_is_never_reached_has_no_median(plan: Study, tmp_path: Path) -> None:
+    reach = Analysis(plan, stored(tmp_path, {"grpo": 0.2})).reach("easy")
+    assert (reach["grpo"].reached, reach["grpo"].tokens) == (0, None)
+
+
+def test_methods_that_are_not_in_the_grid_do_not_count(plan: Study, tmp_path: Path) -> None:
+    analysis = Analysis(plan, stored(tmp_path, {"grpo": 0.4, "oger": 0.5, "earlier": 0.9}))
+    assert {row["method"] for row in analysis.rows} == {"grpo", "oger"}
+
+
+def test_leaderboard_says_what_it_was_made_with(analysis: Analysis) -> None:
+    text = leaderboard(analysis)
+    assert "| oger | 3 |" in text
+    assert "▲" in text.split("\n## easy\n")[1]
+    assert text.count("`oger compare study.yaml`; seeds: 0, 1, 2; machine: 2 x cores; date: 2026-01-01 to 2026-01-03")
+    assert "wall time: 4.50 h over 9 cells" in text
+    assert "adjusted by Holm" in text
+    header, *rows = leaderboard_csv(analysis).splitlines()
+    assert len(rows) == 3
+    assert header.startswith("regime,split,policy,method")
+
+
+def test_order_of_the_stored_rows_changes_nothing(analysis: Analysis, plan: Study, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    for name, table in store.tables.items():
+        store.tables[name] = table.take(list(reversed(range(len(table)))))
+    other = Analysis(plan, store)
+    assert leaderboard(other) == leaderboard(analysis)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, one in zip(folders, (analysis, other), strict=True):
+        folder.mkdir()
+        assert [path.name for path in draw_figures(one, folder)] == ["curves-easy.svg", "forest-easy.svg"]
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes()
+
+
+def test_band_takes_the_steps_that_all_seeds_have() -> None:
+    first = [{"step": step, "y": float(step), "x": 10.0 * step} for step in (2, 4, 6)]
+    second = [{"step": step, "y": step + 2.0, "x": 20.0 * step} for step in (2, 4)]
+    second.append({"step": 6, "y": None, "x": 0.0})
+    x, mean, low, high = band({0: first, 1: second}, "y", "x")
+    assert x.tolist() == [30.0, 60.0]
+    assert (mean.tolist(), low.tolist(), high.tolist()) == ([3.0, 5.0], [2.0, 4.0], [4.0, 6.0])
