@@ -1,7 +1,8 @@
-"""The vLLM backend: against an engine that ends responses in another order, and (soak, where installed) the real one."""
+"""The vLLM backend: with an engine that ends responses in another order, and (soak, where installed) the real one."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
@@ -22,6 +23,7 @@ class ScriptedEngine:
 
     def __init__(self, model: str) -> None:
         self.llm_engine = self
+        self.model_config = SimpleNamespace(max_model_len=128)
         self.waiting: list[tuple[str, list[int], SimpleNamespace]] = []
         self.aborted: list[str] = []
         self.steps = 0
@@ -83,6 +85,26 @@ def test_responses_come_while_others_are_under_way_and_leaving_early_ends_those(
     assert generator._llm.aborted == ["40", "41", "42", "43"]
 
 
+def test_a_prompt_that_fills_the_context_is_named_before_anything_is_asked(scripted: None) -> None:
+    generator = VllmGenerator("m")
+    refused_too_long_a_prompt(generator)
+    assert not generator._llm.waiting
+
+
+def test_logs_stay_out_of_the_table_and_the_engine_ends_with_us_unless_the_user_says_otherwise(
+    scripted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING")
+    VllmGenerator("m")
+    assert os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert os.environ["VLLM_LOGGING_STREAM"] == "a user's own"
+
+
+def refused_too_long_a_prompt(generator: VllmGenerator) -> None:
+    with pytest.raises(ValueError, match="problem long has 128 tokens; the model's context is 128"):
+        next(generator.generate([*REQUESTS, Request("long", 0, "1" * 128)], SETTINGS))
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 def test_the_real_engine_repeats_its_draws_and_agrees_with_transformers(tmp_path) -> None:
@@ -113,5 +135,4 @@ def test_the_real_engine_repeats_its_draws_and_agrees_with_transformers(tmp_path
     agreeing = sum(drawn(generator, greedy)[key] == response for key, response in expected.items())
     assert agreeing >= 4  # roundings of bfloat16 may part one problem's two samples
 
-    with pytest.raises(ValueError, match="128"):
-        drawn(generator, SETTINGS) and list(generator.generate([Request("p", 0, "1" * 200)], SETTINGS))
+    refused_too_long_a_prompt(generator)

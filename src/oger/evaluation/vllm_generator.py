@@ -48,10 +48,8 @@ class VllmGenerator:
 
         from oger.evaluation.sampling import encode_prompt
 
-        prompts = [
-            {"prompt_token_ids": encode_prompt(self._tokenizer, request.prompt, self._chat_template_kwargs)}
-            for request in requests
-        ]
+        prompts = [encode_prompt(self._tokenizer, request.prompt, self._chat_template_kwargs) for request in requests]
+        self._check_room(requests, prompts)
         options = [
             SamplingParams(
                 temperature=settings.temperature,
@@ -62,7 +60,7 @@ class VllmGenerator:
             for request in requests
         ]
         # LLM.generate would hand nothing over before the last response of the call, and a kill would lose them all.
-        ids = self._llm.enqueue(prompts, options, use_tqdm=False)
+        ids = self._llm.enqueue([{"prompt_token_ids": prompt} for prompt in prompts], options, use_tqdm=False)
         # The engine adds "-" and random characters to an id that its outputs name without them.
         waiting = {name.partition("-")[0]: request for name, request in zip(ids, requests, strict=True)}
         try:
@@ -73,6 +71,14 @@ class VllmGenerator:
         finally:
             if waiting:  # the caller left early
                 self._llm.llm_engine.abort_request(list(waiting))
+
+    def _check_room(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
+        """The engine's own error is no ValueError, and does not know the problem."""
+        context = int(self._llm.llm_engine.model_config.max_model_len)
+        for request, prompt in zip(requests, prompts, strict=True):
+            if len(prompt) >= context:
+                has = f"the prompt of problem {request.problem} has {len(prompt)} tokens"
+                raise ValueError(f"{has}; the model's context is {context}")
 
 
 def _generated(request: Request, output: Any) -> Generated:
