@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from oger.worlds import load_world
 from tests.cli.conftest import save_policy
 from tests.teachers.endpoint_server import EndpointServer
 
@@ -97,7 +98,19 @@ def test_a_dry_run_says_what_would_be_drawn_and_writes_nothing(oger, rows, run_f
         assert (result.code, server.calls) == (0, [])
     assert "6 problems x 2 samples, 12 responses to draw, 0 stored" in result.out
     assert "0+1=? #0" in result.out
+    assert "text prompts" in result.out, "a file's own prompts are asked as they stand"
     assert not (tmp_path / "ev").exists()
+
+
+def test_an_adapter_is_refused_by_vllm_in_one_line(oger, rows, tmp_path) -> None:
+    policy = load_world("arithmetic").base_policy()
+    shutil.copytree(policy, tmp_path / "lora")
+    (tmp_path / "lora" / "model.safetensors").unlink()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    arguments = (tmp_path / "lora", "--backend", "vllm", "--benchmarks", rows, "--out", tmp_path / "ev")
+    result = oger("evaluate", *arguments)
+    assert result.code == 2
+    assert "is an adapter: merge it into its base" in result.err
 
 
 def test_failed_requests_are_asked_again_by_the_next_run(oger, rows, tmp_path) -> None:

@@ -9,7 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oger.method.advantage import ADVANTAGE_SCALES, clamp_teacher_advantage, group_advantage
+from oger.method.advantage import (
+    ADVANTAGE_SCALES,
+    clamp_teacher_advantage,
+    group_advantage,
+    spare_failed_groups,
+)
 
 NAN, INF = float("nan"), float("inf")
 rewards = st.one_of(st.floats(-5, 5, width=32), st.just(NAN), st.sampled_from([0.0, 1.0]))
@@ -102,3 +107,13 @@ def test_bad_floor_and_shapes_are_refused():
         clamp_teacher_advantage(torch.ones(2), torch.ones(3))
     with pytest.raises(ValueError, match="NaN"):
         clamp_teacher_advantage(torch.ones(2), torch.ones(2), minimum=NAN)
+
+
+def test_rollouts_of_a_failed_group_are_spared_and_its_teacher_is_not() -> None:
+    reward_NG = torch.tensor([[0.0, 0.0, 0.0, 1.0], [1.2, 0.0, 0.0, 1.0], [0.0, torch.nan, 0.0, 0.0]])
+    offline_NG = torch.tensor([[False, False, False, True]] * 2 + [[False] * 4])
+    advantage_NG = group_advantage(reward_NG)
+    spared_NG = spare_failed_groups(advantage_NG, reward_NG, offline_NG)
+    assert spared_NG[0].tolist() == [0, 0, 0, 0.75]
+    assert torch.equal(spared_NG[1], advantage_NG[1])
+    assert spared_NG[2].tolist() == [0, 0, 0, 0]

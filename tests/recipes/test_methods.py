@@ -79,6 +79,8 @@ def test_keys_that_belong_to_a_method_do_not_include_optimiser_or_data() -> None
         ("teachers=[]", "a list of teachers' names or how many"),
         ("first=sft", "must map recipe keys to values"),
         ("first={}", "must map recipe keys to values"),
+        ("first_above=0.5", "has no effect without a first stage"),
+        ("first_above=1", "must be a share"),
     ],
 )
 def test_a_bad_value_is_one_clear_line(override: str, message: str) -> None:

@@ -117,7 +117,8 @@ def regrade(out: Path, rules: Sequence[str] | None) -> None:
 def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
     for key, job in jobs.items():
         total = len(job.problems) * job.num_samples
-        sampling, style = job.sampling, "chat" if job.policy.form.chat else "text"
+        sampling = job.sampling
+        style = "text" if isinstance(job.policy.form.prompt(job.problems[0]), str) else "chat"
         typer.echo(
             f"{job.policy.label}, {job.benchmark.name}: {len(job.problems)} problems x {job.num_samples} samples, "
             f"{total - stored[key]} responses to draw, {stored[key]} stored; temperature {sampling.temperature:g}, "

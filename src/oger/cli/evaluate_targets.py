@@ -129,6 +129,10 @@ def _load_generator(location: PolicyLocation, backend: str, batch_size: int, tem
     if backend == "vllm":
         from oger.evaluation.vllm_generator import VllmGenerator
 
+        if (Path(location.source) / "adapter_config.json").is_file():
+            raise UserError(
+                f"--backend vllm needs whole weights, and {location.label} is an adapter: merge it into its base"
+            )
         return VllmGenerator(location.source, chat_template_kwargs=template)
     model, tokenizer = load_policy(location)
     if backend == "continuous":

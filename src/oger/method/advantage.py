@@ -91,3 +91,32 @@ def clamp_teacher_advantage(advantage_G: Tensor, offline_G: Tensor, *, minimum: 
     if math.isnan(minimum):
         raise ValueError("minimum must be a number, got NaN")
     return torch.where(offline_G.bool(), advantage_G.clamp(min=minimum), advantage_G)
+
+
+def spare_failed_groups(advantage_NG: Tensor, outcome_NG: Tensor, offline_NG: Tensor) -> Tensor:
+    """No advantage for the online rows of groups in which none of them is correct; teacher rows keep theirs.
+
+    In such a group only the teacher row sets the rollouts apart from the mean: all are pushed down alike, whatever they
+    say, which raises the entropy of the policy and teaches nothing about the problem.
+
+    Args:
+        advantage_NG: Advantages, one group a row, (N, G).
+        outcome_NG: Outcomes, same shape; correct from 1 up, NaN (undecided) is not correct.
+        offline_NG: True on teacher rows, same shape.
+
+    Returns:
+        Advantages, same shape.
+
+    Raises:
+        ValueError: Unequal shapes.
+
+    >>> advantage_NG = torch.tensor([[-0.5, 0.5], [-0.5, 0.5]])
+    >>> offline_NG = torch.tensor([[False, True], [False, False]])
+    >>> spare_failed_groups(advantage_NG, torch.tensor([[0.0, 1.0], [0.0, 1.0]]), offline_NG)
+    tensor([[ 0.0000,  0.5000],
+            [-0.5000,  0.5000]])
+    """
+    require_shape("outcome_NG", outcome_NG, advantage_NG.shape)
+    require_shape("offline_NG", offline_NG, advantage_NG.shape)
+    solved_N1 = ((outcome_NG >= 1) & ~offline_NG).any(dim=1, keepdim=True)
+    return torch.where(solved_N1 | offline_NG, advantage_NG, 0.0)

@@ -95,6 +95,12 @@ def _first(key: str, value: Any) -> dict[str, Any] | None:
     return value
 
 
+def _share(key: str, value: Any) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1):
+        raise RecipeError(f"{key} must be a share of at least 0 and below 1, got {value!r}")
+    return None if value is None else float(value)
+
+
 def _count(minimum: int, *, optional: bool = False) -> Any:
     def check(key: str, value: Any) -> int | None:
         if optional and value is None:
@@ -123,6 +129,7 @@ OWN_CHECKS: dict[str, Any] = {
     "method": _method,
     "teachers": _teachers,
     "first": _first,
+    "first_above": _share,
     "peft": _peft,
     "keep_last": _count(1),
     "max_generated_tokens": _count(1, optional=True),

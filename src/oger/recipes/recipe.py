@@ -49,6 +49,8 @@ class Recipe:
     """Teachers that take part: names, or how many of those with most trajectories; None = all."""
     first: Mapping[str, Any] | None = None
     """Recipe keys of a stage that is trained before, into RUN/first; its best policy is where this one starts."""
+    first_above: float | None = None
+    """The first stage is trained only where more than this share of prompts has no correct rollout; None = always."""
     peft: Mapping[str, Any] | None = None
     """Arguments of peft's LoraConfig; None trains all weights."""
     keep_last: int = 2
@@ -170,6 +172,8 @@ def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool 
     missing = [key for key in _REQUIRED if key not in own]
     if missing:
         raise RecipeError(f"the recipe lacks {' and '.join(missing)}")
+    if own.get("first_above") is not None and own.get("first") is None:
+        raise RecipeError("first_above has no effect without a first stage: set first, or leave it out")
     if not training.get("output_dir"):
         training["output_dir"] = os.path.join("runs", name)
     return Recipe(name=name, training=training, **own)

@@ -15,7 +15,7 @@ def check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:
     Raises:
         StudyError: they do not, or it cannot; says what to set.
     """
-    from oger.training.run import first_recipe
+    from oger.training.warm_start import first_recipe
 
     _check_stage(recipe, budget, label)
     if recipe.first is not None:

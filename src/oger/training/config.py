@@ -76,6 +76,10 @@ HONOURED_WITH_TEACHER_ROWS = frozenset(
 )  # fmt: skip
 
 
+_WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None, "failed_groups": "push_down"}
+"""Options that only teacher rows give an effect, with the value that asks for none."""
+
+
 @dataclass
 class OGERConfig(ImitationOptions, GRPOConfig):
     """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
@@ -148,6 +152,12 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     )
     teacher_advantage_min: float | None = field(
         default=None, metadata={"help": "Floor of a teacher row's advantage; None = faithful to the paper, 0 = clamp."}
+    )
+    failed_groups: str = field(
+        default="push_down",
+        metadata={
+            "help": "Online rows of a group without a correct one, below its teacher row: push_down (faithful) | spare."
+        },
     )
     shaping: str = field(
         default="p_over_p_plus_gamma",
@@ -268,6 +278,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         choose(STRATEGIES, self.replacement, "replacement")
         choose(CHOICES, self.teacher_choice, "teacher_choice")
         choose(SHAPINGS, self.shaping, "shaping")
+        choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
         self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
         self.shaping_rewards = _parse_shaping(self.shaping_rewards)
@@ -308,7 +319,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
                 f"exploration_schedule={self.exploration_schedule!r} has no weight to change: set exploration_weight "
                 "or shaping_rewards."
             )
-        for name, unused in (("teacher_choice", "uniform"), ("teacher_advantage_min", None)):
+        for name, unused in _WITH_TEACHER_ROWS.items():
             if self.teacher_rows == 0 and getattr(self, name) != unused:
                 raise ValueError(f"{name}={getattr(self, name)!r} has no effect with teacher_rows=0: leave it out.")
         if self.clip == "none" and self.delta is not None:

@@ -1,7 +1,7 @@
 """One run: from a recipe to a run folder.
 
 RUN/config.yaml         the resolved recipe
-RUN/first/              the run of the stage before, where the recipe has one
+RUN/first/              the run of the stage before, where the recipe has one; see oger.training.warm_start
 RUN/environment.json    versions, hardware, commit
 RUN/encoder.json        identity of the encoder
 RUN/metrics.jsonl       one row per optimiser step
@@ -37,7 +37,8 @@ from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
 from oger.evaluation.evaluate import Evaluation, evaluate_policy
-from oger.recipes.recipe import Recipe, apply_overrides, dump_recipe, load_recipe, make_recipe
+from oger.evaluation.store import write_json
+from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.reporting.alarms import FILE_NAME as ALARMS
 from oger.reporting.environment import write_environment
 from oger.reporting.metrics_log import FILE_NAME as METRICS
@@ -54,8 +55,9 @@ from oger.training.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.probes import probe_callbacks
 from oger.training.records import rollout_rows
 from oger.training.trainer import OGERTrainer
+from oger.training.warm_start import CONFIG, SUMMARY, warm_start
 
-CONFIG, ENCODER, BEFORE, SUMMARY = "config.yaml", "encoder.json", "before.json", "summary.json"
+ENCODER, BEFORE = "encoder.json", "before.json"
 
 
 def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         _check_folder(run, recipe, resume=resume)
     _quiet_libraries()
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
-    model = recipe.model if recipe.first is None else _first_stage(recipe, console)
+    model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
     with _no_trace_of_failure(run):
         trainer = build_trainer(dataclasses.replace(recipe, model=model))
     if not _can_evaluate(trainer):
@@ -84,7 +86,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         if not resume or recipe.first is not None:
             dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
         write_environment(run)
-        _write_json(run / ENCODER, identity_record(trainer.encoder))
+        write_json(run / ENCODER, identity_record(trainer.encoder))
         console.print(_describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = newest_complete(run / "checkpoints") if resume else None
     if resume and is_main:
@@ -123,31 +125,9 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         "best": best.record,
     }
     if is_main:
-        _write_json(run / SUMMARY, summary)
+        write_json(run / SUMMARY, summary)
         _show(console, run, summary, before, after, tests)
     return summary
-
-
-def _first_stage(recipe: Recipe, console: Console) -> str:
-    """Trains the stage before this one, or continues it, and returns the folder of its best policy (the last one
-    where nothing chose a best)."""
-    run, first = recipe.output_dir, first_recipe(recipe)
-    if int(os.environ.get("RANK", 0)) == 0:
-        run.mkdir(parents=True, exist_ok=True)
-        if not (run / CONFIG).is_file():  # so that --resume finds a run that was killed in its first stage
-            dump_recipe(recipe, run / CONFIG)
-    if not (first.output_dir / SUMMARY).is_file():
-        train_recipe(first, resume=(first.output_dir / CONFIG).is_file(), console=console)
-    best = first.output_dir / "best"
-    return str(best if best.is_dir() else first.output_dir / "model")
-
-
-def first_recipe(recipe: Recipe) -> Recipe:
-    """The recipe of the stage before: this one with the keys of `first` changed, in RUN/first."""
-    assert recipe.first is not None, "asked only of recipes with a first stage"
-    document = {key: value for key, value in recipe.document.items() if key != "first"}
-    overrides = {**recipe.first, "output_dir": str(recipe.output_dir / "first")}
-    return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
 
 
 def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[dict[str, Any]]:
@@ -243,12 +223,6 @@ def _step_of(checkpoint: Path | None) -> int:
     return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
 
 
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
 # --- evaluation before and after --------------------------------------------------------------------------------------
 
 
@@ -302,7 +276,7 @@ def _evaluate_before(
         }
         for name, evaluation in _evaluate(recipe, trainer, tests, "before", console).items()
     }
-    _write_json(path, before)
+    write_json(path, before)
     return before
 
 

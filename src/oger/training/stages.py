@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from trl.trainer.utils import nanstd, pad
 
-from oger.method.advantage import clamp_teacher_advantage, group_advantage
+from oger.method.advantage import clamp_teacher_advantage, group_advantage, spare_failed_groups
 from oger.method.confidence import confidence, reduce_entropy
 from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
 from oger.method.undecided import settle_undecided
@@ -209,6 +209,9 @@ def score(
     bonus_N = sum((weights[name] * value_N for name, value_N in shaping.items()), torch.zeros_like(nan_N))
     reward_N = settled.base_reward_N + bonus_N
     advantage_N = _advantage(reward_N, args, group_size, gather)
+    if args.failed_groups == "spare":
+        groups = (tensor.view(-1, group_size) for tensor in (advantage_N, settled.outcome_N, offline_N))
+        advantage_N = spare_failed_groups(*groups).flatten()
     return Scores(
         outcome_N=settled.outcome_N,
         divergence_N=torch.where(offline_N, nan_N, divergence_N.to(nan_N)),
