@@ -38,7 +38,7 @@ def logged_names(folder: Path, **options: Any) -> set[str]:
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder = tmp_path_factory.mktemp("names")
     everything = {"beta": 0.1, "preset": "paper_text", "num_iterations": 2, "model_init_kwargs": {"dtype": "float32"},
-                  "exploration_schedule": "linear"}  # fmt: skip
+                  "exploration_schedule": "linear", "imitation_weight": 0.1}  # fmt: skip
     return logged_names(folder / "a") | logged_names(folder / "b", **everything)
 
 

@@ -84,7 +84,7 @@ def test_losses_gradients_and_weights_equal_stock_grpo(
         tolerance = max(tolerance, 1e-6)
     options = quiet_options(tmp_path, loss_type=loss_type, **options)
     dataset = toy_dataset(num_teachers=0)
-    ours = OGERConfig(preset="none", exploration_weight=0.0, **options)
+    ours = OGERConfig(preset="none", exploration_weight=0.0, length_chunks=1, **options)
     losses, gradients, trainer = _run(OGERTrainer, ours, dtype, dataset)
     stock = _run(GRPOTrainer, GRPOConfig(**options), dtype, dataset.remove_columns("teachers"))
 

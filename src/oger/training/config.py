@@ -186,6 +186,10 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         default=None,
         metadata={"help": "Folder that keeps the teachers' vectors, or none; None = a run's own, except for ngram."},
     )
+    length_chunks: int = field(
+        default=4,
+        metadata={"help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one."},
+    )
     outcome_reward: str | None = field(
         default=None,
         metadata={"help": "Name of the reward function that is the outcome R_m; None = the first one."},
@@ -294,6 +298,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
             "entropy_scale": (self.entropy_scale >= 0, "at least 0"),
             "shaping_gamma": (self.shaping_gamma > 0, "above 0"),
             "rollouts_every": (self.rollouts_every >= 0, "at least 0"),
+            "length_chunks": (self.length_chunks >= 1, "at least 1"),
             "teacher_rows": (
                 0 <= self.teacher_rows < self.num_generations,
                 f"between 0 and num_generations - 1 = {self.num_generations - 1}",

@@ -11,6 +11,7 @@ from trl.trainer.utils import use_adapter
 
 from oger.method.confidence import REDUCTIONS
 from oger.training.batch import ForwardPass, HybridTensors
+from oger.training.trimmed import trimmed_log_probs
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -51,12 +52,17 @@ def _reference_log_probs(trainer: OGERTrainer, tensors: HybridTensors) -> torch.
 def _log_probs(
     trainer: OGERTrainer, model: Any, tensors: HybridTensors, compute_entropy: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    logps_NT, entropy_NT, _ = trainer._get_per_token_logps_and_entropies(
-        model,
-        torch.cat([tensors.prompt_ids_NP, tensors.completion_ids_NT], dim=1),
-        torch.cat([tensors.prompt_mask_NP, tensors.completion_mask_NT], dim=1),
-        tensors.completion_ids_NT.size(1),
-        batch_size=trainer.args.per_device_train_batch_size,
+    args, width = trainer.args, tensors.completion_ids_NT.size(1)
+    input_ids = torch.cat([tensors.prompt_ids_NP, tensors.completion_ids_NT], dim=1)
+    attention_mask = torch.cat([tensors.prompt_mask_NP, tensors.completion_mask_NT], dim=1)
+    if args.length_chunks == 1:
+        logps_NT, entropy_NT, _ = trainer._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, width, batch_size=args.per_device_train_batch_size,
+            compute_entropy=compute_entropy,
+        )  # fmt: skip
+        return logps_NT, entropy_NT
+    micro_batches = -(-len(input_ids) // args.per_device_train_batch_size)
+    return trimmed_log_probs(
+        trainer, model, input_ids, attention_mask, width, num_chunks=micro_batches * args.length_chunks,
         compute_entropy=compute_entropy,
-    )
-    return logps_NT, entropy_NT
+    )  # fmt: skip

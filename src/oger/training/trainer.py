@@ -35,6 +35,7 @@ from oger.training.judge import TeacherJudge
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums, StageClock
 from oger.training.trackers import add_histograms
+from oger.training.trimmed import trimmed_log_probs
 from oger.training.vectors import BatchVectors
 from oger.verification.rewards import completion_text
 
@@ -271,14 +272,16 @@ class OGERTrainer(GRPOTrainer):
         if "offline" not in inputs:
             return super()._compute_loss(model, inputs)
         rows = join_rows(inputs)
-        logps_RW, entropy_RW, aux_loss = self._get_per_token_logps_and_entropies(
-            model,
-            rows.input_ids,
-            rows.attention_mask,
-            rows.width,
-            compute_entropy=True,
-            compute_aux_loss=self.aux_loss_enabled,
-        )
+        batch = rows.input_ids, rows.attention_mask, rows.width
+        aux_loss = None
+        if self.aux_loss_enabled:  # a mean over all tokens of the forward, which cannot be made of chunks
+            logps_RW, entropy_RW, aux_loss = self._get_per_token_logps_and_entropies(
+                model, *batch, compute_entropy=True, compute_aux_loss=True
+            )
+        else:
+            logps_RW, entropy_RW = trimmed_log_probs(
+                self, model, *batch, num_chunks=self.args.length_chunks, compute_entropy=True
+            )
         accumulation = self.current_gradient_accumulation_steps
         share = StepShare(
             accumulation=accumulation,
@@ -297,9 +300,7 @@ class OGERTrainer(GRPOTrainer):
             logps_KW, entropy_KW = logps_RW[rows.num_policy :], entropy_RW[rows.num_policy :]
             loss = loss + imitation_weight * imitation_part(inputs, rows, logps_KW, entropy_KW, self.args, share)
             records.add_imitation_metrics(self._sums["train"], rows, logps_KW, imitation_weight)
-        if self.aux_loss_enabled:
-            return loss + self.router_aux_loss_coef * aux_loss / accumulation
-        return loss
+        return loss if aux_loss is None else loss + self.router_aux_loss_coef * aux_loss / accumulation
 
     def _policy_loss(
         self, inputs: dict[str, Any], logps_BT: torch.Tensor, entropy_BT: torch.Tensor, share: StepShare

@@ -1,0 +1,68 @@
+"""Forwards without padding give what the one padded forward gives, and compute fewer tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from oger.training.trimmed import length_chunks, trimmed_log_probs
+from tests.training.test_hybrid_training import make_trainer
+from tests.training.tiny import tiny_policy
+
+PROMPTS = [3, 5, 1, 4, 2, 5, 3]
+COMPLETIONS = [2, 20, 1, 6, 0, 9, 3]
+
+
+def uneven_batch() -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Rows with prompts padded on the left and completions on the right; one completion is empty."""
+    P, T = max(PROMPTS), max(COMPLETIONS)
+    mask = torch.zeros(len(PROMPTS), P + T, dtype=torch.long)
+    for row, (prompt, completion) in enumerate(zip(PROMPTS, COMPLETIONS, strict=True)):
+        mask[row, P - prompt : P + completion] = 1
+    ids = torch.randint(3, 20, mask.shape, generator=torch.Generator().manual_seed(0)) * mask
+    return ids, mask, T
+
+
+@pytest.mark.parametrize("num_chunks", [1, 2, 3, 7, 50])
+def test_log_probs_entropies_and_gradients_are_those_of_the_padded_forward(tmp_path: Path, num_chunks: int) -> None:
+    ids, mask, width = uneven_batch()
+    results = []
+    for chunks in (1, num_chunks):
+        trainer = make_trainer(tmp_path / str(chunks), model=tiny_policy(dtype=torch.float64))
+        logps, entropy = trimmed_log_probs(
+            trainer, trainer.model, ids, mask, width, num_chunks=chunks, compute_entropy=True
+        )
+        seen = mask[:, -width:].bool()
+        assert entropy is not None
+        (torch.where(seen, logps, 0.0).sum() + torch.where(seen, entropy, 0.0).sum()).backward()
+        gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+        results.append((logps[seen], entropy[seen], gradients))
+    for one, two in zip(*results, strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_chunks", [1, 2, 3, 7, 50])
+def test_every_row_is_in_one_chunk_that_holds_all_its_tokens_and_padding_shrinks(num_chunks: int) -> None:
+    _, mask, width = uneven_batch()
+    rows, tokens = [], 0
+    for chunk, columns in length_chunks(mask, mask.size(1) - width, num_chunks):
+        rows += chunk.tolist()
+        assert mask[chunk].sum() == mask[chunk][:, columns].sum()
+        tokens += mask[chunk][:, columns].numel()
+    assert sorted(rows) == list(range(len(PROMPTS)))
+    assert tokens <= mask.numel()
+    if num_chunks >= 3:
+        assert tokens < 0.6 * mask.numel()
+
+
+@pytest.mark.parametrize("options", [{}, {"preset": "paper_text", "num_iterations": 2}, {"imitation_weight": 0.5}])
+def test_a_run_in_chunks_is_the_run_without(tmp_path: Path, options: dict[str, Any]) -> None:
+    losses = {}
+    for chunks in (1, 4):
+        trainer = make_trainer(tmp_path / str(chunks), max_steps=2, length_chunks=chunks, **options)
+        trainer.train()
+        losses[chunks] = [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
+    torch.testing.assert_close(torch.tensor(losses[4]), torch.tensor(losses[1]), rtol=1e-4, atol=1e-5)
