@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from oger.method.options import choose
-from oger.teachers.counts import CurateReport
-from oger.teachers.curate import curate_rows
-from oger.teachers.options import CurateOptions, Source
 from oger.worlds.arithmetic.problems import OOD_SPLITS, SOURCES, Draw, draw_split
 from oger.worlds.arithmetic.teachers import TEACHERS, trajectory
+from oger.worlds.curated import CuratedWorld
 
 POLICY_FOLDER = Path(__file__).parent / "policy"
 
 PARTS = {name: (name,) for name in SOURCES} | {"ood": OOD_SPLITS}  # the sources that make up each split
 
 
-class ArithmeticWorld:
+class ArithmeticWorld(CuratedWorld):
     """Short arithmetic problems of four families, in and out of the base policy's reach.
 
     `ood` is the union of the three splits of that prefix.
@@ -25,23 +23,6 @@ class ArithmeticWorld:
     name = "arithmetic"
     splits = tuple(PARTS)
     max_completion_length = 64
-
-    def rows(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
-        """Rows of a split as curation leaves them (see `World.rows`)."""
-        return self.curated(split, limit=limit, seed=seed)[0]
-
-    def curated(
-        self, split: str, *, limit: int | None = None, seed: int = 0
-    ) -> tuple[list[dict[str, Any]], CurateReport]:
-        """Rows of a split and what curation dropped of each teacher, and why."""
-        options = CurateOptions(
-            sources=(Source(self.name, "world", ""),),
-            tokenizer=str(self.base_policy()),
-            max_tokens=self.max_completion_length,
-            # Short worked arithmetic repeats itself under different problems without being a copy.
-            duplicates="prompt",
-        )
-        return curate_rows(self.raw_trajectories(split, limit=limit, seed=seed), options)
 
     def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Rows of a split with all that the teachers wrote, unverified."""

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from oger.method.options import choose
-from oger.teachers.counts import CurateReport
-from oger.teachers.curate import curate_rows
-from oger.teachers.options import CurateOptions, Source
+from oger.worlds.curated import CuratedWorld
 from oger.worlds.word_problems.policy import language_policy
 from oger.worlds.word_problems.problems import OOD_SPLITS, SPLITS, Problem, draw_split
 from oger.worlds.word_problems.teachers import TEACHERS, trajectory
@@ -23,7 +21,7 @@ _EXAMPLE_SOLUTION = "There are 4 boxes with 6 pens each, so Ann has 4 * 6 = 24 p
 _PARTS = {name: (name,) for name in SPLITS} | {"ood": OOD_SPLITS}
 
 
-class WordProblemsWorld:
+class WordProblemsWorld(CuratedWorld):
     """Word problems of two or three steps; `ood` is the union of the two out-of-distribution splits."""
 
     name = "word_problems"
@@ -33,23 +31,6 @@ class WordProblemsWorld:
     def max_completion_length_of(self, split: str) -> int:
         """Tokens that hold every teacher trajectory of the split and its EOS."""
         return 256 if "ood_longer" in choose(_PARTS, split, "split") else self.max_completion_length
-
-    def rows(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
-        """Rows of a split as curation leaves them (see `World.rows`)."""
-        return self.curated(split, limit=limit, seed=seed)[0]
-
-    def curated(
-        self, split: str, *, limit: int | None = None, seed: int = 0
-    ) -> tuple[list[dict[str, Any]], CurateReport]:
-        """Rows of a split and what curation dropped of each teacher, and why."""
-        options = CurateOptions(
-            sources=(Source(self.name, "world", ""),),
-            tokenizer=str(self.base_policy()),
-            max_tokens=self.max_completion_length_of(split),
-            # The bare calculations of one template can be those of another problem without being a copy.
-            duplicates="prompt",
-        )
-        return curate_rows(self.raw_trajectories(split, limit=limit, seed=seed), options)
 
     def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Rows of a split with all that the teachers wrote, unverified."""
