@@ -159,7 +159,7 @@ def test_entropy_is_that_of_the_distribution_the_last_token_was_drawn_from(tmp_p
 def test_at_most_one_forward_without_gradient_per_rollout_batch(
     tmp_path: Path, options: dict[str, Any], expected: int
 ) -> None:
-    trainer = make_trainer(tmp_path, **options)
+    trainer = make_trainer(tmp_path, length_chunks=1, **options)
     rows: list[int] = []
     log_probs = trainer._get_per_token_logps_and_entropies
 
@@ -173,8 +173,38 @@ def test_at_most_one_forward_without_gradient_per_rollout_batch(
     assert ("old_per_token_logps" in output) == bool({"steps_per_generation", "num_iterations"} & set(options))
 
 
+def test_lean_generation_needs_no_forward_and_gives_the_entropies_that_one_would_give(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, lean_generation=True, length_chunks=1, rollouts_every=1)
+    log_probs, calls = trainer._get_per_token_logps_and_entropies, []
+    trainer._get_per_token_logps_and_entropies = (  # type: ignore[method-assign]
+        lambda *a, **k: (calls.append(1), log_probs(*a, **k))[1]
+    )
+    output, rows = first_batch(trainer)
+    assert calls == []
+    ids, mask = (torch.cat([output[f"prompt_{n}"], output[f"completion_{n}"]], dim=1) for n in ("ids", "mask"))
+    with torch.no_grad():
+        _, entropy, _ = log_probs(trainer.model, ids, mask, output["completion_ids"].size(1), compute_entropy=True)
+    trained = [row for row in rows if row["origin"] != "replaced"]
+    for index, row in enumerate(sorted(trained, key=lambda row: (row["group"], row["row"]))):
+        if row["origin"] == "teacher":
+            assert row["entropy_last"] is None
+            continue
+        tokens = int(output["completion_mask"][index].sum())
+        assert row["entropy_last"] == pytest.approx(entropy[index, tokens - 1].item(), abs=1e-5)
+        assert row["entropy_mean"] == pytest.approx(entropy[index, :tokens].mean().item(), abs=1e-5)
+
+
+def test_lean_generation_trains(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, lean_generation=True)
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert all("reward/total" in row for row in trainer.state.log_history if "loss" in row)
+
+
 def test_micro_batch_runs_one_forward(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, exploration_weight=0.0, max_steps=1, gradient_accumulation_steps=1)
+    trainer = make_trainer(
+        tmp_path, exploration_weight=0.0, max_steps=1, gradient_accumulation_steps=1, length_chunks=1
+    )
     calls: list[int] = []
     log_probs = trainer._get_per_token_logps_and_entropies
     trainer._get_per_token_logps_and_entropies = (  # type: ignore[method-assign]

@@ -10,9 +10,11 @@ import typer
 
 from oger.cli import (
     compare,
+    doctor,
     evaluate,
     inspect,
     methods,
+    plan,
     preview,
     quickstart,
     recipes,
@@ -42,6 +44,8 @@ app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.add_typer(teachers.app, name="teachers")
 app.add_typer(recipes.app, name="recipes")
+app.command("plan")(plan.plan)
+app.command("doctor")(doctor.doctor)
 app.command("version")(version.version)
 
 _USAGE_ERROR: type[Any] = next(parent for parent in typer.BadParameter.__mro__ if parent.__name__ == "ClickException")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
+    from oger.training.generation_entropy import EntropyRecorder
     from oger.training.vectors import BatchVectors
 
 
@@ -23,6 +24,7 @@ class Rollouts:
     texts: list[str]
     truncated_N: torch.Tensor
     sampling_logps: list[list[float | None]] | None  # what vLLM reports for the sampled tokens
+    entropies: EntropyRecorder | None  # of the tokens, taken while they were drawn
     token_masks: list[list[int]] | None  # 0 where a custom rollout function inserted a token that was not sampled
 
 
@@ -72,6 +74,7 @@ class ForwardPass:
     logps_NT: torch.Tensor | None
     old_logps_NT: torch.Tensor | None  # the same, where the objective takes its ratios from them
     entropy_NT: torch.Tensor | None
+    entropy_known_N: torch.Tensor  # False on rows without entropies: of teachers, where they come from generation
     ref_logps_NT: torch.Tensor | None
 
 

@@ -186,6 +186,13 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         default=None,
         metadata={"help": "Folder that keeps the teachers' vectors, or none; None = a run's own, except for ngram."},
     )
+    lean_generation: bool = field(
+        default=False,
+        metadata={
+            "help": "transformers generates without finished rollouts, each prompt prefilled once, and entropies are "
+            "taken while tokens are drawn, not by a forward of their own. Other random numbers than TRL's."
+        },
+    )
     length_chunks: int = field(
         default=4,
         metadata={"help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one."},

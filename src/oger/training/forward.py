@@ -14,11 +14,17 @@ from oger.training.batch import ForwardPass, HybridTensors
 from oger.training.trimmed import trimmed_log_probs
 
 if TYPE_CHECKING:
+    from oger.training.generation_entropy import EntropyRecorder
     from oger.training.trainer import OGERTrainer
 
 
-def forward_without_gradient(trainer: OGERTrainer, tensors: HybridTensors) -> ForwardPass:
-    """At most one forward of the policy: old log-probs where TRL would take them, and what shaping rewards see."""
+def forward_without_gradient(
+    trainer: OGERTrainer, tensors: HybridTensors, entropies: EntropyRecorder | None
+) -> ForwardPass:
+    """At most one forward of the policy: old log-probs where TRL would take them, and what shaping rewards see.
+
+    None at all where entropies are all that is asked for and generation has recorded them.
+    """
     args = trainer.args
     corrects = trainer.use_vllm and trainer.vllm_importance_sampling_correction
     every = args.steps_per_generation * trainer.num_iterations
@@ -27,6 +33,10 @@ def forward_without_gradient(trainer: OGERTrainer, tensors: HybridTensors) -> Fo
         args.exploration_weight != 0 and REDUCTIONS[args.entropy_reduction].needs_entropy
     )
     logps_NT = entropy_NT = ref_logps_NT = None
+    known_N = torch.ones_like(tensors.offline_N)
+    if entropies is not None and need_entropy and not need_old and not args.shaping_rewards:
+        need_entropy, known_N = False, ~tensors.offline_N
+        entropy_NT = entropies.entropy_NT(tensors.loss_mask_NT * known_N[:, None])
     with torch.no_grad(), disable_gradient_checkpointing(trainer.model, args.gradient_checkpointing_kwargs):
         if need_old or need_entropy:
             logps_NT, entropy_NT = _log_probs(trainer, trainer.model, tensors, compute_entropy=True)
@@ -36,6 +46,7 @@ def forward_without_gradient(trainer: OGERTrainer, tensors: HybridTensors) -> Fo
         logps_NT=logps_NT,
         old_logps_NT=logps_NT if need_old else None,
         entropy_NT=entropy_NT,
+        entropy_known_N=known_N,
         ref_logps_NT=ref_logps_NT,
     )
 

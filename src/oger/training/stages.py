@@ -182,11 +182,14 @@ def hesitation(
     def reduced(reduction: str) -> torch.Tensor:
         return reduce_entropy(entropy_NT, mask_NT, reduction=reduction, k=args.entropy_last_k, span_BT=span_NT).float()
 
+    def where_known(value_N: torch.Tensor) -> torch.Tensor:
+        return torch.where(forward.entropy_known_N, value_N, math.nan)
+
     # A row that the loss does not see (a masked truncated one) has no entropy to be confident by.
     confidence_N = confidence(reduced(args.entropy_reduction), scale=args.entropy_scale)
     return Hesitation(
-        entropy_last_N=reduced("last_token"),
-        entropy_mean_N=reduced("mean"),
+        entropy_last_N=where_known(reduced("last_token")),
+        entropy_mean_N=where_known(reduced("mean")),
         confidence_N=torch.where(seen_N, confidence_N, 0.0),
     )
 

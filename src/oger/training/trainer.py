@@ -32,6 +32,7 @@ from oger.training.forward import forward_without_gradient
 from oger.training.histograms import HistogramFile, HistogramSink
 from oger.training.imitation import Imitated, choose_imitated, imitation_part, join_rows, stream_weights
 from oger.training.judge import TeacherJudge
+from oger.training.lean_generation import lean_generation
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums, StageClock
 from oger.training.trackers import add_histograms
@@ -182,7 +183,7 @@ class OGERTrainer(GRPOTrainer):
                 mask_truncated=self.mask_truncated_completions,
                 device=self.accelerator.device,
             )
-            forward = forward_without_gradient(self, tensors)
+            forward = forward_without_gradient(self, tensors, rollouts.entropies)
         with self._clock.stage("score"):
             outcome_weight = float(self.reward_weights[self.outcome_index])
             settled = stages.settle(verdicts, teacher_rows, args, outcome_weight=outcome_weight)
@@ -223,7 +224,8 @@ class OGERTrainer(GRPOTrainer):
     def _sample(self, inputs: list[dict[str, Any]]) -> Rollouts:
         """G online rollouts per prompt by TRL's own generation; teacher rows are never generated."""
         prompts = [example["prompt"] for example in inputs]
-        prompt_ids, completion_ids, token_masks, completions, logps, extra_fields, _, _ = self._generate(prompts)
+        with lean_generation(self) as entropies:
+            prompt_ids, completion_ids, token_masks, completions, logps, extra_fields, _, _ = self._generate(prompts)
         for key, values in extra_fields.items():  # what a custom rollout function hands to the reward functions
             for index, example in enumerate(inputs):
                 example[key] = values[index] if isinstance(values, list) else values
@@ -235,6 +237,7 @@ class OGERTrainer(GRPOTrainer):
             texts=[completion_text(completion) for completion in completions],
             truncated_N=torch.tensor(self._truncated(completion_ids), device=self.accelerator.device),
             sampling_logps=logps,
+            entropies=entropies,
             token_masks=token_masks,
         )
 
@@ -279,9 +282,10 @@ class OGERTrainer(GRPOTrainer):
                 model, *batch, compute_entropy=True, compute_aux_loss=True
             )
         else:
-            logps_RW, entropy_RW = trimmed_log_probs(
-                self, model, *batch, num_chunks=self.args.length_chunks, compute_entropy=True
-            )
+            # Ranks imitate different numbers of rows, and all must run the same number of forwards.
+            uneven = "imitated_ids" in inputs and self.accelerator.num_processes > 1
+            chunks = 1 if uneven else self.args.length_chunks
+            logps_RW, entropy_RW = trimmed_log_probs(self, model, *batch, num_chunks=chunks, compute_entropy=True)
         accumulation = self.current_gradient_accumulation_steps
         share = StepShare(
             accumulation=accumulation,

@@ -1,0 +1,196 @@
+r"""How long is OGER's training step beside stock GRPO's, on the same work in the same run?
+
+    python -m benchmarks.step_time                          # every workload
+    python -m benchmarks.step_time --quick                  # embedded-128, few rounds: under a minute on two cores
+    python -m benchmarks.step_time --workload long-tailed   # may be given several times
+    python -m benchmarks.step_time --scaling                # cost of a rollout from 64 to 1,024 per step
+
+Three trainers take their rollout steps in turn (A B C A B C ...) in one process, after a warm-up: `trl.GRPOTrainer`,
+`OGERTrainer` as it comes (method oger: lambda 1, three teachers), and `OGERTrainer` with teacher rows and exploration
+reward off. Same model, prompts, rollouts, limits, optimiser and random seeds; step k of each draws from the same seed.
+The learning rate is so small that no policy changes. Medians over the rounds.
+
+Workloads, all on the arithmetic world, eight rollouts per prompt:
+
+- embedded-128, embedded-512: the embedded policy, which ends its responses itself, and the real verifier's outcomes;
+- long-tailed: the embedded policy with log-normal lengths, the longest about 11x the median, in four micro-batches;
+- several-steps: 128 rollouts of the embedded policy for four optimiser steps, hence with old log-probs;
+- llama-30m, llama-135m: random weights in the Llama architecture, equal lengths; llama-30m-long-tailed.
+
+Planned lengths are the same quantiles in every step, in random order over the rows: see `LengthPlan`. Where lengths
+are planned, outcomes are a coin thrown by the text (the responses hold no answers), and the verifier runs for its time.
+Peak memory is that of a process of its own for each variant: resident memory, or what torch took on a GPU. Everything
+runs on the CPU, on one thread unless --threads says otherwise, and again on a GPU where there is one.
+
+`--clock cpu` counts this process's seconds on the CPU, which a busy machine disturbs less; the verifier's workers are
+processes of their own and left out then.
+
+Prints tables and, last, one line of JSON per workload.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+if TYPE_CHECKING:
+    from benchmarks.step_time_race import Lap
+    from benchmarks.step_time_workloads import Workload
+
+# This module, which every process imports, stays light: what a process loads is part of its peak memory. What this
+# process itself holds does not count, as long as it is less than what each of its children takes.
+WARM_UP = 1  # what happens once, optimiser states and verifier workers, happens in the first step
+CLOCKS = ("wall", "cpu")
+QUICK_ROUNDS = 6
+MEMORY_STEPS = 2
+SCALES = (64, 128, 256, 512, 1024)
+NAMES = (
+    "embedded-128", "embedded-512", "long-tailed", "several-steps", "llama-30m", "llama-30m-long-tailed", "llama-135m",
+)  # fmt: skip
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and by what clock the trainers run."""
+
+    device: str
+    threads: int
+    clock: str
+
+    def label(self, name: str) -> str:
+        """The name, and the device where it is not the CPU."""
+        return name if self.device == "cpu" else f"{name}/{self.device}"
+
+
+def main() -> None:
+    """Run the workloads and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few rounds, of embedded-128 unless --workload is given")
+    parser.add_argument("--workload", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--rounds", type=int, help="rollout steps of each trainer after the warm-up")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads on a CPU")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: for a machine that does other things too")
+    parser.add_argument("--scaling", action="store_true", help="cost per rollout by rollouts per step, instead")
+    arguments = parser.parse_args()
+    if arguments.rounds is not None and arguments.rounds < 2:
+        parser.error("--rounds must be at least 2")
+    if arguments.clock == "cpu" and arguments.threads != 1:
+        parser.error("--clock cpu adds up the seconds of all threads: leave --threads at 1")
+    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else None)
+    names = arguments.workload or (NAMES[:1] if arguments.quick else NAMES)
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the processes that do the work
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    import torch
+
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    how = arguments.threads, arguments.clock
+    if arguments.scaling:
+        lines = [scaling(rounds, Machine(device, *how)) for device in devices]
+    else:
+        lines = [compare(name, rounds, Machine(device, *how)) for name in names for device in devices]
+    for line in lines:
+        print(json.dumps(line))
+
+
+def compare(name: str, rounds: int | None, machine: Machine) -> dict[str, Any]:
+    """One workload on one device: prints its table, returns its line."""
+    from rich.console import Console
+
+    from benchmarks.step_time_report import json_line, table
+    from benchmarks.step_time_workloads import OGER, STOCK
+
+    laps = in_process(timed, name, rounds, machine)
+    peaks = {variant: in_process(peak_memory, name, variant, machine) for variant in (STOCK, OGER)}
+    label = machine.label(name)
+    Console(width=120).print(table(label, laps, peaks))
+    return json_line(label, laps, peaks)
+
+
+def scaling(rounds: int | None, machine: Machine) -> dict[str, Any]:
+    """OGER's cost per rollout at SCALES rollouts per step, micro-batches of 64 throughout."""
+    from rich.console import Console
+
+    from benchmarks.step_time_report import scaling_line, scaling_table
+
+    laps = in_process(timed_scales, rounds or QUICK_ROUNDS, machine)
+    label = machine.label("scaling")
+    Console(width=120).print(scaling_table(label, laps))
+    return {"workload": label, **scaling_line(laps)}
+
+
+def in_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """What the function returns in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
+
+
+def timed(name: str, rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
+    """Laps of the three variants on a workload, without the warm-up."""
+    from benchmarks.step_time_workloads import VARIANTS, WORKLOADS
+
+    workload = WORKLOADS[name]
+    return _race({v: (workload, v) for v in VARIANTS}, rounds or workload.rounds, WARM_UP, machine)
+
+
+def timed_scales(rounds: int, machine: Machine) -> dict[str, list[Lap]]:
+    """Laps of OGER's trainer by rollouts per step."""
+    from benchmarks.step_time_workloads import OGER, Workload
+
+    entrants = {str(scale): (Workload(rollouts=scale, micro_batch=64, rounds=rounds), OGER) for scale in SCALES}
+    return _race(entrants, rounds, WARM_UP, machine)
+
+
+def peak_memory(name: str, variant: str, machine: Machine) -> int:
+    """Bytes that a process takes at most which trains one variant and nothing else."""
+    from benchmarks.step_time_workloads import WORKLOADS
+
+    _race({variant: (WORKLOADS[name], variant)}, MEMORY_STEPS, 0, machine)
+    if machine.device == "cpu":
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    import torch
+
+    return torch.cuda.max_memory_allocated()
+
+
+def _race(
+    entrants: Mapping[str, tuple[Workload, str]], rounds: int, warm_up: int, machine: Machine
+) -> dict[str, list[Lap]]:
+    import datasets
+    import torch
+    from transformers.utils import logging
+
+    from benchmarks.step_time_race import race
+    from benchmarks.step_time_workloads import build
+    from oger.verification import VerifierPool
+
+    torch.set_num_threads(machine.threads)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as folder, VerifierPool(cache_size=0) as pool:
+        trainers = {
+            name: build(workload, variant, warm_up + rounds, folder, device=machine.device, pool=pool)
+            for name, (workload, variant) in entrants.items()
+        }
+        by_cpu = machine.clock == "cpu" and machine.device == "cpu"
+        laps = race(trainers, warm_up + rounds, clock=time.process_time if by_cpu else time.perf_counter)
+    return {name: collected[warm_up:] for name, collected in laps.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A plan as text: memory, tokens, time, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from oger.planning.memory import GIB
+from oger.planning.plan import Plan
+
+_WHEN = {"always": "", "train": "training", "generate": "generation"}
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print a plan."""
+    for block in _blocks(plan):
+        console.print(block, soft_wrap=isinstance(block, Text), highlight=False)
+
+
+def _blocks(plan: Plan) -> Iterator[RenderableType]:
+    setting, shape, device = plan.setting, plan.setting.shape, plan.setting.device
+    yield Text(
+        f"{setting.name}: {shape.num_parameters:,} parameters ({shape.source}), {setting.trained:,} trained, "
+        f"on {setting.num_gpus} x {device.name} ({device.memory_gib:g} GiB, {device.peak_flops / 1e12:g} TFLOP/s, "
+        f"{device.bandwidth / 1e12:g} TB/s), sharding {setting.sharding}"
+        + (f", and {setting.server_gpus} more that generate" if setting.server_gpus else ""),
+    )
+    yield ""
+    yield _memory(plan)
+    yield ""
+    yield _tokens(plan)
+    yield ""
+    yield _time(plan)
+    yield ""
+    yield _verdict(plan)
+    for warning in plan.warnings:
+        yield Text(f"warning: {warning}", style="yellow")
+    for advice in plan.advice:
+        verdict = "fits" if advice.fits else "not enough alone"
+        yield Text(f"  {advice.change}: {advice.peak_gib:.1f} GiB, {verdict}")
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="right" if index == 1 else "left", no_wrap=index < 2, overflow="fold")
+    return table
+
+
+def _memory(plan: Plan) -> Table:
+    table = _table("memory per GPU", "GiB", "arithmetic")
+    for part in plan.parts:
+        when = _WHEN[part.when]
+        table.add_row(
+            part.name,
+            f"{part.bytes / GIB:.{2 if part.bytes >= GIB else 3}f}",
+            part.why + (f"; {when} only" if when else ""),
+        )
+    for phase, label in (("train", "training"), ("generate", "generation")):
+        if phase == "train" or plan.setting.engine != "none":
+            table.add_row(f"together in {label}", f"{plan.peaks[phase] / GIB:.2f}", "")
+    return table
+
+
+def _tokens(plan: Plan) -> Table:
+    setting, tokens = plan.setting, plan.tokens
+    rows = setting.rows * setting.accumulation * setting.num_gpus
+    table = _table("tokens per optimiser step", "number", "arithmetic")
+    shape = f"{rows / setting.group:g} prompts x {setting.group} rows"
+    if setting.engine != "none":
+        table.add_row("generated", f"{tokens.generated:,.0f}", f"{shape} x {setting.mean_tokens:,} (--mean-tokens)")
+    if tokens.teacher:
+        teachers = rows / setting.group * setting.teacher_rows
+        why = f"{teachers:g} teacher rows x {setting.teacher_tokens:,} (--teacher-tokens)"
+        table.add_row("of teachers in groups", f"{tokens.teacher:,.0f}", why)
+    if tokens.imitated:
+        why = (
+            f"{rows / setting.group * setting.imitated:g} trajectories x {setting.teacher_tokens:,} (--teacher-tokens)"
+        )
+        table.add_row("imitated beside groups", f"{tokens.imitated:,.0f}", why)
+    table.add_row("trained on", f"{tokens.trained:,.0f}", "online rows that stayed, and teachers")
+    table.add_row(
+        "positions computed", f"{tokens.padded:,.0f}", "of forwards with gradient: prompts, responses, padding"
+    )
+    return table
+
+
+def _time(plan: Plan) -> Table:
+    table = _table("time per optimiser step", "seconds", "arithmetic")
+    for stage in plan.stages:
+        table.add_row(stage.name, f"{stage.seconds:.1f}", stage.why)
+    table.add_row(
+        "together", f"{plan.seconds_per_step:.1f}", "verification, encoder and transfer of weights not counted"
+    )
+    setting = plan.setting
+    if plan.hours is None:
+        table.add_row("run", "?", f"{setting.epochs:g} epochs: set max_steps to see hours")
+        return table
+    why = f"{setting.max_steps:,} steps x {_seconds(plan.seconds_per_step)} s"
+    if plan.validation_seconds:
+        why += f" + {setting.validation_rows:,} rollouts of validation, {plan.validation_seconds:,.0f} s"
+    table.add_row("run", f"{plan.hours * 3600:,.0f}", f"{plan.hours:,.1f} hours = {why}")
+    return table
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 10 else f"{seconds:.3f}"
+
+
+def _verdict(plan: Plan) -> Text:
+    setting = plan.setting
+    peak, room = max(plan.peaks.values()) / GIB, setting.device.memory_gib
+    if plan.fits:
+        return Text(f"fits: {peak:.1f} of {room:g} GiB per GPU", style="green")
+    return Text(f"does not fit: {peak:.1f} of {room:g} GiB per GPU; single changes:", style="bold red")
