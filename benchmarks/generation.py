@@ -1,11 +1,12 @@
 """How long does generation take, as a ratio to stock `generate`, and what do the entropies add?
 
-    python -m benchmarks.generation [--rounds 9] [--only embedded-long-tailed]
+    python -m benchmarks.generation [--rounds 5] [--only embedded-long-tailed]
 
-The same rollouts (same prompts, same lengths) by stock `generate` of transformers, by OGER's shrinking batches, and by
-these with entropies recorded, in turn (A B C A B C ...) on one thread. Lengths are planned: log-normal with the longest
-more than 8 times the median, or all equal. `as it is` is the embedded policy that ends its responses itself. Prints a
-table and, last, one line of JSON per workload: medians over rounds of the ratios within a round.
+The same rollouts (same prompts, same lengths) by stock `generate` of transformers, by OGER's shrinking batches with
+entropies recorded, and by these with stock's random numbers, in turn (A B C A B C ...) on one thread. Lengths are
+planned: log-normal with the longest more than 8 times the median, or all equal; `as it is` is the embedded policy that
+ends its responses itself. Prints a table and, last, one line of JSON per workload: medians over rounds of the ratios of
+processor time within a round, and the share of generation that recording entropies takes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +31,16 @@ from oger.training.shrinking_generation import shrinking_generation
 from oger.worlds import load_world
 
 
-class Plan(LengthPlan):
-    """Planned lengths; a row's own header says where it ends."""
+class TimedRecorder(EntropyRecorder):
+    """An entropy recorder with a stopwatch."""
 
-    row_by_row = True
+    seconds = 0.0
+
+    def record(self, logits_RV: torch.Tensor, rows_R: torch.Tensor | None = None) -> None:
+        """Records and adds up the time."""
+        began = time.process_time()
+        super().record(logits_RV, rows_R)
+        self.seconds += time.process_time() - began
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +65,12 @@ CELLS = {
 def main() -> None:
     """Run the cells and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=CELLS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results = {name: measure(cell, arguments.rounds) for name, cell in CELLS.items() if arguments.only in (None, name)}
-    table = Table("workload", "longest / median", "stock s", "ratio", "ratio, stock's draws", "entropies add")
+    table = Table("workload", "longest / median", "stock s", "ratio", "ratio, stock's draws", "entropies' share")
     for name, result in results.items():
         table.add_row(
             name,
@@ -70,7 +78,7 @@ def main() -> None:
             f"{result['stock_s']:.3f}",
             f"{result['ratio']:.2f}",
             f"{result['ratio_stock_draws']:.2f}",
-            f"{result['entropies_share']:+.1%}",
+            f"{result['entropies_share']:.1%}",
         )
     Console(width=120).print(table)
     for name, result in results.items():
@@ -81,39 +89,39 @@ def measure(cell: Cell, rounds: int) -> dict[str, float]:
     """Ratios of one cell; one round warms up."""
     generate = generator(cell)
     seconds: dict[str, list[float]] = {}
+    shares: list[float] = []
     lengths: list[int] = []
     for seed in range(rounds + 1):
-        for name, variant in VARIANTS.items():
+        recorder = TimedRecorder(1.0)
+        for name, shrinking in {
+            "stock": None,
+            "shrinking": {"recorder": recorder},
+            "stock draws": {"stock_draws": True},
+        }.items():
             torch.manual_seed(seed)
             began = time.process_time()
-            tokens_NT, pad = variant(generate)
+            token_NT = generate(shrinking)
             seconds.setdefault(name, []).append(time.process_time() - began)
-            if name == "stock" and seed:
-                lengths += (tokens_NT != pad).sum(dim=1).tolist()
-    stock, own, draws, entropies = (values[1:] for values in seconds.values())
+            if name == "stock":
+                lengths += token_NT.sum(dim=1).tolist()
+        shares.append(recorder.seconds / seconds["shrinking"][-1])
+    stock, own, draws = (values[1:] for values in seconds.values())
     return {
         "longest": max(lengths),
         "median": statistics.median(lengths),
-        "stock_s": statistics.median(stock),
+        "stock_s": round(statistics.median(stock), 4),
         "ratio": _ratio(own, stock),
         "ratio_stock_draws": _ratio(draws, stock),
-        "entropies_share": _ratio(entropies, own) - 1,
+        "entropies_share": round(statistics.median(shares[1:]), 4),
     }
 
 
 def _ratio(of: list[float], to: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(of, to, strict=True))
+    return round(statistics.median(a / b for a, b in zip(of, to, strict=True)), 3)
 
 
-Generate = Callable[..., tuple[torch.Tensor, int]]
-"""Responses (N, T) and their padding token, with the arguments of `shrinking_generation`, or without as stock."""
-
-VARIANTS: dict[str, Callable[[Generate], tuple[torch.Tensor, int]]] = {
-    "stock": lambda generate: generate(),
-    "shrinking": lambda generate: generate({}),
-    "stock's draws": lambda generate: generate({"stock_draws": True}),
-    "entropies": lambda generate: generate({"recorder": EntropyRecorder(1.0)}),
-}
+Generate = Callable[[dict[str, Any] | None], torch.Tensor]
+"""True on the tokens of the responses (N, T); gets the arguments of `shrinking_generation`, or None for stock."""
 
 
 def generator(cell: Cell) -> Generate:
@@ -140,21 +148,19 @@ def generator(cell: Cell) -> Generate:
         disable_compile=True,
     )
 
-    def generate(shrinking: dict[str, Any] | None = None) -> tuple[torch.Tensor, int]:
+    def generate(shrinking: dict[str, Any] | None) -> torch.Tensor:
         processors: list[Any] = []
         if planned is not None:
             order = planned[torch.randperm(len(planned))]
-            processors = [Plan(order, width, tokenizer.get_vocab()["0"], tokenizer.eos_token_id)]
+            processors = [LengthPlan(order, width, tokenizer.get_vocab()["0"], tokenizer.eos_token_id)]
         arguments = {
             "input_ids": inputs["input_ids"],
             "attention_mask": inputs["attention_mask"],
             "generation_config": options,
             "logits_processor": processors,
         }
-        if shrinking is None:
-            return model.generate(**arguments)[:, width:], tokenizer.pad_token_id
-        with shrinking_generation(model, **shrinking):
-            return model.generate(**arguments)[:, width:], tokenizer.pad_token_id
+        with nullcontext() if shrinking is None else shrinking_generation(model, **shrinking):
+            return model.generate(**arguments)[:, width:] != tokenizer.pad_token_id
 
     return generate
 

@@ -4,6 +4,8 @@ r"""How long is OGER's training step beside stock GRPO's, on the same work in th
     python -m benchmarks.step_time --quick                  # embedded-128, few rounds: under a minute on two cores
     python -m benchmarks.step_time --workload long-tailed   # may be given several times
     python -m benchmarks.step_time --scaling                # cost of a rollout from 64 to 1,024 per step
+    python -m benchmarks.step_time --idle-rows              # plain GRPO by OGER's trainer, idle rows in and out
+    python -m benchmarks.step_time --figure FILE.svg        # and the shares of the stages as a figure
 
 Three trainers take their rollout steps in turn (A B C A B C ...) in one process, after a warm-up: `trl.GRPOTrainer`,
 `OGERTrainer` as it comes (method oger: lambda 1, three teachers), and `OGERTrainer` with teacher rows and exploration
@@ -41,6 +43,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -84,6 +87,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rollout steps of each trainer after the warm-up")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads on a CPU")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: for a machine that does other things too")
+    parser.add_argument(
+        "--idle-rows", action="store_true", help="what leaving out rows without advantage saves, instead"
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the shares of the stages into this file")
     parser.add_argument("--scaling", action="store_true", help="cost per rollout by rollouts per step, instead")
     arguments = parser.parse_args()
     if arguments.rounds is not None and arguments.rounds < 2:
@@ -97,17 +104,25 @@ def main() -> None:
     import torch
 
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    how = arguments.threads, arguments.clock
-    if arguments.scaling:
-        lines = [scaling(rounds, Machine(device, *how)) for device in devices]
+    machines = [Machine(device, arguments.threads, arguments.clock) for device in devices]
+    if arguments.scaling or arguments.idle_rows:
+        instead = scaling if arguments.scaling else idle_rows
+        lines = [instead(rounds, machine) for machine in machines]
     else:
-        lines = [compare(name, rounds, Machine(device, *how)) for name in names for device in devices]
+        collected: dict[str, dict[str, list[Lap]]] = {}
+        lines = [compare(name, rounds, machine, collected) for name in names for machine in machines]
+        if arguments.figure:
+            from benchmarks.step_time_figure import draw
+
+            draw(collected, arguments.figure)
     for line in lines:
         print(json.dumps(line))
 
 
-def compare(name: str, rounds: int | None, machine: Machine) -> dict[str, Any]:
-    """One workload on one device: prints its table, returns its line."""
+def compare(
+    name: str, rounds: int | None, machine: Machine, collected: dict[str, dict[str, list[Lap]]]
+) -> dict[str, Any]:
+    """One workload on one device: prints its table, keeps its laps in `collected`, returns its line."""
     from rich.console import Console
 
     from benchmarks.step_time_report import json_line, table
@@ -116,6 +131,7 @@ def compare(name: str, rounds: int | None, machine: Machine) -> dict[str, Any]:
     laps = in_process(timed, name, rounds, machine)
     peaks = {variant: in_process(peak_memory, name, variant, machine) for variant in (STOCK, OGER)}
     label = machine.label(name)
+    collected[label] = laps
     Console(width=120).print(table(label, laps, peaks))
     return json_line(label, laps, peaks)
 
@@ -132,6 +148,22 @@ def scaling(rounds: int | None, machine: Machine) -> dict[str, Any]:
     return {"workload": label, **scaling_line(laps)}
 
 
+def idle_rows(rounds: int | None, machine: Machine) -> dict[str, Any]:
+    """Plain GRPO on embedded-128 by OGER's trainer, with and without the rows that have no advantage."""
+    from benchmarks.step_time_report import ratio_with_interval
+    from benchmarks.step_time_workloads import IDLE_IN, IDLE_OUT
+
+    laps = in_process(timed_idle_rows, rounds, machine)
+    ratio, interval = ratio_with_interval(laps[IDLE_OUT], laps[IDLE_IN])
+    trained = {name: sum(lap.trained_rows for lap in each) for name, each in laps.items()}
+    return {
+        "workload": machine.label("idle-rows"),
+        "ratio": round(ratio, 4),
+        "ratio_ci95": [round(bound, 4) for bound in interval],
+        "left_out_share": round(1 - trained[IDLE_OUT] / trained[IDLE_IN], 4),
+    }
+
+
 def in_process(function: Callable[..., Result], *arguments: Any) -> Result:
     """What the function returns in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
@@ -144,6 +176,14 @@ def timed(name: str, rounds: int | None, machine: Machine) -> dict[str, list[Lap
 
     workload = WORKLOADS[name]
     return _race({v: (workload, v) for v in VARIANTS}, rounds or workload.rounds, WARM_UP, machine)
+
+
+def timed_idle_rows(rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
+    """Laps of plain GRPO with and without rows that have no advantage."""
+    from benchmarks.step_time_workloads import IDLE_IN, IDLE_OUT, WORKLOADS
+
+    workload = WORKLOADS["embedded-128"]
+    return _race({v: (workload, v) for v in (IDLE_IN, IDLE_OUT)}, rounds or workload.rounds, WARM_UP, machine)
 
 
 def timed_scales(rounds: int, machine: Machine) -> dict[str, list[Lap]]:

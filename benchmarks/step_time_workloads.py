@@ -25,6 +25,7 @@ from oger.worlds import load_world
 
 STOCK, OGER, PLAIN = "stock GRPO", "OGER", "extras off"
 VARIANTS = (STOCK, OGER, PLAIN)
+IDLE_IN, IDLE_OUT = "all rows", "without idle rows"
 GROUP = 8
 NUM_PROMPTS = 128
 SHARE_CORRECT = 0.3  # what the base policy reaches on its own, about
@@ -105,6 +106,8 @@ class LengthPlan(LogitsProcessor):
         eos: token id that ends a response.
     """
 
+    row_by_row = True
+
     def __init__(self, length_N: Tensor, prompt_width: int, zero: int, eos: int) -> None:
         self._length_N = length_N
         self._prompt_width = prompt_width
@@ -163,7 +166,7 @@ def build(workload: Workload, variant: str, steps: int, folder: str, *, device: 
 
     Args:
         workload: what it does in a step.
-        variant: one of VARIANTS.
+        variant: one of VARIANTS, IDLE_IN, IDLE_OUT.
         steps: rollout steps.
         folder: for what a trainer writes, which is nothing.
         device: "cpu" or "cuda".
@@ -220,7 +223,14 @@ def _variant(variant: str) -> tuple[Any, Any, dict[str, Any]]:
         return GRPOTrainer, GRPOConfig, {}
     from oger import OGERConfig, OGERTrainer
 
-    return OGERTrainer, OGERConfig, {} if variant == OGER else {"teacher_rows": 0, "exploration_weight": 0.0}
+    plain = {"teacher_rows": 0, "exploration_weight": 0.0}
+    options: dict[str, dict[str, Any]] = {
+        OGER: {},
+        PLAIN: plain,
+        IDLE_IN: {**plain, "entropy_coef": 0.0, "skip_idle_rows": False},
+        IDLE_OUT: {**plain, "entropy_coef": 0.0},
+    }
+    return OGERTrainer, OGERConfig, options[variant]
 
 
 def _wider(tokenizer: Any, size: int) -> PreTrainedTokenizerFast:

@@ -51,6 +51,17 @@ def test_a_misspelt_recipe_key_stops_the_study_before_it_writes(
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
+def test_a_method_that_waits_for_tuning_is_checked_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    methods = {"grpo": {}, "oger": {}, "odd": {"like": "oger", "set": {"teacher_rows": 99}}}
+    tuning = {"key": "learning_rate", "values": [1e-4, 1e-3], "seeds": [100]}
+    write_study(tmp_path, methods=methods, tuning=tuning)
+    assert "teacher_rows" in error_of(capsys, "study.yaml")
+    assert not list(tmp_path.rglob("cell.json"))
+
+
 def test_a_damaged_result_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

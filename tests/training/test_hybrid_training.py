@@ -159,7 +159,7 @@ def test_entropy_is_that_of_the_distribution_the_last_token_was_drawn_from(tmp_p
 def test_at_most_one_forward_without_gradient_per_rollout_batch(
     tmp_path: Path, options: dict[str, Any], expected: int
 ) -> None:
-    trainer = make_trainer(tmp_path, length_chunks=1, **options)
+    trainer = make_trainer(tmp_path, length_chunks=1, lean_generation=False, **options)
     rows: list[int] = []
     log_probs = trainer._get_per_token_logps_and_entropies
 

@@ -66,3 +66,76 @@ def test_a_run_in_chunks_is_the_run_without(tmp_path: Path, options: dict[str, A
         trainer.train()
         losses[chunks] = [(row["loss"], row["grad_norm"]) for row in trainer.state.log_history if "loss" in row]
     torch.testing.assert_close(torch.tensor(losses[4]), torch.tensor(losses[1]), rtol=1e-4, atol=1e-5)
+
+
+IDLE = [True, False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize("num_chunks", [1, 2, 3, 5, 7, 50])
+def test_idle_rows_stay_out_unless_there_would_be_fewer_rows_than_chunks(num_chunks: int) -> None:
+    _, mask, width = uneven_batch()
+    chunks = list(length_chunks(mask, mask.size(1) - width, num_chunks, idle_R=torch.tensor(IDLE)))
+    rows = [row for chunk, _ in chunks for row in chunk.tolist()]
+    assert len(chunks) == min(num_chunks, len(IDLE))
+    assert all(len(chunk) for chunk, _ in chunks)
+    assert len(rows) == len(set(rows)) == max(IDLE.count(False), len(chunks))
+    assert {row for row, idle in enumerate(IDLE) if not idle} <= set(rows)
+
+
+# Plain GRPO, whose failed and solved groups have no advantage.
+PLAIN: dict[str, Any] = {"teacher_rows": 0, "exploration_weight": 0.0, "entropy_coef": 0.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "options",
+    [
+        PLAIN,
+        {**PLAIN, "loss_type": "grpo", "scale_rewards": "group"},
+        {**PLAIN, "loss_type": "dapo", "length_chunks": 1},
+        {**PLAIN, "num_iterations": 2, "clip": 0.2},
+        {**PLAIN, "imitation_weight": 0.5},
+        {"replacement": "all_failed", "failed_groups": "spare", "entropy_coef": 0.0},
+    ],
+    ids=str,
+)
+def test_a_run_without_idle_rows_is_the_run_with_them(
+    tmp_path: Path, options: dict[str, Any], dtype: torch.dtype
+) -> None:
+    losses, weights, trained, entropies = {}, {}, {}, {}
+    for skip in (False, True):
+        torch.manual_seed(0)
+        trainer = make_trainer(
+            tmp_path / str(skip), model=tiny_policy(dtype=dtype), max_steps=3, skip_idle_rows=skip,
+            lean_generation=True, **options,
+        )  # fmt: skip
+        seen = trained.setdefault(skip, [])
+        trainer.model.register_forward_hook(
+            lambda module, args, kwargs, output, seen=seen: (
+                seen.append(len(kwargs["input_ids"])) if torch.is_grad_enabled() else None
+            ),
+            with_kwargs=True,
+        )
+        trainer.train()
+        history = [row for row in trainer.state.log_history if "loss" in row]
+        losses[skip] = torch.tensor([(row["loss"], row["grad_norm"]) for row in history], dtype=torch.float64)
+        entropies[skip] = torch.tensor([(row["entropy/mean"], row["entropy/last"]) for row in history])
+        weights[skip] = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    assert sum(trained[True]) < sum(trained[False]), "nothing was left out"
+    assert losses[False].abs().max() > 1e-3
+    # TRL's kernel rounds log-probabilities to float32.
+    exact = {"rtol": 1e-7, "atol": 1e-8} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(losses[True], losses[False], **exact)
+    torch.testing.assert_close(weights[True], weights[False], **exact)
+    torch.testing.assert_close(entropies[True], entropies[False], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"entropy_coef": 0.01}, {"top_entropy_quantile": 0.5}, {"skip_idle_rows": False}],
+    ids=str,
+)
+def test_idle_rows_stay_where_the_loss_has_other_terms(tmp_path: Path, options: dict[str, Any]) -> None:
+    trainer = make_trainer(tmp_path, max_steps=1, lean_generation=True, **{**PLAIN, **options})
+    trainer.train()
+    assert not any("advantage/idle_share" in row for row in trainer.state.log_history)

@@ -118,6 +118,12 @@ def _temperature(key: str, value: Any) -> float:
     return float(value)
 
 
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise RecipeError(f"{key} must be true or false, got {value!r}")
+    return value
+
+
 OWN_CHECKS: dict[str, Any] = {
     "model": _text,
     "train": _text,
@@ -136,6 +142,7 @@ OWN_CHECKS: dict[str, Any] = {
     "max_train_seconds": _optional_seconds,
     "rollouts_every": _count(0),
     "probe_prompts": _count(0),
+    "profile": _flag,
     "eval_samples": _count(1),
     "eval_limit": _count(1, optional=True),
     "eval_temperature": _temperature,

@@ -63,6 +63,8 @@ class Recipe:
     """Steps from one Parquet file of rollouts to the next; 0 = none, and no probes."""
     probe_prompts: int = 4
     """Training prompts sampled again at step 0 and every `rollouts_every` steps, for the report's map; 0 = none."""
+    profile: bool = False
+    """Record two steps as a Chrome trace and a table of the largest costs, in RUN/profile."""
     eval_samples: int = 8
     """Samples per problem of the evaluation before and after."""
     eval_limit: int | None = None

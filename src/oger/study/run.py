@@ -89,6 +89,8 @@ class _Plan:
         self._chosen: dict[tuple[str, str], Any] | None = None
         self.cells: list[Cell] = []
         check_unchanged(self._tuning, self._stored, self._where)
+        if study.tuning is not None:  # a method that cannot be trained is refused before hours have passed
+            main_cells(study, dict.fromkeys(((c.regime, c.method) for c in self._tuning), study.tuning.values[0]))
         self.update()
 
     def update(self) -> None:

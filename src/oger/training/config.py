@@ -187,7 +187,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         metadata={"help": "Folder that keeps the teachers' vectors, or none; None = a run's own, except for ngram."},
     )
     lean_generation: bool = field(
-        default=False,
+        default=True,
         metadata={
             "help": "transformers generates without finished rollouts, each prompt prefilled once, and entropies are "
             "taken while tokens are drawn, not by a forward of their own. Other random numbers than TRL's."
@@ -196,6 +196,13 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     length_chunks: int = field(
         default=4,
         metadata={"help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one."},
+    )
+    skip_idle_rows: bool = field(
+        default=True,
+        metadata={
+            "help": "Rollouts of advantage 0 take no part in the forward with gradient, where the loss has no other "
+            "term than theirs and their entropies are known from sampling; the gradient is the same."
+        },
     )
     outcome_reward: str | None = field(
         default=None,

@@ -34,7 +34,7 @@ def forward_without_gradient(
     )
     logps_NT = entropy_NT = ref_logps_NT = None
     known_N = torch.ones_like(tensors.offline_N)
-    if entropies is not None and need_entropy and not need_old and not args.shaping_rewards:
+    if entropies is not None and not need_old and not args.shaping_rewards:
         need_entropy, known_N = False, ~tensors.offline_N
         entropy_NT = entropies.entropy_NT(tensors.loss_mask_NT * known_N[:, None])
     with torch.no_grad(), disable_gradient_checkpointing(trainer.model, args.gradient_checkpointing_kwargs):

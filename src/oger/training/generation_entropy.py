@@ -39,8 +39,10 @@ class EntropyRecorder:
         """
         if logits_RV.dtype != torch.float64:
             logits_RV = logits_RV.float()
-        logp_RV = torch.log_softmax(logits_RV / self._temperature, dim=-1)
-        self._steps.append((rows_R, torch.special.entr(logp_RV.exp_()).sum(dim=-1)))
+        scaled_RV = logits_RV if self._temperature == 1 else logits_RV / self._temperature
+        logp_RV = torch.log_softmax(scaled_RV, dim=-1)
+        logp_RV.clamp_(min=torch.finfo(logp_RV.dtype).min)  # a token of probability 0 adds 0, not 0 x infinity
+        self._steps.append((rows_R, -torch.linalg.vecdot(logp_RV.exp(), logp_RV)))
 
     def entropy_NT(self, mask_NT: torch.Tensor) -> torch.Tensor:
         """Entropies in nats, laid out as the completions of the batch; 0 where the mask is.

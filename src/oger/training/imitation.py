@@ -89,6 +89,8 @@ class JointRows:
     num_policy: int
     width: int
     imitated_mask_KW: torch.Tensor
+    idle_R: torch.Tensor | None
+    """True on rows that no loss reads; None where there are none by design."""
 
 
 def join_rows(inputs: Mapping[str, Any]) -> JointRows:
@@ -119,6 +121,7 @@ def join_rows(inputs: Mapping[str, Any]) -> JointRows:
         num_policy=num_policy,
         width=width,
         imitated_mask_KW=torch.cat(masks)[num_policy:, -width:],
+        idle_R=None if "idle" not in inputs else _widened(inputs["idle"][None], sum(map(len, ids)))[0],
     )
 
 

@@ -44,6 +44,10 @@ def trl_batch(
         "tool_mask": tensors.token_mask_NT,
     }
     output.update({name: tensor for name, tensor in optional.items() if tensor is not None})
+    if _idle_rows_have_no_gradient(trainer) and forward.entropy_NT is not None:
+        output["idle"] = ~tensors.offline_N & (scores.advantage_N == 0)
+        output["sampled_entropy"] = forward.entropy_NT
+        trainer._sums["train"].add("advantage/idle_share", output["idle"])
     if imitated is not None:
         output |= _imitated(trainer, imitated)
     if trainer.use_vllm and trainer.vllm_importance_sampling_correction:
@@ -60,6 +64,13 @@ def trl_batch(
         )
         records.add_mismatch(trainer._sums["train"], output)
     return output
+
+
+def _idle_rows_have_no_gradient(trainer: OGERTrainer) -> bool:
+    """Whether a rollout of advantage 0 adds nothing to the loss, and is not compared with others there."""
+    args = trainer.args
+    apart = args.beta == 0 and not args.entropy_coef and trainer.top_entropy_quantile == 1
+    return args.skip_idle_rows and apart and not trainer.aux_loss_enabled
 
 
 def supervised_batch(trainer: OGERTrainer, inputs: list[dict[str, Any]], imitated: Imitated) -> dict[str, Any]:

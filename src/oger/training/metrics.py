@@ -59,6 +59,10 @@ def _wide(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
 
+STAGE_MARK = "stage: "
+"""Opens the name of a stage in a profile."""
+
+
 class StageClock(TrainerCallback):
     """Seconds spent in each stage of the training step, as `time/<stage>` per optimiser step.
 
@@ -87,7 +91,8 @@ class StageClock(TrainerCallback):
     def stage(self, name: str) -> Iterator[None]:
         """Adds the time spent inside to the stage."""
         started = time.perf_counter()
-        yield
+        with torch.profiler.record_function(STAGE_MARK + name):
+            yield
         self._seconds[name] += time.perf_counter() - started
 
     def flush(self, sums: MetricSums, global_step: int) -> None:

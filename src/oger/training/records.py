@@ -74,11 +74,9 @@ def add_loss_metrics(
     result: HybridLoss,
     logps_BT: torch.Tensor,
     old_logps_BT: torch.Tensor,
-    entropy_BT: torch.Tensor,
     online_BT: torch.Tensor,
-    offline_B: torch.Tensor,
 ) -> None:
-    """Metrics of one micro-batch; every mean is over tokens of its kind, or over online rows for the last entropy."""
+    """Metrics of one micro-batch; every mean is over tokens of its kind that took part in the forward."""
     policy = result.policy
     online, teacher = policy.online_token_count, policy.offline_token_count
     sums.add_sum("objective/online_loss", policy.online_loss_sum, online)
@@ -94,11 +92,15 @@ def add_loss_metrics(
     log_ratio_BT = (logps_BT - old_logps_BT).detach()
     low, high = math.log(_RATIO_BAND[0]), math.log(_RATIO_BAND[1])
     sums.add("objective/ratio_outside_share", (log_ratio_BT < low) | (log_ratio_BT > high), online_BT)
-    sums.add("entropy/mean", entropy_BT, online_BT)
     if result.kl_BT is not None:
         sums.add("objective/kl", result.kl_BT, online_BT)
+
+
+def add_entropy_metrics(sums: MetricSums, entropy_BT: torch.Tensor, online_BT: torch.Tensor) -> None:
+    """Entropies of one micro-batch, those of rollouts that took no part in the forward included."""
+    sums.add("entropy/mean", entropy_BT, online_BT)
     last_B = reduce_entropy(entropy_BT.detach(), online_BT, reduction="last_token")
-    sums.add("entropy/last", last_B, online_BT.any(dim=1) & ~offline_B)
+    sums.add("entropy/last", last_B, online_BT.any(dim=1))
 
 
 def add_imitation_metrics(sums: MetricSums, rows: JointRows, logps_KW: torch.Tensor, weight: float) -> None:

@@ -11,6 +11,7 @@ RUN/tensorboard/        its events, where a recipe reports to it
 RUN/tracker_id          what a resumed run finds its run in trackio or wandb by; see oger.training.trackers
 RUN/rollouts/           Parquet, every `rollouts_every` steps
 RUN/probes/             the same for a few prompts that are sampled again at each of these steps
+RUN/profile/            where the time of two steps went, if `profile` is set
 RUN/checkpoints/        what `--resume` continues from
 RUN/before.json         evaluation of the untrained policy
 RUN/model/, RUN/best/   the last policy, and the best one on the validation set
@@ -53,6 +54,7 @@ from oger.training.callbacks import AlarmBell, BestPolicy, LiveProgress, Metrics
 from oger.training.checkpoint import newest_complete
 from oger.training.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.probes import probe_callbacks
+from oger.training.profiling import Profile
 from oger.training.records import rollout_rows
 from oger.training.trainer import OGERTrainer
 from oger.training.warm_start import CONFIG, SUMMARY, warm_start
@@ -107,7 +109,8 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     budget = BudgetStop(*limits, trainer.args.generation_batch_size, read_metrics(run / METRICS))
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
-    for callback in (*probes, MetricsFile(run / METRICS), best, bell, budget, live):
+    profile = [Profile(run, console)] if recipe.profile else []
+    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live):
         trainer.add_callback(callback)
     with closing(live):
         if not finish_from(trainer, checkpoint, budget):
@@ -193,9 +196,13 @@ def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         )
 
 
+_FREE = ("description", "profile")
+"""Keys in which a resumed run may differ from what it was started with."""
+
+
 def _differences(started: Recipe, asked: Recipe) -> list[str]:
     """Keys whose resolved values differ between the recipe that a run was started with and the one asked for."""
-    own = [key for key, value in started.own.items() if asked.own[key] != value and key != "description"]
+    own = [key for key, value in started.own.items() if asked.own[key] != value and key not in _FREE]
     options = [run_options(recipe).to_dict() for recipe in (started, asked)]
     return own + [key for key, value in options[0].items() if options[1][key] != value and key != "logging_dir"]
 

@@ -285,7 +285,10 @@ class OGERTrainer(GRPOTrainer):
             # Ranks imitate different numbers of rows, and all must run the same number of forwards.
             uneven = "imitated_ids" in inputs and self.accelerator.num_processes > 1
             chunks = 1 if uneven else self.args.length_chunks
-            logps_RW, entropy_RW = trimmed_log_probs(self, model, *batch, num_chunks=chunks, compute_entropy=True)
+            idle_R = None if uneven else rows.idle_R
+            logps_RW, entropy_RW = trimmed_log_probs(
+                self, model, *batch, num_chunks=chunks, compute_entropy=True, idle_R=idle_R
+            )
         accumulation = self.current_gradient_accumulation_steps
         share = StepShare(
             accumulation=accumulation,
@@ -310,9 +313,16 @@ class OGERTrainer(GRPOTrainer):
         self, inputs: dict[str, Any], logps_BT: torch.Tensor, entropy_BT: torch.Tensor, share: StepShare
     ) -> torch.Tensor:
         """Mixed objective of the policy rows."""
+        online_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1) * ~inputs["offline"][:, None]
+        known_entropy_BT = entropy_BT
+        if "idle" in inputs:
+            idle_B1 = inputs["idle"][:, None]
+            known_entropy_BT = torch.where(idle_B1, inputs["sampled_entropy"].to(entropy_BT.dtype), entropy_BT)
+            inputs = {**inputs, "completion_mask": inputs["completion_mask"] * ~idle_B1}
+        records.add_entropy_metrics(self._sums["train"], known_entropy_BT, online_BT)
+        online_BT = online_BT * inputs["completion_mask"]
         old_logps_BT = inputs.get("old_per_token_logps")
         old_logps_BT = logps_BT.detach() if old_logps_BT is None else old_logps_BT
-        online_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1) * ~inputs["offline"][:, None]
 
         token_gate_BT = inputs.get("importance_sampling_ratio")
         if self.off_policy_mask_threshold is not None:
@@ -331,9 +341,7 @@ class OGERTrainer(GRPOTrainer):
             inputs, logps_BT, old_logps_BT, entropy_BT, self.args, share,
             token_gate_BT=token_gate_BT, entropy_mask_BT=entropy_mask_BT,
         )  # fmt: skip
-        records.add_loss_metrics(
-            self._sums["train"], result, logps_BT, old_logps_BT, entropy_BT, online_BT, inputs["offline"]
-        )
+        records.add_loss_metrics(self._sums["train"], result, logps_BT, old_logps_BT, online_BT)
         return result.loss
 
     # --- metrics and records --------------------------------------------------------------------------------------
