@@ -1,7 +1,8 @@
 """Reference numbers of a replayed run, and how far another run is from them.
 
 A gradient of half a million numbers is kept as its norm and as projections on fixed vectors of signs: two gradients
-that differ by a vector d differ in each projection by about |d|, so that no difference hides from all of them.
+that differ by a vector d differ in each projection by about |d|, so that no difference hides from all of them, and the
+mean of the squares is about |d|².
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.equivalence.runs import REFERENCES, Trace
+from tests.equivalence.runs import LEARNING_RATE, REFERENCES, Trace
 
 PROJECTIONS = 32
 _NOT_COMPARED = ("time/", "step_time")
@@ -22,19 +23,20 @@ _NOT_COMPARED = ("time/", "step_time")
 
 @dataclass(frozen=True, kw_only=True)
 class Residuals:
-    """Differences from a reference: of gradients over the norm of the gradient, of weights over that of all updates."""
+    """Differences from a reference, over the size of what is compared: the norm of a gradient, all updates together,
+    the largest value of a metric (at least 0.1)."""
 
-    gradient_max: float
+    gradient_max: float  # of the steps
     gradient_mean: float
-    weights_max: float
-    loss_max: float  # over the largest loss of the reference
-    norm_max: float  # of grad_norm, relative
-    metrics: dict[str, float]  # name -> difference over its largest value, where that is above 1e-5
+    weights: float
+    loss: float
+    grad_norm: float
+    metrics: dict[str, float]  # name -> difference, where it is above 1e-5
 
     def __str__(self) -> str:
         return (
-            f"gradient: max {self.gradient_max:.1e}, mean {self.gradient_mean:.1e}; weights {self.weights_max:.1e}; "
-            f"loss {self.loss_max:.1e}; grad_norm {self.norm_max:.1e}; metrics beyond 1e-5: {self.metrics or 'none'}"
+            f"gradient: max {self.gradient_max:.1e}, mean {self.gradient_mean:.1e}; weights {self.weights:.1e}; "
+            f"loss {self.loss:.1e}; grad_norm {self.grad_norm:.1e}; metrics beyond 1e-5: {self.metrics or 'none'}"
         )
 
 
@@ -69,20 +71,25 @@ def residuals(trace: Trace, scenario: str) -> Residuals:
     def apart(name: str) -> float:
         scale = max(abs(theirs[name]) for _, theirs in rows if name in theirs)
         differences = [abs(mine[name] - theirs[name]) for mine, theirs in rows if name in theirs]
-        return max(differences) / (scale or 1.0)
+        return max(differences) / max(scale, 0.1)
 
-    norm_S1 = torch.tensor(wanted["gradient_norm"], dtype=torch.float64)[:, None]
-    gradient_SK = (_tensor(found["gradient"]) - _tensor(wanted["gradient"])).abs() / norm_S1
-    weights_K = (_tensor(found["weights"]) - _tensor(wanted["weights"])).abs() / norm_S1.sum()
+    norm_S = _tensor(wanted["gradient_norm"])
+    gradient_S = _size(_tensor(found["gradient"]) - _tensor(wanted["gradient"])) / norm_S
+    updates = _size(_tensor(found["weights"]) - _tensor(wanted["weights"])) / (LEARNING_RATE * norm_S.sum())
     names = sorted({name for _, theirs in rows for name in theirs})
     return Residuals(
-        gradient_max=gradient_SK.max().item(),
-        gradient_mean=gradient_SK.mean().item(),
-        weights_max=weights_K.max().item(),
-        loss_max=apart("loss"),
-        norm_max=apart("grad_norm"),
+        gradient_max=gradient_S.max().item(),
+        gradient_mean=gradient_S.mean().item(),
+        weights=updates.item(),
+        loss=apart("loss"),
+        grad_norm=apart("grad_norm"),
         metrics={name: apart(name) for name in names if apart(name) > 1e-5},
     )
+
+
+def _size(projected: torch.Tensor) -> torch.Tensor:
+    """Norm of a vector, by its projections in the last dimension."""
+    return projected.square().mean(dim=-1).sqrt()
 
 
 def _tensor(values: Any) -> torch.Tensor:

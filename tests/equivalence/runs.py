@@ -27,12 +27,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from oger.cli.main import main
 from oger.training.build import model_source
 from oger.worlds import load_world
+from tests.equivalence import exact
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 ROLLOUTS = GOLDEN / "equivalence_rollouts.parquet"
 REFERENCES = GOLDEN / "equivalence.json"
 
+COMMAND, EXACT = "oger.cli.main", "tests.equivalence.exact"
+"""Programs: the command, and the same with a head in float64."""
+
+SEED = 5  # one with which every step of every scenario has a gradient
 STEPS = 4
 GROUP = 4
 LEARNING_RATE = 0.1
@@ -119,6 +124,7 @@ def options(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str) 
         "validation=null",
         "test={}",
         "rollouts_every=0",
+        f"seed={SEED}",
         f"num_generations={GROUP}",
         f"max_steps={STEPS}",
         "optim=sgd",
@@ -132,50 +138,49 @@ def options(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str) 
     ]
 
 
-def replayed(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str, apart: bool = True) -> Trace:
+def replayed(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str, program: str | None = EXACT) -> Trace:
     """Trains on the committed rollouts."""
     recorded = ROLLOUTS
     if scenario == "uneven":
         recorded = inputs / "uneven.parquet"
         if not recorded.is_file():
             cut_second_half(ROLLOUTS, recorded)
-    train(options(inputs, run, scenario, layout, f"rollouts=replay:{recorded}", *more), layout, apart=apart)
+    asked = options(inputs, run, scenario, layout, f"rollouts=replay:{recorded}", *more)
+    train(asked, layout, program=program)
     return read_trace(inputs, run)
 
 
-def train(overrides: Sequence[str], layout: Layout, *more: str, apart: bool = True) -> None:
+def train(overrides: Sequence[str], layout: Layout, *more: str, program: str | None = EXACT) -> None:
     """`oger train quickstart OVERRIDES`, under torchrun where the layout has several processes.
 
     Args:
         overrides: of the recipe.
         layout: how the rows are dealt out.
         more: further arguments of the command.
-        apart: in a process of its own; otherwise in this one, which has loaded the libraries.
+        program: COMMAND or EXACT; None runs EXACT in this process, which has loaded the libraries.
     """
-    arguments = ["quickstart", *overrides, *more]
-    if not apart:
+    arguments = ["train", "quickstart", *overrides, *more]
+    if program is None:
         assert layout.processes == 1
-        with pytest.raises(SystemExit) as left:
-            main(["train", *arguments])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exact.HEAD, exact.Head)
+            with pytest.raises(SystemExit) as left:
+                main(arguments)
         assert not left.value.code
         return
-    command = [sys.executable, "-m", "oger.cli.main", "train"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher: list[str] = []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     if layout.processes > 1:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        launcher += ["--nproc_per_node", str(layout.processes)]
-        command = [*launcher, "-m", *(["tests.planning.fsdp_run"] if layout.fsdp else command[2:])]
-        environment["ACCELERATE_USE_CPU"] = "true"
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(layout.processes)]
     if layout.fsdp:
         fsdp = yaml.safe_load((ROOT / "examples" / "cluster" / "fsdp2.yaml").read_text())["fsdp_config"]
         for name, value in fsdp.items():
             environment[name.upper()] = str(value).lower() if isinstance(value, bool) else str(value)
         environment |= {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": "no"}
-        environment.pop("ACCELERATE_USE_CPU")
-    done = subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
-    )
+        del environment["ACCELERATE_USE_CPU"]
+    command = [sys.executable, *launcher, "-m", program, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
