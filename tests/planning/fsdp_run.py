@@ -25,7 +25,8 @@ _made_state = AcceleratorState.__init__
 def _state_with_fsdp(self: Any, *arguments: Any, fsdp_plugin: Any = None, **options: Any) -> None:
     _made_state(self, *arguments, fsdp_plugin=fsdp_plugin, **options)
     if fsdp_plugin is not None and "fsdp_plugin" not in self.__dict__:
-        fsdp_plugin.set_mixed_precision(self._mixed_precision)
+        if self._mixed_precision != "no":
+            fsdp_plugin.set_mixed_precision(self._mixed_precision)
         self.fsdp_plugin = fsdp_plugin
     if "fsdp_plugin" in self.__dict__:  # every further state takes the kind from the processes again
         self.distributed_type = DistributedType.FSDP

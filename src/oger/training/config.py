@@ -28,6 +28,7 @@ from oger.method.options import choose
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.imitation_options import ImitationOptions, check_imitation
+from oger.training.replay import check_rollouts
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
@@ -193,6 +194,13 @@ class OGERConfig(ImitationOptions, GRPOConfig):
             "taken while tokens are drawn, not by a forward of their own. Other random numbers than TRL's."
         },
     )
+    rollouts: str = field(
+        default="generate",
+        metadata={
+            "help": "generate | record (and keep every rollout batch in RUN/batches) | replay:PATH (train on those of "
+            "a run, or of a file; nothing is generated)."
+        },
+    )
     length_chunks: int = field(
         default=4,
         metadata={"help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one."},
@@ -297,6 +305,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         choose(CHOICES, self.teacher_choice, "teacher_choice")
         choose(SHAPINGS, self.shaping, "shaping")
         choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
+        check_rollouts(self.rollouts)
         self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
         self.shaping_rewards = _parse_shaping(self.shaping_rewards)

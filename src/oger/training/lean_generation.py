@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 def lean_generation(trainer: OGERTrainer) -> Iterator[EntropyRecorder | None]:
     """While it lasts, the policy generates as `lean_generation` of the options asks; yields what records entropies.
 
-    None, and generation as it is in TRL, where the option is off or another engine generates.
+    None, and generation as it is in TRL, where the option is off, another engine generates, or nothing does.
     """
     continuous = getattr(trainer, "use_transformers_continuous_batching", False)
-    if not trainer.args.lean_generation or trainer.use_vllm or continuous or trainer.rollout_func is not None:
+    elsewhere = trainer.use_vllm or continuous or trainer.rollout_func is not None or trainer._replay is not None
+    if not trainer.args.lean_generation or elsewhere:
         yield None
         return
     recorder = EntropyRecorder(trainer.temperature)

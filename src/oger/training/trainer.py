@@ -35,6 +35,7 @@ from oger.training.judge import TeacherJudge
 from oger.training.lean_generation import lean_generation
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums, StageClock
+from oger.training.replay import Replay, record_batch, replayed_path
 from oger.training.trackers import add_histograms
 from oger.training.trimmed import trimmed_log_probs
 from oger.training.vectors import BatchVectors
@@ -144,6 +145,10 @@ class OGERTrainer(GRPOTrainer):
             takers.append(HistogramFile(Path(args.record_dir)))
         if takers:
             self.batch_sinks.append(HistogramSink(takers, self.accelerator))
+        path = replayed_path(args.rollouts)
+        if path is not None and self.rollout_func is not None:
+            raise ValueError("rollouts=replay takes the place of rollout_func: leave one of them out.")
+        self._replay = None if path is None else Replay(path, self)
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
         self._clock = StageClock()
         self.add_callback(self._clock)
@@ -160,7 +165,7 @@ class OGERTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._stock or not self.model.training:
             return super()._generate_and_score_completions(inputs)
-        args, size, step = self.args, self.num_generations, self._step
+        args, size, step = self.args, self.num_generations, self.state.global_step
         if not args.generates:
             return layout.supervised_batch(self, inputs, self._imitated(inputs, None))
         with self._clock.stage("generate"):
@@ -240,6 +245,16 @@ class OGERTrainer(GRPOTrainer):
             entropies=entropies,
             token_masks=token_masks,
         )
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        if self.args.rollouts == "generate" or not self.model.training:
+            return super()._generate(prompts)
+        if self._replay is not None:
+            with self._replay.in_place_of_generation():
+                return super()._generate(prompts)
+        generated = super()._generate(prompts)
+        record_batch(self, prompts, generated)
+        return generated
 
     def _truncated(self, completion_ids: list[list[int]]) -> list[bool]:
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}

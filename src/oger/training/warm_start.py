@@ -52,7 +52,7 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
 def first_recipe(recipe: Recipe) -> Recipe:
     """The recipe of the stage before: this one with the keys of `first` changed, in RUN/first."""
     assert recipe.first is not None, "asked only of recipes with a first stage"
-    document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above")}
+    document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above", "rollouts")}
     overrides = {**recipe.first, "output_dir": str(recipe.output_dir / "first")}
     return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
 
@@ -80,7 +80,7 @@ def unsolved_share(recipe: Recipe) -> float:
     """Share of training prompts (64 of them or a little more) that the untrained policy never solves in G rollouts."""
     batches: list[ScoredBatch] = []
     with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
-        options = {**recipe.training, "output_dir": scratch}
+        options = {**recipe.training, "output_dir": scratch, "rollouts": "generate"}
         trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options))
         trainer.batch_sinks[:] = [lambda _, batch: batches.append(batch)]
         trainer.model.train()
