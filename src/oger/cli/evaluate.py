@@ -148,11 +148,10 @@ def _evaluate_test_sets(
     out: Path | None,
 ) -> None:
     """One policy on its own test sets, drawn as training's own evaluations are: pass@1 and pass@8, by family."""
-    from rich.console import Console
-
     from oger.cli.evaluate_targets import locate_target
     from oger.cli.policy import load_policy, max_new_tokens
     from oger.recipes.sources import load_rows
+    from oger.reporting.terminal import Terminal
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another file")
@@ -189,7 +188,7 @@ def _evaluate_test_sets(
             evaluation = evaluate_policy(model, tokenizer, rows, progress=progress, **reward, **options)
         results[name] = evaluation.summary()
         families |= {f"{name}: {family}": numbers for family, numbers in evaluation.summary_by_family().items()}
-    console = Console()
+    console = Terminal()
     console.print(summary_table(results, title=location.label))
     if len(families) > len(results):
         console.print(summary_table(families, title="by family"))
@@ -281,11 +280,13 @@ class _ProgressBar:
     """A progress bar on standard error, as a context that gives the callback of `evaluate_policy`."""
 
     def __init__(self, title: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        from oger.reporting.terminal import Terminal
+
+        title_column = TextColumn("{task.description}", markup=False)
+        columns = (title_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Terminal(stderr=True), transient=True)
         self._task = self._bar.add_task(title, total=None)
 
     def __enter__(self) -> Any:
