@@ -218,9 +218,9 @@ def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
     path = Path(path_or_name)
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8"), path.stem
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path} is not a text file: {error}") from error
+            return yaml_dialect.read_text(path), path.stem
+        except ValueError as error:
+            raise RecipeError(f"{path}: {error}") from error
     name = str(path_or_name)
     if name in recipe_names():
         return recipe_text(name), name
