@@ -79,17 +79,19 @@ def _mapping(loader: _Loader, node: yaml.Node) -> dict[Any, Any]:
     return yaml.constructor.SafeConstructor.construct_mapping(loader, node, deep=True)
 
 
-def _text(loader: _Loader, node: yaml.Node) -> str:
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
     text = loader.construct_scalar(node)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise _error(node, "the text holds half a surrogate pair, which is no character")
     return text
 
 
-def _scalar(pattern: re.Pattern[str], name: str, read: Callable[[str], Any]) -> Callable[[_Loader, yaml.Node], Any]:
+def _scalar(
+    pattern: re.Pattern[str], name: str, read: Callable[[str], Any]
+) -> Callable[[_Loader, yaml.ScalarNode], Any]:
     """Constructor of scalars that look like one; an explicit tag can stand before any text."""
 
-    def construct(loader: _Loader, node: yaml.Node) -> Any:
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
         text = loader.construct_scalar(node)
         if not pattern.match(text):
             raise _error(node, f"{text:.40} is not {name}")
@@ -98,7 +100,7 @@ def _scalar(pattern: re.Pattern[str], name: str, read: Callable[[str], Any]) -> 
     return construct
 
 
-def _whole_number(loader: _Loader, node: yaml.Node) -> int:
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node)
     if not _INT.match(text):
         raise _error(node, f"{text:.40} is not a whole number")
