@@ -31,6 +31,8 @@ class Question:
     """Overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules."""
     by: Sequence[str] = ()
     """Columns whose values are also looked at apart."""
+    kinds: Sequence[str] = ()
+    """Kinds of the user's own that rows may name."""
 
 
 def evaluate_benchmarks(
@@ -66,6 +68,7 @@ def evaluate_benchmarks(
             limit=question.limit,
             shuffle_seed=question.shuffle_seed,
             by=question.by,
+            kinds=question.kinds,
         )
         for benchmark in benchmarks
     }
@@ -93,13 +96,13 @@ def evaluate_benchmarks(
     print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
 
 
-def regrade(out: Path, rules: Sequence[str] | None) -> None:
+def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str]) -> None:
     """Verify stored responses again and print what changed."""
     from oger.evaluation.regrade import folders_of
     from oger.evaluation.regrade import regrade as regrade_folder
 
     for folder in folders_of(out):
-        done = regrade_folder(folder, rules)
+        done = regrade_folder(folder, rules, kinds)
         say(
             f"{folder}: {done.responses} responses, {len(done.changes)} verdicts changed, "
             f"correct {done.correct_before} -> {done.correct_after}"

@@ -41,6 +41,8 @@ class Recipe:
     """Registered names or "package.module:function"; the first one is the outcome."""
     answer_rules: tuple[str, ...] = ("last_boxed",)
     """Where the reward "accuracy" finds the answer; see `oger.verification.formats`."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of your own, as "package.module:function", that rows may name; see `oger.verification.kinds`."""
     verify_timeout: float = 5.0
     """Deadline of each answer, seconds; one that overruns it is undecided."""
     method: str | None = None

@@ -6,7 +6,7 @@ out; the pool is the boundary that turns them into "undecided". Heavy libraries 
 that importing this module costs nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -75,6 +75,26 @@ def load_kind(name: str) -> Kind:
     if name in KINDS:
         return KINDS[name]
     return _user_kind(name)
+
+
+def check_kinds_of_rows(names: Iterable[str], allowed: Collection[str] = ()) -> None:
+    """Data choose no code: what rows name is a kind of `KINDS`, of an installed package, or one that the user allowed.
+
+    Args:
+        names: Kinds as rows of a data set state them.
+        allowed: Kinds of the form `package.module:function` or `file.py:function` that the user named.
+
+    Raises:
+        ValueError: Another kind of that form.
+
+    >>> check_kinds_of_rows(["math", "mine:grade"], ["mine:grade"])
+    """
+    for name in names:
+        if (":" in name or name.endswith(".py")) and name not in allowed:
+            raise ValueError(
+                f"a row names the code {name!r} as its kind, and rows alone load no code: list it under kinds in the "
+                "recipe (oger evaluate: --kinds; in Python: kinds=...) if you trust it"
+            )
 
 
 @cache
