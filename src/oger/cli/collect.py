@@ -12,6 +12,7 @@ import typer
 from oger.cli.errors import EXIT_INTERRUPTED, UserError
 from oger.cli.options import SeedOption
 from oger.reporting.plain import say
+from oger.reporting.secrets import find_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,6 +200,8 @@ def _parsed_body(text: str) -> dict[str, Any]:
         raise UserError(f"--body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise UserError('--body must be a JSON object, such as {"top_k": 20}')
+    if found := next(find_secrets(body), None):
+        raise UserError(f"--body has {found}, which looks like a secret and would be saved: use --api-key-env")
     return body
 
 

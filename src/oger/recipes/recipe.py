@@ -21,6 +21,7 @@ from typing import Any
 from oger.recipes import yaml_dialect
 from oger.recipes.checks import OWN_CHECKS, RecipeError
 from oger.recipes.methods import all_methods, load_method, method_keys
+from oger.reporting.secrets import find_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +156,11 @@ def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -
 
 def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool = True) -> Recipe:
     """The recipe that a flat mapping describes; see `load_recipe`."""
+    if found := next(find_secrets(document), None):
+        raise RecipeError(
+            f"{found} holds what looks like a secret, and a recipe is saved with the run: leave it out and set an "
+            "environment variable, such as HF_TOKEN for the hub"
+        )
     if document.get("method") is not None:
         document = {**load_method(OWN_CHECKS["method"]("method", document["method"])).options, **document}
     hints = training_fields() if check_training else None
