@@ -62,6 +62,10 @@ class Benchmark:
     unverified: Sequence[str] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
+        if Path(self.name).name != self.name or self.name == "..":
+            raise BenchmarkError(
+                f"{self.name!r} cannot name a benchmark, whose responses go into a folder of that name"
+            )
         for name in self.columns:
             choose(dict.fromkeys(_FIELDS), name, f"column of {self.name}")
         if "prompt" not in self.columns and "problem" not in self.columns:

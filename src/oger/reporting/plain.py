@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 _LINE_BREAK_AND_TAB = (0x09, 0x0A)
 _CONTROLS = (code for codes in (range(0x20), range(0x7F, 0xA0)) for code in codes if code not in _LINE_BREAK_AND_TAB)
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -22,4 +20,6 @@ def plain(text: str) -> str:
 
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print `plain(text)` on standard output, or on standard error for `err`."""
+    import typer
+
     typer.echo(plain(text), err=err, nl=nl)
