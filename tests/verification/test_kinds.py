@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oger.verification import KINDS, Judgement, Kind, VerifierPool, load_kind
-from oger.verification.kinds import reasoning_gym_scorer
+from oger.verification.gym_grader import reasoning_gym_scorer
 
 
 def _correct(result: bool | Judgement) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from oger.verification import VerifierPool, shared_pool, verify, verify_many
-from oger.verification.kinds import reasoning_gym_scorer
+from oger.verification.gym_grader import reasoning_gym_scorer
 
 _ENTRY = {"question": "12 + 7 =", "answer": "19", "metadata": {"source_dataset": "chain_sum", "expression": "12 + 7"}}
 

@@ -11,6 +11,8 @@ import typer
 
 from oger.cli.errors import EXIT_INTERRUPTED, UserError
 from oger.cli.options import SeedOption
+from oger.reporting.plain import say
+from oger.reporting.secrets import find_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +93,7 @@ def collect(
         return
     with Ledger(out, settings) as ledger:
         if ledger.repaired:
-            typer.echo(ledger.repaired, err=True)
+            say(ledger.repaired, err=True)
         tally = _run(client, plan, ledger, concurrency)
         _report(plan, read, ledger, tally, prices)
 
@@ -119,15 +121,15 @@ def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tup
     from oger.teachers.collect_ledger import failures_path
 
     answered = ledger.answered
-    typer.echo(
+    say(
         f"{ledger.path}: {plan.size - tally.remaining} of {plan.size} answers ({tally.answers} new), "
         f"{answered.truncated} of the file's {len(answered.ids)} cut by the length limit"
     )
     if read.repeated:
-        typer.echo(_repeated(read))
+        say(_repeated(read))
     if tally.answers and prices is not None:
         cost = (tally.prompt_tokens * prices[0] + tally.num_tokens * prices[1]) / 1e6
-        typer.echo(
+        say(
             f"this run: {tally.prompt_tokens} prompt tokens, {tally.num_tokens} answer tokens, {_usd(cost)} "
             "by the server's count of the answers received"
         )
@@ -135,14 +137,14 @@ def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tup
     if tally.fatal is not None:
         raise UserError(f"{tally.fatal} ({tally.remaining} answers missing; what came is kept: {again})")
     if tally.interrupted and tally.remaining:
-        typer.echo(f"{tally.remaining} answers missing: {again}", err=True)
+        say(f"{tally.remaining} answers missing: {again}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
     if tally.failures:
         raise UserError(
             f"{tally.failures} of {tally.total} requests failed (the last: {tally.last_reason}); reasons in "
             f"{failures_path(ledger.path)}: {again}"
         )
-    typer.echo(
+    say(
         f"next: oger teachers curate --source {plan.settings.teacher}=plain:{ledger.path} --out TABLE --tokenizer MODEL"
     )
 
@@ -155,21 +157,21 @@ def _describe(
 
     size = estimate(plan, answered.ids, _counter(tokenizer) if tokenizer is not None else about_tokens)
     how = f"by {tokenizer}" if tokenizer is not None else "guessed as characters / 4"
-    typer.echo(f"{size.requests} requests to make; {plan.size - size.requests} of {plan.size} are answered")
+    say(f"{size.requests} requests to make; {plan.size - size.requests} of {plan.size} are answered")
     if read.repeated:
-        typer.echo(_repeated(read))
-    typer.echo(f"prompt tokens: {size.prompt_tokens} ({how})")
+        say(_repeated(read))
+    say(f"prompt tokens: {size.prompt_tokens} ({how})")
     most = size.answer_tokens_most
-    typer.echo(f"answer tokens: {'no limit' if most is None else f'at most {most}'}")
+    say(f"answer tokens: {'no limit' if most is None else f'at most {most}'}")
     mean = answered.mean_tokens
     if mean is not None:
-        typer.echo(f"answer tokens, if as long as the {answered.counted} so far: {size.requests * mean:.0f}")
+        say(f"answer tokens, if as long as the {answered.counted} so far: {size.requests * mean:.0f}")
     if prices is None:
-        typer.echo("cost: add --price-in and --price-out")
+        say("cost: add --price-in and --price-out")
         return
-    typer.echo(f"cost: at least {_usd(size.cost(*prices, 0))}, {_at_most(most, size.cost, prices)}")
+    say(f"cost: at least {_usd(size.cost(*prices, 0))}, {_at_most(most, size.cost, prices)}")
     if mean is not None:
-        typer.echo(f"cost, if as long as so far: {_usd(size.cost(*prices, size.requests * mean))}")
+        say(f"cost, if as long as so far: {_usd(size.cost(*prices, size.requests * mean))}")
 
 
 def _at_most(most: int | None, cost: Callable[[float, float, float], float], prices: tuple[float, float]) -> str:
@@ -198,6 +200,8 @@ def _parsed_body(text: str) -> dict[str, Any]:
         raise UserError(f"--body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise UserError('--body must be a JSON object, such as {"top_k": 20}')
+    if found := next(find_secrets(body), None):
+        raise UserError(f"--body has {found}, which looks like a secret and would be saved: use --api-key-env")
     return body
 
 

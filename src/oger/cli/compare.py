@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oger.cli.errors import UserError
+from oger.reporting.plain import say
 
 EXIT_FAILED_CELLS = 1
 
@@ -29,14 +30,13 @@ def compare(
     ] = False,
 ) -> None:
     """Compare methods: train and measure every cell of a study that is missing, then make tables and figures."""
-    from rich.console import Console
-
+    from oger.reporting.terminal import Terminal
     from oger.study.plan import load_study
     from oger.study.report import write_tables
 
     plan = load_study(study)
     folder = out or Path("studies") / plan.name
-    console = Console()
+    console = Terminal()
     if tables:
         for option, given in (("--workers", workers), ("--limit-hours", limit_hours), ("--nice", nice or None)):
             if given is not None:
@@ -58,11 +58,11 @@ def compare(
     if outcome.stored:
         _say_written(write_tables(plan, folder))
     for name, lines in outcome.failed.items():
-        typer.echo(f"failed: {name}: {lines}", err=True)
+        say(f"failed: {name}: {lines}", err=True)
     if outcome.failed:
         raise typer.Exit(EXIT_FAILED_CELLS)
 
 
 def _say_written(written: list[Path]) -> None:
     for path in written:
-        typer.echo(str(path))
+        say(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,10 @@ def evaluate(
     rules: Annotated[
         str | None, typer.Option("--rules", metavar="RULES", help="Where the answer stands: after_think,last_boxed")
     ] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option("--kinds", metavar="NAMES", help="Your own kinds that rows may name: package.module:function,..."),
+    ] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="COLUMN,...", help="Also the accuracy within each value of these.")
     ] = None,
@@ -93,8 +98,8 @@ def evaluate(
     if regrade is not None:
         from oger.cli.evaluate_benchmarks import regrade as regrade_stored
 
-        _refuse_others(context, ("regrade", "rules"), "--regrade")
-        regrade_stored(regrade, _listed(rules))
+        _refuse_others(context, ("regrade", "rules", "kinds"), "--regrade")
+        regrade_stored(regrade, _listed(rules), _listed(kinds) or [])
         return
     if not targets:
         raise UserError("name a run folder or a model")
@@ -103,7 +108,17 @@ def evaluate(
         if len(targets) > 1:
             raise UserError("several policies are compared on benchmarks: add --benchmarks")
         _evaluate_test_sets(
-            targets[0], checkpoint, data, samples, limit, seed, temperature, max_tokens, batch_size, out
+            targets[0],
+            checkpoint,
+            data,
+            samples,
+            limit,
+            seed,
+            temperature,
+            max_tokens,
+            batch_size,
+            out,
+            _listed(kinds) or [],
         )
         return
     _refuse(context, ("data",), "cannot go with --benchmarks: name the file there")
@@ -130,7 +145,14 @@ def evaluate(
         "rules": _listed(rules),
     }
     question = Question(
-        _listed(benchmarks) or [], _mapping(columns), data_dir, limit, shuffle_seed, protocol, by=_listed(by) or []
+        _listed(benchmarks) or [],
+        _mapping(columns),
+        data_dir,
+        limit,
+        shuffle_seed,
+        protocol,
+        by=_listed(by) or [],
+        kinds=_listed(kinds) or [],
     )
     evaluate_benchmarks(systems, question, out or DEFAULT_OUT, form=table_format, reference=reference, dry=dry_run)
 
@@ -146,13 +168,13 @@ def _evaluate_test_sets(
     max_tokens: int | None,
     batch_size: int,
     out: Path | None,
+    kinds: list[str],
 ) -> None:
     """One policy on its own test sets, drawn as training's own evaluations are: pass@1 and pass@8, by family."""
-    from rich.console import Console
-
     from oger.cli.evaluate_targets import locate_target
     from oger.cli.policy import load_policy, max_new_tokens
     from oger.recipes.sources import load_rows
+    from oger.reporting.terminal import Terminal
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another file")
@@ -163,7 +185,7 @@ def _evaluate_test_sets(
 
     from oger.evaluation.evaluate import check_rows, evaluate_policy
     from oger.reporting.tables import summary_table
-    from oger.verification.rewards import accuracy_reward
+    from oger.verification import DEFAULT_RULES, accuracy_with
 
     options: dict[str, Any] = {
         "num_samples": samples or (recipe.eval_samples if recipe else 8),
@@ -172,15 +194,16 @@ def _evaluate_test_sets(
         "batch_size": batch_size,
         "seed": seed,
     }
-    reward: dict[str, Any] = {}
+    reward: dict[str, Any] = {"outcome_reward": accuracy_with(DEFAULT_RULES, kinds=kinds)}
     if recipe is not None:
         from oger.training.build import outcome_function
 
+        recipe = replace(recipe, kinds=(*recipe.kinds, *kinds))
         reward["outcome_reward"] = outcome_function(recipe)
         reward["chat_template_kwargs"] = recipe.training.get("chat_template_kwargs")
     for rows in sets.values():
-        check_rows(rows, reward.get("outcome_reward", accuracy_reward))
-    _probe([row for rows in sets.values() for row in rows], recipe)
+        check_rows(rows, reward["outcome_reward"])
+    _probe([row for rows in sets.values() for row in rows], recipe, kinds)
     model, tokenizer = load_policy(location)
     results: dict[str, dict[str, Any]] = {}
     families: dict[str, dict[str, Any]] = {}
@@ -189,7 +212,7 @@ def _evaluate_test_sets(
             evaluation = evaluate_policy(model, tokenizer, rows, progress=progress, **reward, **options)
         results[name] = evaluation.summary()
         families |= {f"{name}: {family}": numbers for family, numbers in evaluation.summary_by_family().items()}
-    console = Console()
+    console = Terminal()
     console.print(summary_table(results, title=location.label))
     if len(families) > len(results):
         console.print(summary_table(families, title="by family"))
@@ -198,14 +221,14 @@ def _evaluate_test_sets(
         out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _probe(rows: list[dict[str, Any]], recipe: Recipe | None) -> None:
+def _probe(rows: list[dict[str, Any]], recipe: Recipe | None, kinds: list[str]) -> None:
     """What training checks before its first step; a reward function of the user's is not known to it."""
     from oger.verification import probe_rows
 
     if recipe is None:
-        probe_rows(rows)
+        probe_rows(rows, kinds=kinds)
     elif "accuracy" in recipe.rewards:
-        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout)
+        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
 
 
 def _sources(location: PolicyLocation, data: str | None) -> dict[str, str]:
@@ -281,11 +304,13 @@ class _ProgressBar:
     """A progress bar on standard error, as a context that gives the callback of `evaluate_policy`."""
 
     def __init__(self, title: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        from oger.reporting.terminal import Terminal
+
+        title_column = TextColumn("{task.description}", markup=False)
+        columns = (title_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Terminal(stderr=True), transient=True)
         self._task = self._bar.add_task(title, total=None)
 
     def __enter__(self) -> Any:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from oger.cli.errors import UserError
+from oger.reporting.plain import say
 
 if TYPE_CHECKING:
     from oger.evaluation.runner import Job, Policy, Result
@@ -32,6 +31,8 @@ class Question:
     """Overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules."""
     by: Sequence[str] = ()
     """Columns whose values are also looked at apart."""
+    kinds: Sequence[str] = ()
+    """Kinds of the user's own that rows may name."""
 
 
 def evaluate_benchmarks(
@@ -67,6 +68,7 @@ def evaluate_benchmarks(
             limit=question.limit,
             shuffle_seed=question.shuffle_seed,
             by=question.by,
+            kinds=question.kinds,
         )
         for benchmark in benchmarks
     }
@@ -94,24 +96,24 @@ def evaluate_benchmarks(
     print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
 
 
-def regrade(out: Path, rules: Sequence[str] | None) -> None:
+def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str]) -> None:
     """Verify stored responses again and print what changed."""
     from oger.evaluation.regrade import folders_of
     from oger.evaluation.regrade import regrade as regrade_folder
 
     for folder in folders_of(out):
-        done = regrade_folder(folder, rules)
-        typer.echo(
+        done = regrade_folder(folder, rules, kinds)
+        say(
             f"{folder}: {done.responses} responses, {len(done.changes)} verdicts changed, "
             f"correct {done.correct_before} -> {done.correct_after}"
         )
         for change in done.changes[:_CHANGES_SHOWN]:
-            typer.echo(
+            say(
                 f"  {change.problem} sample {change.sample}: {change.before} -> {change.after} "
                 f"(answer {change.extracted!r}, gold {change.answer!r})"
             )
         if len(done.changes) > _CHANGES_SHOWN:
-            typer.echo(f"  ... and {len(done.changes) - _CHANGES_SHOWN} more")
+            say(f"  ... and {len(done.changes) - _CHANGES_SHOWN} more")
 
 
 def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
@@ -119,14 +121,14 @@ def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
         total = len(job.problems) * job.num_samples
         sampling = job.sampling
         style = "text" if isinstance(job.policy.form.prompt(job.problems[0]), str) else "chat"
-        typer.echo(
+        say(
             f"{job.policy.label}, {job.benchmark.name}: {len(job.problems)} problems x {job.num_samples} samples, "
             f"{total - stored[key]} responses to draw, {stored[key]} stored; temperature {sampling.temperature:g}, "
             f"top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens, seed {sampling.seed}, {style} prompts, "
             f"rules {' > '.join(job.rules)}; into {job.folder}"
         )
     first = next(iter(jobs.values()))
-    typer.echo(f"the first prompt of {first.benchmark.name}: {first.policy.form.prompt(first.problems[0])!r}")
+    say(f"the first prompt of {first.benchmark.name}: {first.policy.form.prompt(first.problems[0])!r}")
 
 
 class _ProgressBars:
@@ -135,17 +137,18 @@ class _ProgressBars:
     def __init__(self) -> None:
         import sys
 
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from oger.reporting.terminal import Terminal
+
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[done]}/{task.fields[problems]} problems, {task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         self._shown = sys.stderr.isatty()
-        self._bars = Progress(*columns, console=Console(stderr=True), disable=not self._shown)
+        self._bars = Progress(*columns, console=Terminal(stderr=True), disable=not self._shown)
 
     def __enter__(self) -> _ProgressBars:
         self._bars.start()
@@ -161,7 +164,7 @@ class _ProgressBars:
         total = len(job.problems) * job.num_samples
         name = f"{job.policy.label}, {job.benchmark.name}"
         if not self._shown:
-            typer.echo(f"{name}: drawing {missing} of {total} responses", err=True)
+            say(f"{name}: drawing {missing} of {total} responses", err=True)
         task = self._bars.add_task(name, total=missing, done=0, problems=len(job.problems), rate="- problems/s")
         started, drawn = time.monotonic(), 0
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from oger.reporting.plain import say
 
 if TYPE_CHECKING:
     from oger.evaluation.runner import Policy, Result
@@ -42,10 +42,10 @@ def print_tables(
     columns = columns_of(groups)
     samples = {name: result.job.num_samples for (_, _, name), result in results.items()}
     turned = form == "plain"
-    typer.echo(render(main_grid(comparison, columns, samples, form), form, turned=turned))
+    say(render(main_grid(comparison, columns, samples, form), form, turned=turned))
     differences = difference_grid(comparison, columns, reference or next(iter(systems)))
     if differences is not None:
-        typer.echo("\n" + render(differences, form, turned=turned))
+        say("\n" + render(differences, form, turned=turned))
     numbers = _numbers(comparison, columns, systems)
     by: dict[str, Any] = {}
     for name in groups:
@@ -54,15 +54,15 @@ def print_tables(
             within = Comparison(values)
             grid = main_grid(within, titles, {}, form)
             grid[0][0] = f"{name} by {column}, % (problems)"
-            typer.echo("\n" + render(grid, form, turned=turned))
+            say("\n" + render(grid, form, turned=turned))
             by.setdefault(name, {})[column] = _numbers(within, {value: [value] for value in within.benchmarks}, systems)
     details = [(_row_name(systems, key), key[2], result.summary) for key, result in results.items()]
-    typer.echo("\n" + render(detail_grid(details), form))
+    say("\n" + render(detail_grid(details), form))
     seeds = " and training seeds" if any(len(policies) > 1 for policies in systems.values()) else ""
     best = "; the best is marked where its paired difference to every other lies above 0" if len(systems) > 1 else ""
     notes = [f"[low, high]: 95 % bootstrap interval over problems{seeds}{best}", *notes, *_warnings(details)]
     comment = "% " if form == "latex" else ""
-    typer.echo("\n" + "\n".join(comment + note for note in notes))
+    say("\n" + "\n".join(comment + note for note in notes))
     write_json(out / "comparison.json", {**numbers, "by": by, "notes": notes})
 
 

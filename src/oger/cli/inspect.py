@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from oger.cli.errors import UserError
+from oger.reporting.plain import say
 
 
 def inspect(
@@ -34,10 +35,9 @@ def inspect(
     """Show how alike the teachers look to an encoder, whether D saturates, and which scale would not."""
     import json
 
-    from rich.console import Console
-
     from oger.recipes import yaml_dialect
     from oger.recipes.sources import load_rows
+    from oger.reporting.terminal import Terminal
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another folder")
@@ -69,10 +69,10 @@ def inspect(
     made = create_encoder(resolve_spec(encoder, source), part=part, **options)
     found = inspect_table(rows, made, rollouts=rollouts, aggregation=aggregation)
     title = f"{table}, {encoder}" + ("" if part == "full" else f", {part}")
-    Console().print(inspection_tables(found, title))
+    Terminal().print(inspection_tables(found, title))
     if out is not None:
         out.mkdir(parents=True)
         numbers = {"table": table, "encoder": encoder, "part": part, "policy": policy, **inspection_numbers(found)}
         (out / "inspection.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         draw_inspection(found, out / "inspection.png", title)
-        typer.echo(f"{out}: inspection.json, inspection.png")
+        say(f"{out}: inspection.json, inspection.png")

@@ -25,6 +25,7 @@ from oger.cli import (
     version,
 )
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
+from oger.reporting.plain import say
 
 app = typer.Typer(
     name="oger",
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.flush()
-    print(line, file=sys.stderr)
+    say(line, err=True)
 
 
 if __name__ == "__main__":

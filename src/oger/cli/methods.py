@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from oger.reporting.plain import say
+
 
 def methods(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this method in full.")] = None,
@@ -16,15 +18,14 @@ def methods(
     from oger.recipes.methods import all_methods, load_method
 
     if name is None:
-        from rich.console import Console
-
         from oger.reporting.tables import methods_table
+        from oger.reporting.terminal import Terminal
 
-        Console().print(methods_table(all_methods().values()))
+        Terminal().print(methods_table(all_methods().values()))
         return
     method = load_method(name)
-    typer.echo(f"{method.name}: {method.line}\n\n{method.equation.rstrip()}\n")
-    typer.echo(f"source: {method.source}\ndeviations: {method.deviations}\noptions:")
-    typer.echo(textwrap.indent(yaml_dialect.dump(dict(method.options)), "  "), nl=False)
-    typer.echo(f"\noger train {method.name}                      # on the embedded world")
-    typer.echo(f"oger train RECIPE method={method.name}      # on any recipe")
+    say(f"{method.name}: {method.line}\n\n{method.equation.rstrip()}\n")
+    say(f"source: {method.source}\ndeviations: {method.deviations}\noptions:")
+    say(textwrap.indent(yaml_dialect.dump(dict(method.options)), "  "), nl=False)
+    say(f"\noger train {method.name}                      # on the embedded world")
+    say(f"oger train RECIPE method={method.name}      # on any recipe")

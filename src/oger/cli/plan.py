@@ -54,12 +54,11 @@ def plan(
     size = None if params is None else _number(params)
     loaded = load_recipe(recipe, overrides or [])
 
-    from rich.console import Console
-
     from oger.planning.from_recipe import make_setting
     from oger.planning.page import print_plan
     from oger.planning.plan import make_plan
     from oger.planning.setting import Assumptions
+    from oger.reporting.terminal import Terminal
     from oger.training.warm_start import first_recipe
 
     assumptions = Assumptions(
@@ -73,7 +72,7 @@ def plan(
         overhead_gib=overhead,
     )
     stages = [loaded] if loaded.first is None else [first_recipe(loaded), loaded]
-    console, fits = Console(), True
+    console, fits = Terminal(), True
     for number, stage in enumerate(stages):
         setting = make_setting(
             stage,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oger.cli.errors import UserError
+from oger.reporting.plain import say
 
 app = typer.Typer(help="List the shipped recipes, or copy one to edit.", invoke_without_command=True)
 
@@ -22,7 +23,7 @@ def list_recipes(context: typer.Context) -> None:
     names = recipe_names()
     width = max(map(len, names))
     for name in names:
-        typer.echo(f"{name:<{width}}  {load_recipe(name, check_training=False).description}")
+        say(f"{name:<{width}}  {load_recipe(name, check_training=False).description}")
 
 
 @app.command("copy")
@@ -44,4 +45,4 @@ def copy(
             file.write(text)
     except FileExistsError as error:
         raise UserError(f"{target} exists already; name another file") from error
-    typer.echo(f"{target}: run it with  oger train {target}")
+    say(f"{target}: run it with  oger train {target}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from oger.reporting.plain import say
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, finished or not.")],
@@ -21,14 +23,15 @@ def report(
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a report is made of what is on the disk
 
-    from rich.console import Console
+    from rich.text import Text
 
     from oger.reporting.report import build_report
+    from oger.reporting.terminal import Terminal
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with console.status("reading") as status:
-        problems = build_report(runs, out, groups=groups, force=force, progress=status.update)
+        problems = build_report(runs, out, groups=groups, force=force, progress=lambda line: status.update(Text(line)))
     for line in problems:
-        typer.echo(f"note: {line}", err=True)
+        say(f"note: {line}", err=True)
     size = out.stat().st_size / 1e6
-    typer.echo(f"{out}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {size:.1f} MB; open it in any browser")
+    say(f"{out}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {size:.1f} MB; open it in any browser")

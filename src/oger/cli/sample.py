@@ -8,6 +8,7 @@ import typer
 
 from oger.cli.errors import UserError
 from oger.cli.options import CheckpointOption, SeedOption, TargetArgument
+from oger.reporting.plain import say
 
 
 def sample(
@@ -39,8 +40,8 @@ def sample(
     )
     for number, response in enumerate(responses, start=1):
         cut = ", cut by the length limit" if response.truncated else ""
-        typer.echo(f"--- {number} ({response.num_tokens} tokens{cut})")
-        typer.echo(response.text.strip())
+        say(f"--- {number} ({response.num_tokens} tokens{cut})")
+        say(response.text.strip())
 
 
 def _prompt(problem: str, tokenizer: Any, *, world: str | None) -> str | list[dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oger.cli.collect import collect
+from oger.reporting.plain import say
 
 if TYPE_CHECKING:
     from oger.teachers.counts import CurateReport
@@ -87,9 +88,7 @@ def curate(
     )
     report = run(options, out, resume=resume, progress=True)
     _print_report(report)
-    typer.echo(
-        f"{out}: {report.prompts_kept:,} prompts, {sum(t.kept for t in report.teachers.values()):,} trajectories"
-    )
+    say(f"{out}: {report.prompts_kept:,} prompts, {sum(t.kept for t in report.teachers.values()):,} trajectories")
 
 
 @app.command()
@@ -100,20 +99,20 @@ def show(
     """Print the card of a table and its first rows."""
     from itertools import islice
 
-    from rich.console import Console
     from rich.markdown import Markdown
     from rich.text import Text
 
+    from oger.reporting.terminal import Terminal
     from oger.teachers.card import CARD_MARKDOWN
     from oger.teachers.output import iterate_table
     from oger.teachers.schema import messages_of, validate_table
 
     path = _table_file(table)
     summary = validate_table(path)
-    console = Console()
+    console = Terminal()
     card = path.with_name(CARD_MARKDOWN)
     if card.is_file():
-        console.print(Markdown(card.read_text(encoding="utf-8")))
+        console.print(Markdown(card.read_text(encoding="utf-8"), hyperlinks=False))
     else:
         console.print(f"{summary.rows} prompts, {summary.trajectories} trajectories; no card beside the table")
     for row in islice(iterate_table(path), rows):
@@ -136,7 +135,7 @@ def validate(table: TableArgument) -> None:
     path = _table_file(table)
     summary = validate_table(path)
     prompts = "chat" if summary.chat else "text"
-    typer.echo(f"{path}: a valid table, {summary.rows:,} {prompts} prompts, {summary.trajectories:,} trajectories")
+    say(f"{path}: a valid table, {summary.rows:,} {prompts} prompts, {summary.trajectories:,} trajectories")
 
 
 @app.command()
@@ -149,7 +148,7 @@ def export(
     from oger.teachers.export import export_table
 
     number = export_table(_table_file(table), to, out)
-    typer.echo(f"{out}: {number:,} rows")
+    say(f"{out}: {number:,} rows")
 
 
 def _table_file(table: Path) -> Path:
@@ -160,10 +159,10 @@ def _table_file(table: Path) -> Path:
 
 def _print_report(report: CurateReport) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from oger.reporting.terminal import Terminal
     from oger.teachers.card import TEACHER_COLUMNS, counts_line, teacher_cells, teachers_line
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
@@ -171,12 +170,12 @@ def _print_report(report: CurateReport) -> None:
         table.add_column(column, justify="right" if position else "left", overflow="fold")
     for name, teacher in report.teachers.items():
         table.add_row(*(Text(cell) for cell in teacher_cells(name, teacher)[:-1]))
-    Console().print(table)
+    Terminal().print(table)
     for name, teacher in report.teachers.items():
-        typer.echo(f"{name} dropped: {counts_line(teacher.dropped)}")
-    typer.echo(f"source rows set aside: {counts_line(report.rejected_rows)}")
-    typer.echo(f"prompts dropped: {counts_line(report.rejected_prompts)}")
-    typer.echo(f"prompts by number of teachers: {teachers_line(report)}")
+        say(f"{name} dropped: {counts_line(teacher.dropped)}")
+    say(f"source rows set aside: {counts_line(report.rejected_rows)}")
+    say(f"prompts dropped: {counts_line(report.rejected_prompts)}")
+    say(f"prompts by number of teachers: {teachers_line(report)}")
 
 
 def _short(text: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 import oger
+from oger.reporting.plain import say
 
 
 def version() -> None:
     """Print the version."""
-    typer.echo(f"oger {oger.__version__}")
+    say(f"oger {oger.__version__}")

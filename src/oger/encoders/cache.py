@@ -76,12 +76,13 @@ class CachedEncoder:
 
     def fill(self, texts: Sequence[str]) -> int:
         """Compute what is missing, with a progress bar on a terminal; returns the number of texts computed."""
-        from rich.console import Console
         from rich.progress import track
+
+        from oger.reporting.terminal import Terminal
 
         before = self.computed
         texts = list(dict.fromkeys(checked_texts(texts)))
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         starts = range(0, len(texts), _STORED_TOGETHER)
         for start in track(starts, "encoding", console=console, disable=not sys.stderr.isatty()):
             self.encode(texts[start : start + _STORED_TOGETHER])

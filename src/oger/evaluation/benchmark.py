@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from oger.method.options import choose
+from oger.recipes import yaml_dialect
 from oger.recipes.sources import WORLD_PREFIX, world_name
-from oger.recipes.yaml_dialect import load as load_yaml
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import load_kind
 
@@ -62,6 +62,10 @@ class Benchmark:
     unverified: Sequence[str] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
+        if Path(self.name).name != self.name or self.name == "..":
+            raise BenchmarkError(
+                f"{self.name!r} cannot name a benchmark, whose responses go into a folder of that name"
+            )
         for name in self.columns:
             choose(dict.fromkeys(_FIELDS), name, f"column of {self.name}")
         if "prompt" not in self.columns and "problem" not in self.columns:
@@ -137,7 +141,7 @@ def read_benchmark(path: Path) -> Benchmark:
         BenchmarkError: not readable, not a mapping, an unknown or a missing key, or a value that cannot be.
     """
     try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
+        content = yaml_dialect.load(yaml_dialect.read_text(path))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"cannot read the benchmark {path}: {error}") from error
     if not isinstance(content, dict):

@@ -24,7 +24,7 @@ def probe_jobs(jobs: Iterable[Job]) -> None:
     different = {(job.benchmark.name, job.rules): job for job in jobs}
     for job in different.values():
         rows = [{"kind": entry.kind, "answer": entry.answer, "metadata": entry.metadata} for entry in job.problems]
-        probe_rows(rows, rules=job.rules)
+        probe_rows(rows, rules=job.rules, kinds={row["kind"] for row in rows})  # checked where they were loaded
 
 
 def graded_rows(job: Job, responses: Sequence[StoredResponse]) -> list[dict[str, Any]]:

@@ -7,14 +7,14 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from oger.evaluation.benchmark import Benchmark, BenchmarkError
 from oger.recipes.sources import WORLD_PREFIX, SourceError, load_rows
-from oger.verification.kinds import load_kind
+from oger.verification.kinds import check_kinds_of_rows, load_kind
 
 LETTERS = "ABCDEFGHIJ"
 _SUFFIXES = (".jsonl", ".parquet")
@@ -57,6 +57,7 @@ def load_problems(
     limit: int | None = None,
     shuffle_seed: int = 0,
     by: Sequence[str] = (),
+    kinds: Collection[str] = (),
 ) -> Problems:
     """The first `limit` problems of a benchmark, from `data_dir`/NAME.jsonl or .parquet where that exists, else from
     the hub or its cache.
@@ -65,6 +66,7 @@ def load_problems(
         shuffle_seed: of the order of multiple-choice options; each problem is shuffled by it and its id alone, so that
             a limit or another order of rows changes nothing.
         by: columns (or keys of the rows' metadata) whose values become the problems' groups.
+        kinds: kinds of the user's own that rows may name, besides the benchmark's.
 
     Raises:
         BenchmarkError: the data cannot be had, or a row does not hold what the benchmark's file says.
@@ -73,7 +75,7 @@ def load_problems(
     seen: Counter[str] = Counter()
     facts = [_facts(row, benchmark.columns.get("metadata", "metadata")) for row in rows]
     problems = [
-        replace(_problem(benchmark, row, index, shuffle_seed, seen), groups=_groups(fact, by))
+        replace(_problem(benchmark, row, index, shuffle_seed, seen, kinds), groups=_groups(fact, by))
         for index, (row, fact) in enumerate(zip(rows, facts, strict=True))
     ]
     note = ""
@@ -108,7 +110,12 @@ def _hub_rows(benchmark: Benchmark, limit: int | None) -> list[dict[str, Any]]:
 
 
 def _problem(
-    benchmark: Benchmark, row: Mapping[str, Any], index: int, shuffle_seed: int, seen: Counter[str]
+    benchmark: Benchmark,
+    row: Mapping[str, Any],
+    index: int,
+    shuffle_seed: int,
+    seen: Counter[str],
+    kinds: Collection[str],
 ) -> Problem:
     place = f"{benchmark.name}, row {index}"
     columns = benchmark.columns
@@ -118,10 +125,10 @@ def _problem(
         raise BenchmarkError(f"{place}: {column!r} must be a text, got {asked!r:.80}")
     identity = _identity(row, columns.get("id"), asked, seen, place)
     if "prompt" in columns:
-        return Problem(identity, asked, True, *_gold(benchmark, row, place))
+        return Problem(identity, asked, True, *_gold(benchmark, row, place, kinds))
     parts = {"problem": asked.strip()}
     if not benchmark.has_options:
-        return Problem(identity, _filled(benchmark.prompt, parts), False, *_gold(benchmark, row, place))
+        return Problem(identity, _filled(benchmark.prompt, parts), False, *_gold(benchmark, row, place, kinds))
     options, right = _options(benchmark, row, place)
     order = list(range(len(options)))
     random.Random(f"{shuffle_seed}:{benchmark.name}:{identity}").shuffle(order)
@@ -168,9 +175,10 @@ def _identity(row: Mapping[str, Any], column: str | None, asked: Any, seen: Coun
     return f"{identity}-{seen[identity]}"
 
 
-def _gold(benchmark: Benchmark, row: Mapping[str, Any], place: str) -> tuple[str, str, Any]:
+def _gold(benchmark: Benchmark, row: Mapping[str, Any], place: str, kinds: Collection[str]) -> tuple[str, str, Any]:
     """Answer, kind and metadata of a row without options."""
     kind = row.get(benchmark.columns.get("kind", "kind")) or benchmark.kind
+    check_kinds_of_rows([str(kind)], (benchmark.kind, *kinds))
     load_kind(str(kind))  # an unknown one is an error now, not after hours of generation
     metadata = row.get(benchmark.columns.get("metadata", "metadata"))
     return _answer_text(_cell(row, benchmark.columns["answer"], place), place), str(kind), metadata

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from oger.evaluation.store import (
 )
 from oger.evaluation.summary import summarize_groups, summarize_responses
 from oger.verification.formats import extract_answer
+from oger.verification.kinds import check_kinds_of_rows
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,15 @@ def folders_of(out: Path) -> list[Path]:
     return folders
 
 
-def regrade(folder: Path, rules: Sequence[str] | None = None) -> Regraded:
+def regrade(folder: Path, rules: Sequence[str] | None = None, kinds: Collection[str] = ()) -> Regraded:
     """Verify every graded response of a folder again and store the new verdicts.
 
     Args:
         rules: where the answer stands; None = as each response was graded before.
+        kinds: kinds of the user's own that the stored responses may name.
 
     Raises:
-        StoreError: the folder is in use or damaged. ValueError: an unknown rule.
+        StoreError: the folder is in use or damaged. ValueError: an unknown rule or kind.
     """
     if rules is not None:
         extract_answer("", rules)
@@ -78,6 +80,7 @@ def regrade(folder: Path, rules: Sequence[str] | None = None) -> Regraded:
         raise StoreError(f"{folder} has no {SETTINGS}: it is no folder of responses")
     with ResponseStore(folder, settings) as store:
         old = [dict(response.graded or {}) for response in read_table(folder)]
+        check_kinds_of_rows({row["kind"] for row in old}, kinds)
         renamed = [{**row, "rules": ",".join(rules)} if rules is not None else row for row in old]
         new = [{**row, **verdict} for row, verdict in zip(renamed, verdicts(renamed), strict=True)]
         store.close_table(new)

@@ -138,17 +138,16 @@ def _verifier() -> str:
 
 
 def _training_step() -> str:
-    from rich.console import Console
-
     from oger.recipes import load_recipe
     from oger.reporting.metrics_log import FILE_NAME, read_metrics
+    from oger.reporting.terminal import Terminal
     from oger.training.run import train_recipe
 
     options = ["max_steps=1", "rollouts_every=0", "probe_prompts=0", "validation=null", "test={}"]
     options.append("train=world:arithmetic/validation")  # fewer rows to make than for training
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        train_recipe(load_recipe("smoke", [*options, f"output_dir={run}"]), console=Console(file=io.StringIO()))
+        train_recipe(load_recipe("smoke", [*options, f"output_dir={run}"]), console=Terminal(file=io.StringIO()))
         [row] = read_metrics(run / FILE_NAME)
     if not 0 < row["grad_norm"] < float("inf"):
         raise ValueError(f"the gradient of the first step has the norm {row['grad_norm']}")

@@ -52,6 +52,12 @@ def _answer_rules(key: str, value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _kinds(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise RecipeError(f"{key} must be a list of package.module:function, got {value!r}")
+    return tuple(_text(key, name) for name in value)
+
+
 def _seconds(key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < float("inf"):
         raise RecipeError(f"{key} must be a number of seconds above 0, got {value!r}")
@@ -131,6 +137,7 @@ OWN_CHECKS: dict[str, Any] = {
     "test": _test,
     "rewards": _rewards,
     "answer_rules": _answer_rules,
+    "kinds": _kinds,
     "verify_timeout": _seconds,
     "method": _method,
     "teachers": _teachers,

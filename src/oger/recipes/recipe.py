@@ -21,6 +21,7 @@ from typing import Any
 from oger.recipes import yaml_dialect
 from oger.recipes.checks import OWN_CHECKS, RecipeError
 from oger.recipes.methods import all_methods, load_method, method_keys
+from oger.reporting.secrets import find_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Recipe:
     """Registered names or "package.module:function"; the first one is the outcome."""
     answer_rules: tuple[str, ...] = ("last_boxed",)
     """Where the reward "accuracy" finds the answer; see `oger.verification.formats`."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of your own, as "package.module:function", that rows may name; see `oger.verification.kinds`."""
     verify_timeout: float = 5.0
     """Deadline of each answer, seconds; one that overruns it is undecided."""
     method: str | None = None
@@ -155,6 +158,11 @@ def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -
 
 def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool = True) -> Recipe:
     """The recipe that a flat mapping describes; see `load_recipe`."""
+    if found := next(find_secrets(document), None):
+        raise RecipeError(
+            f"{found} holds what looks like a secret, and a recipe is saved with the run: leave it out and set an "
+            "environment variable, such as HF_TOKEN for the hub"
+        )
     if document.get("method") is not None:
         document = {**load_method(OWN_CHECKS["method"]("method", document["method"])).options, **document}
     hints = training_fields() if check_training else None
@@ -220,9 +228,9 @@ def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
     path = Path(path_or_name)
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8"), path.stem
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path} is not a text file: {error}") from error
+            return yaml_dialect.read_text(path), path.stem
+        except ValueError as error:
+            raise RecipeError(f"{path}: {error}") from error
     name = str(path_or_name)
     if name in recipe_names():
         return recipe_text(name), name

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import oger
+from oger.reporting.secrets import without_secrets
 
 FILE_NAME = "environment.json"
 
@@ -35,7 +36,7 @@ _GIT_TIMEOUT_S = 10
 
 
 def environment() -> dict[str, Any]:
-    """Versions, hardware and commits, ready for JSON. No host name, user name or environment variable."""
+    """Versions, hardware and commits, ready for JSON. No host name, user name, environment variable or secret."""
     import torch
 
     devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
@@ -51,7 +52,7 @@ def environment() -> dict[str, Any]:
         "devices": [{"name": device.name, "memory_bytes": device.total_memory} for device in devices],
         "source_commit": git_commit(Path(oger.__file__).parent),
         "working_directory_commit": git_commit(Path.cwd()),
-        "arguments": sys.argv[1:],
+        "arguments": without_secrets(sys.argv[1:]),
     }
 
 

@@ -56,7 +56,8 @@ class Cell:
         """Folder below cells/, and key of every table."""
         if self.kind == UNTRAINED:
             return f"{self.regime}/{self.method}"
-        middle = f"/{self.tuned}" if self.kind == TUNING else ""
+        value = self.tuned.replace("%", "%25").replace("/", "%2F")  # a value may be a path, a name is one folder
+        middle = f"/{value}" if self.kind == TUNING else ""
         return f"{self.regime}/{self.method}{middle}/seed-{self.seed}"
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from oger.method.options import choose
 
-_NAME = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
 class StudyError(ValueError):
@@ -41,7 +41,7 @@ def named(value: Any, where: str) -> Mapping[str, Any]:
 
 def name(value: Any, where: str) -> str:
     """A name that can be a folder."""
-    if not isinstance(value, str) or not _NAME.match(value):
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise StudyError(f"{where}: {value!r} is no name; write letters, digits and . _ + - (it names a folder)")
     return value
 

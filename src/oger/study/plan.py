@@ -162,7 +162,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     if not path.is_file():
         raise FileNotFoundError(f"the study {path} does not exist")
     try:
-        document = yaml_dialect.load(path.read_text(encoding="utf-8"))
+        document = yaml_dialect.load(yaml_dialect.read_text(path))
     except ValueError as error:
         raise StudyError(f"{path}: {error}") from error
     try:

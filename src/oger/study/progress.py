@@ -79,7 +79,7 @@ class Board:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, soft_wrap=True, markup=False)
+        self._console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, soft_wrap=True)
 
     def _update(self, cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
         self._cells, self._missing = cells, missing

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from oger.reporting.plain import plain
 from oger.teachers.counts import CurateReport, TeacherReport
 from oger.teachers.options import CurateOptions
 from oger.teachers.output import TABLE_FILE
@@ -108,7 +109,12 @@ def _markdown(card: Mapping[str, Any], report: CurateReport) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A text that stays in its cell: names come from the data."""
+    return plain(text).replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;")
 
 
 def _mean(value: float | None) -> str:

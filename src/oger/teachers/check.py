@@ -21,7 +21,7 @@ from oger.teachers.records import BadRowError, Counts, Draft, Entry, Place, Prom
 from oger.teachers.schema import prompt_id
 from oger.teachers.tokens import TokenCounter
 from oger.verification import verify_many
-from oger.verification.kinds import load_kind
+from oger.verification.kinds import check_kinds_of_rows, load_kind
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Checker:
         self._count_tokens = counter
         self._evaluation = evaluation
         self._workers = workers
-        self._known_kinds: dict[str, bool] = {}
+        self._known_kinds: dict[str, str] = {}  # kind -> what is wrong with it, "" = nothing
 
     def check(self, chunk: Chunk, first_seq: int) -> Checked:
         """Take every row of a chunk through the stages; `first_seq` is the position of the first row."""
@@ -181,17 +181,16 @@ class Checker:
         kind = self._options.kind if value is None else value
         if not isinstance(kind, str):
             raise DroppedError("unknown kind", f"{kind!r} is no name of a kind")
-        if kind != self._options.kind and ":" in kind:  # data must not choose which code is imported
-            raise DroppedError("unknown kind", f"the row names the function {kind!r}; only the curation itself may")
         if kind not in self._known_kinds:
             try:
+                check_kinds_of_rows([kind], [self._options.kind])
                 load_kind(kind)
-            except ValueError:
-                self._known_kinds[kind] = False
+            except ValueError as error:
+                self._known_kinds[kind] = str(error)
             else:
-                self._known_kinds[kind] = True
-        if not self._known_kinds[kind]:
-            raise DroppedError("unknown kind", f"no kind is called {kind!r}")
+                self._known_kinds[kind] = ""
+        if problem := self._known_kinds[kind]:
+            raise DroppedError("unknown kind", problem)
         return kind
 
     def _normalise(self, cases: Sequence[_Case], result: Checked) -> list[_Case]:

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from oger.reporting.plain import say
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -48,7 +50,7 @@ class PlainProgress:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        print(line, file=sys.stderr, flush=True)
+        say(line, err=True)
 
     def close(self) -> None:
         """Nothing to do."""
@@ -58,17 +60,18 @@ class BarProgress:
     """For a terminal."""
 
     def __init__(self, title: str, total: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+        from oger.reporting.terminal import Terminal
+
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rates]}"),
             TextColumn("{task.fields[left]} left"),
         )
-        self._bar: RichProgress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar: RichProgress = Progress(*columns, console=Terminal(stderr=True), transient=True)
         self._task = self._bar.add_task(title, total=total, rates="", left="?")
         self._bar.start()
 
@@ -78,7 +81,7 @@ class BarProgress:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(line, markup=False, highlight=False)
+        self._bar.console.print(line, highlight=False)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -16,12 +16,13 @@ class Bar:
     """One bar per stage on standard error, where it is wanted and that is a terminal. A context manager."""
 
     def __init__(self, wanted: bool) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+        from oger.reporting.terminal import Terminal
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         shown = wanted and sys.stderr.isatty()
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=not shown)
+        self._progress = Progress(*columns, console=Terminal(stderr=True), disable=not shown)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Bar:

@@ -43,7 +43,7 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     args = run_options(recipe)
     rows = checked_rows(recipe, recipe.train)
     if "accuracy" in recipe.rewards:
-        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout)
+        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
     train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
     validation = None
     if recipe.validation:
@@ -136,7 +136,9 @@ def reward_functions(recipe: Recipe) -> list[Callable[..., Any]]:
         ValueError: if one is not there.
     """
     shipped: Mapping[str, Callable[..., Any]] = {
-        "accuracy": accuracy_with(recipe.answer_rules, timeout_s=recipe.verify_timeout, name="accuracy_reward"),
+        "accuracy": accuracy_with(
+            recipe.answer_rules, timeout_s=recipe.verify_timeout, name="accuracy_reward", kinds=recipe.kinds
+        ),
         "format": format_reward,
     }
     return [load_plugin(name, table=shipped, group=REWARD_GROUP, what="reward") for name in recipe.rewards]

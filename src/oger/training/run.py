@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
@@ -46,6 +47,7 @@ from oger.reporting.metrics_log import FILE_NAME as METRICS
 from oger.reporting.metrics_log import MetricsLog, read_metrics
 from oger.reporting.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.reporting.tables import alternatives_table, comparison_table, preview_table, sample_panel
+from oger.reporting.terminal import Terminal
 from oger.training.alternatives import WHY_REPLACED, alternatives
 from oger.training.batch import ScoredBatch
 from oger.training.budget import BudgetStop, finish_from
@@ -71,7 +73,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         ValueError: if the recipe cannot be used, or is not the one that the resumed run was started with.
     """
     started = time.perf_counter()
-    console = console or Console()
+    console = console or Terminal()
     run = recipe.output_dir
     if int(os.environ.get("RANK", 0)) == 0:  # the other processes would see what this one writes
         _check_folder(run, recipe, resume=resume)
@@ -150,7 +152,7 @@ def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[di
         raise ValueError("this recipe trains with TRL's own objective alone: it has no hybrid group to show.")
     [batch] = batches
     rows = _telling_group(rollout_rows(1, batch))
-    console = console or Console()
+    console = console or Terminal()
     args = trainer.args
     console.print(preview_table(rows, WHY_REPLACED[args.replacement]))
     others = alternatives(batch, batch.vectors, batch.forward, rows[0]["group"], args, trainer.processing_class)
@@ -247,7 +249,7 @@ def _evaluate(
 ) -> dict[str, Evaluation]:
     results = {}
     for name, rows in tests.items():
-        with console.status(f"evaluating {name} {when} training"):
+        with console.status(Text(f"evaluating {name} {when} training")):
             results[name] = evaluate_policy(
                 trainer.accelerator.unwrap_model(trainer.model),
                 trainer.processing_class,

@@ -6,7 +6,7 @@ undecided. `rewards` wraps it as TRL-style reward functions; `probe` checks befo
 """
 
 from oger.verification.formats import ANSWER_RULES, DEFAULT_RULES, extract_answer
-from oger.verification.kinds import KINDS, Judgement, Kind, load_kind
+from oger.verification.kinds import KINDS, Judgement, Kind, check_kinds_of_rows, load_kind
 from oger.verification.probe import probe, probe_rows
 from oger.verification.rewards import accuracy_reward, accuracy_verdicts, accuracy_with, format_reward
 from oger.verification.statistics import PoolStatistics
@@ -27,6 +27,7 @@ __all__ = [
     "accuracy_reward",
     "accuracy_verdicts",
     "accuracy_with",
+    "check_kinds_of_rows",
     "close_pools",
     "extract_answer",
     "format_reward",

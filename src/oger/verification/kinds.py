@@ -6,14 +6,14 @@ out; the pool is the boundary that turns them into "undecided". Heavy libraries 
 that importing this module costs nothing.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from oger.plugins import load_plugin
 from oger.verification.choice import grade_choice, instant_choice
+from oger.verification.gym_grader import grade_reasoning_gym
 from oger.verification.judgement import Judgement
 from oger.verification.math_grader import grade_math, instant_math
 
@@ -40,26 +40,6 @@ class Kind:
 def same_text(gold: str, extracted: str, metadata: Any = None) -> bool:
     """Equal up to surrounding white space: the grader of the kind "exact"."""
     return gold.strip() == extracted.strip()
-
-
-def grade_reasoning_gym(gold: str, extracted: str, metadata: Any = None) -> bool:
-    """reasoning-gym's own scorer of the task; its partial credit (anything below 1) counts as wrong.
-
-    `metadata` is reasoning-gym's entry (question, answer, metadata with `source_dataset`), as a mapping or JSON text.
-    """
-    entry = json.loads(metadata) if isinstance(metadata, str) else metadata
-    if not isinstance(entry, Mapping) or "metadata" not in entry:
-        raise ValueError("kind 'reasoning_gym' needs the reasoning-gym entry in `metadata`")
-    score = reasoning_gym_scorer(entry["metadata"]["source_dataset"])
-    return score(extracted, {"answer": gold, **entry}) >= 1
-
-
-@cache
-def reasoning_gym_scorer(dataset: str) -> Callable[[str, Mapping[str, Any]], float]:
-    """The `score_answer` of one reasoning-gym data set; kept, because building the data set is the slow part."""
-    from reasoning_gym import get_score_answer_fn
-
-    return get_score_answer_fn(dataset)
 
 
 _GYM_ENTRY = {"question": "12 + 7 =", "answer": "19", "metadata": {"source_dataset": "chain_sum"}}
@@ -95,6 +75,26 @@ def load_kind(name: str) -> Kind:
     if name in KINDS:
         return KINDS[name]
     return _user_kind(name)
+
+
+def check_kinds_of_rows(names: Iterable[str], allowed: Collection[str] = ()) -> None:
+    """Data choose no code: what rows name is a kind of `KINDS`, of an installed package, or one that the user allowed.
+
+    Args:
+        names: Kinds as rows of a data set state them.
+        allowed: Kinds of the form `package.module:function` or `file.py:function` that the user named.
+
+    Raises:
+        ValueError: Another kind of that form.
+
+    >>> check_kinds_of_rows(["math", "mine:grade"], ["mine:grade"])
+    """
+    for name in names:
+        if (":" in name or name.endswith(".py")) and name not in allowed:
+            raise ValueError(
+                f"a row names the code {name!r} as its kind, and rows alone load no code: list it under kinds in the "
+                "recipe (oger evaluate: --kinds; in Python: kinds=...) if you trust it"
+            )
 
 
 @cache

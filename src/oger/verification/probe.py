@@ -4,12 +4,12 @@ They take the whole path of training: the answer rules, the pool, a worker proce
 work would otherwise give every rollout 0, or every rollout nothing, in silence.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from oger.method.options import choose
 from oger.verification.formats import DEFAULT_RULES
-from oger.verification.kinds import load_kind
+from oger.verification.kinds import check_kinds_of_rows, load_kind
 from oger.verification.verdict import Verdict, VerifierError
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S, VerifierPool
 from oger.verification.verify import shared_pool
@@ -71,6 +71,7 @@ def probe_rows(
     *,
     rules: Sequence[str] = DEFAULT_RULES,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    kinds: Collection[str] = (),
 ) -> None:
     """`probe` every kind of a data set, with the first row of each.
 
@@ -78,14 +79,16 @@ def probe_rows(
         rows: Mappings with "answer" and, where known, "kind" and "metadata".
         rules: The answer rules of the run.
         timeout_s: The deadline of the run, seconds.
+        kinds: Kinds of the user's own that rows may name; see `check_kinds_of_rows`.
 
     Raises:
         VerifierError: a pair came out wrongly.
-        ValueError: an unknown kind or rule.
+        ValueError: an unknown kind or rule, or a row's kind is code that is not among `kinds`.
     """
     first: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         first.setdefault(row.get("kind") or DEFAULT_KIND, row)
+    check_kinds_of_rows(first, kinds)
     for kind, row in first.items():
         probe(kind, gold=row["answer"], metadata=row.get("metadata"), rules=rules, timeout_s=timeout_s)
 

@@ -3,10 +3,11 @@ r"""TRL-style reward functions: lists in, one number per completion out; None = 
 They work in a stock `trl.GRPOTrainer`: extra columns of the data set arrive as keyword arguments, repeated per rollout.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from oger.verification.formats import DEFAULT_RULES, extract_answer, last_boxed
+from oger.verification.kinds import check_kinds_of_rows
 from oger.verification.verdict import Verdict
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S
 from oger.verification.verify import verify_many
@@ -37,12 +38,19 @@ def accuracy_verdicts(
     *,
     rules: Sequence[str] = DEFAULT_RULES,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    kinds: Collection[str] = (),
 ) -> list[Verdict]:
-    """The verdicts behind `accuracy_reward`, all completions at once. Errors are those of `verify_many`."""
+    """The verdicts behind `accuracy_reward`, all completions at once.
+
+    Raises:
+        ValueError: as `verify_many`; or a row's kind is code that is not among `kinds`.
+    """
+    names = [name or DEFAULT_KIND for name in kind] if kind is not None else [DEFAULT_KIND] * len(completions)
+    check_kinds_of_rows(set(names), kinds)
     return verify_many(
         answer,
         [completion_text(completion) for completion in completions],
-        kind=DEFAULT_KIND if kind is None else [name or DEFAULT_KIND for name in kind],
+        kind=names,
         metadata=metadata,
         rules=rules,
         timeout_s=timeout_s,
@@ -50,7 +58,11 @@ def accuracy_verdicts(
 
 
 def accuracy_with(
-    rules: Sequence[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, name: str | None = None
+    rules: Sequence[str],
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    name: str | None = None,
+    kinds: Collection[str] = (),
 ) -> Callable[..., list[float | None]]:
     """`accuracy_reward` with other rules of where the answer stands.
 
@@ -58,6 +70,7 @@ def accuracy_with(
         rules: Names of answer rules, applied from left to right.
         timeout_s: Deadline of each answer, seconds.
         name: What the trainer's logs call the reward; None = "accuracy_" and the rules.
+        kinds: Kinds of the user's own, as "package.module:function", that rows may name.
 
     Raises:
         ValueError: an unknown rule.
@@ -80,7 +93,7 @@ def accuracy_with(
 
         `log_metric` is TRL's: the shares of undecided and of overruled verdicts go into the run's metrics.
         """
-        verdicts = accuracy_verdicts(completions, answer, kind, metadata, rules=rules, timeout_s=timeout_s)
+        verdicts = accuracy_verdicts(completions, answer, kind, metadata, rules=rules, timeout_s=timeout_s, kinds=kinds)
         if log_metric is not None and verdicts:
             undecided = sum(verdict.outcome is None for verdict in verdicts)
             log_metric("verification/undecided_share", undecided / len(verdicts))

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from oger.reporting.terminal import Terminal
 from oger.worlds import load_world
 from oger.worlds.arithmetic.policy_recipe import Corpus, Example, policy_config
 from oger.worlds.arithmetic.tokenizer import build_tokenizer
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         TimeElapsedColumn(),
         TextColumn("{task.fields[passed]}"),
     )
-    console = Console()
+    console = Terminal()
     with Progress(*columns, console=console) as progress:
         model, tokenizer, rates = pretrain(options.seed, progress)
     save(model, tokenizer, options.out)

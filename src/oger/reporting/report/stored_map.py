@@ -141,6 +141,8 @@ def _encoder(run: RunFolder) -> tuple[Encoder, str]:
     reason = ""
     if name not in _OWN_ENCODERS:
         reason = "it is not one of OGER's own, and a report runs no code that a run names"
+    elif isinstance(options, Mapping) and options.get("trust_remote_code"):
+        reason = "its model brings code of its own, and a report runs no code that a run names"
     elif name != "ngram" and argument and not Path(argument).is_dir() and not _offline():
         reason = "its model is in no folder"
     else:
