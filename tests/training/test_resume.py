@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from oger import OGERConfig, OGERTrainer
-from oger.training.checkpoint import newest_complete
+from oger.training.checkpoint import newest_whole, save_policy
+from oger.training.whole_folder import settle
 from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
 STEPS = 6
@@ -21,7 +28,7 @@ def run(folder: Path, *, resume: Path | None = None, **options: Any) -> tuple[li
         model=tiny_policy(),
         reward_funcs=contains_answer,
         args=OGERConfig(
-            **quiet_options(folder, max_steps=STEPS, save_strategy="steps", save_steps=1, **options),
+            **quiet_options(folder, **{"max_steps": STEPS, "save_strategy": "steps", "save_steps": 1, **options}),
         ),
         train_dataset=toy_dataset(12),
         processing_class=tiny_tokenizer(),
@@ -35,6 +42,15 @@ def run(folder: Path, *, resume: Path | None = None, **options: Any) -> tuple[li
         if "loss" in row
     ]
     return metrics, stored, trainer
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of every step of one run, and its policy."""
+    folder = tmp_path_factory.mktemp("saved")
+    _, _, trainer = run(folder)
+    save_policy(trainer, folder / "policy")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -60,16 +76,96 @@ def test_two_runs_of_one_seed_are_the_same_run_and_another_seed_is_another(tmp_p
     assert first[1] != other[1]
 
 
-def test_newest_complete_checkpoint_passes_over_a_damaged_one(tmp_path: Path) -> None:
-    for step, content in ((2, "{}"), (10, '{"global'), (9, "{}")):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "trainer_state.json").write_text(content)
-    (tmp_path / "checkpoint-11").mkdir()
-    found = newest_complete(tmp_path)
-    assert found is not None
-    assert found.name == "checkpoint-9"
-    assert newest_complete(tmp_path / "nothing") is None
+def truncate(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("model.safetensors", truncate),
+        ("optimizer.pt", truncate),
+        ("oger_loop_state_0.pt", truncate),
+        ("rng_state.pth", Path.unlink),
+        ("oger_files.json", truncate),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_passed_over(saved: Path, tmp_path: Path, name: str, harm: Any) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    said: list[str] = []
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-6"
+    assert said == []
+    harm(tmp_path / "checkpoint-6" / name)
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-5"
+    [line] = said
+    assert "checkpoint-6 is damaged" in line
+    assert name in line
+
+
+def test_checkpoints_are_ordered_by_step_and_what_is_none_is_left_alone(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved / "checkpoint-2", tmp_path / "checkpoint-10")
+    shutil.copytree(saved / "checkpoint-1", tmp_path / "checkpoint-9")
+    for name in ("checkpoint-best", "checkpoints", ".writing"):
+        (tmp_path / name).mkdir()
+    assert newest_whole(tmp_path, print) == tmp_path / "checkpoint-10"
+    assert newest_whole(tmp_path / "nothing", print) is None
+
+
+def test_old_checkpoints_go_by_step_not_by_a_clock_that_may_be_set_back(tmp_path: Path) -> None:
+    _, _, trainer = run(tmp_path, save_total_limit=2)
+    kept = {"checkpoint-5", "checkpoint-6"}
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == kept
+    for path in tmp_path.glob("checkpoint-*"):
+        os.utime(path, (4e9, 4e9))  # written, it seems, long after what follows
+    trainer.state.global_step = 7
+    trainer._save_checkpoint(trainer.model, None)
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-6", "checkpoint-7"}
+    truncate(tmp_path / "checkpoint-7" / "model.safetensors")
+    trainer.state.global_step = 8
+    trainer._save_checkpoint(trainer.model, None)
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-6", "checkpoint-8"}
+    assert not list(tmp_path.glob(".*")), "nothing that is written beside its place stays there"
+
+
+def test_a_saved_policy_loads_in_plain_transformers(saved: Path) -> None:
+    for path in (saved / "checkpoint-6", saved / "policy"):
+        policy = AutoModelForCausalLM.from_pretrained(path)
+        state = load_file(saved / "checkpoint-6" / "model.safetensors")
+        assert all(torch.equal(policy.state_dict()[name], state[name]) for name in state)
+        assert AutoTokenizer.from_pretrained(path)("1+1").input_ids
+
+
+def test_a_saved_adapter_loads_in_plain_peft(tmp_path: Path) -> None:
+    trainer = OGERTrainer(
+        model=tiny_policy(),
+        reward_funcs=contains_answer,
+        args=OGERConfig(**quiet_options(tmp_path, max_steps=1, save_strategy="steps", save_steps=1)),
+        train_dataset=toy_dataset(12),
+        processing_class=tiny_tokenizer(),
+        peft_config=LoraConfig(r=2, target_modules=["q_proj"]),
+    )
+    trainer.train()
+    save_policy(trainer, tmp_path / "policy")
+    for path in (tmp_path / "checkpoint-1", tmp_path / "policy"):
+        loaded = PeftModel.from_pretrained(tiny_policy(), path)
+        mine = {name: value for name, value in trainer.model.state_dict().items() if "lora" in name}
+        assert mine
+        assert all(torch.equal(loaded.state_dict()[name], value) for name, value in mine.items())
+
+
+def test_a_policy_is_replaced_whole_with_its_record(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "best"
+    folder.mkdir()
+    (folder / "left-over.safetensors").touch()
+    _, _, trainer = run(tmp_path / "out", max_steps=1)
+    save_policy(trainer, folder, {"step": 1})
+    assert json.loads((folder / "validation.json").read_text()) == {"step": 1}
+    assert not (folder / "left-over.safetensors").exists()
+    os.rename(folder, tmp_path / ".best.old")  # as a kill between the two renames leaves it
+    settle(folder)
+    assert json.loads((folder / "validation.json").read_text()) == {"step": 1}
+    assert {path.name for path in tmp_path.iterdir()} == {"best", "out"}
 
 
 def test_resuming_without_the_loop_state_is_one_clear_error(tmp_path: Path) -> None:

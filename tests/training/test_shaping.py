@@ -91,11 +91,10 @@ def test_teacher_rows_and_undecided_rows_earn_nothing_whatever_the_function_says
         assert [row["reward"] for row in group] == [0.0] + [2.0] * (G - 2) + [1.0]
 
 
-@pytest.mark.parametrize("value", [lambda group: torch.ones(3), lambda group: torch.full((G,), torch.nan)])
-def test_a_reward_that_returns_nonsense_is_named(tmp_path: Path, value: Any) -> None:
-    shaping_reward("nonsense")(value)
+def test_a_reward_that_returns_nonsense_is_named(tmp_path: Path) -> None:
+    shaping_reward("nonsense")(lambda group: torch.ones(3))
     trainer = make_trainer(tmp_path, shaping_rewards={"nonsense": 1.0})
-    with pytest.raises(ValueError, match=rf"'nonsense' must return {G} finite numbers"):
+    with pytest.raises(ValueError, match=rf"'nonsense' must return {G} numbers"):
         first_batch(trainer)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from oger.training.endings import RunFaultError
+
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -15,8 +17,15 @@ class UserError(ValueError):
     """Something the user can put right; the message is one line that says how."""
 
 
-SHOWN_AS_ONE_LINE = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
-"""What a wrong recipe, path or option raises. Anything else is a defect and keeps its traceback."""
+SHOWN_AS_ONE_LINE = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    RunFaultError,
+)
+"""What a wrong recipe, path or option raises, and what ends a run from outside. The rest are defects: traceback."""
 
 
 def debugging() -> bool:

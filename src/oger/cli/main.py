@@ -26,6 +26,7 @@ from oger.cli import (
 )
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
 from oger.reporting.plain import say
+from oger.training.endings import RunStopped
 
 app = typer.Typer(
     name="oger",
@@ -54,12 +55,15 @@ _USAGE_ERROR: type[Any] = next(parent for parent in typer.BadParameter.__mro__ i
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted."""
+    """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted, 143 ended by SIGTERM."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(arguments, prog_name="oger", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
+    except RunStopped as stopped:
+        _say(str(stopped))
+        sys.exit(stopped.exit_status)
     except _USAGE_ERROR as error:
         _say(f"error: {' '.join(error.format_message().split())} (oger --help, oger COMMAND --help)")
         code = EXIT_USER_ERROR

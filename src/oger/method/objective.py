@@ -119,8 +119,8 @@ def mixed_policy_loss(
 ) -> MixedPolicyLoss:
     """Sum of token losses over online and teacher rows, with what it was made of.
 
-    Outside the mask tensors may hold anything, NaN included: it reaches neither loss nor gradient. With `clip` and no
-    offline row, the token loss is TRL's GRPO loss exactly.
+    Outside the mask tensors may hold anything, NaN included: it reaches neither loss nor gradient. Under the mask NaN
+    makes the loss NaN. With `clip` and no offline row, the token loss is TRL's GRPO loss exactly.
 
     Args:
         logp_BT: The policy's log-probabilities in nats, (B, T); the one argument that gets a gradient.
@@ -182,11 +182,8 @@ def mixed_policy_loss(
             "teacher_prob_mean": _mean(torch.exp(teacher_logp_BT), offline_BT),
             "teacher_weight_mean": _mean(SHAPINGS[shaping].weight(teacher_logp_BT, gamma), offline_BT),
         }
-    loss_sum = token_loss_BT.sum()
-    if torch.isnan(loss_sum.detach()):
-        raise ValueError("logp_BT, old_logp_BT or advantage_B holds NaN under the mask")
     return MixedPolicyLoss(
-        loss_sum=loss_sum,
+        loss_sum=token_loss_BT.sum(),
         token_loss_BT=token_loss_BT,
         token_count=mask_BT.sum(),
         online_token_count=online_BT.sum(),

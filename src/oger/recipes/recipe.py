@@ -112,6 +112,7 @@ _MANAGED = {
     "logging_first_step": "metrics.jsonl has one row per optimiser step",
     "resume_from_checkpoint": "use oger train --resume",
     "load_best_model_at_end": "RUN/best holds the best policy, RUN/model the last one",
+    "enable_jit_checkpoint": "a run saves its last finished step on SIGTERM by itself",
     "hub_token": "set the environment variable HF_TOKEN; a recipe is saved with the run",
     "local_rank": "accelerate launch sets it",
     "record_dir": "rollouts are written to RUN/rollouts",

@@ -29,6 +29,7 @@ _METRICS = (
     Metric("loss", "", "loss of the optimiser step: online + teacher terms, entropy bonus and KL included"),
     Metric("grad_norm", "", "global L2 norm of the gradient before clipping"),
     Metric("learning_rate", "", "learning rate of the optimiser step"),
+    Metric("skipped_steps", "count", "optimiser steps skipped so far, since a number was not finite (RUN/faults)"),
     # Reward
     Metric("reward/total", "reward", "mean over online rows of the reward that enters the advantage, bonus included"),
     Metric("reward/outcome", "share", "judged online rollouts that are correct (R^m = 1), before replacement"),

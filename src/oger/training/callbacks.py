@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from oger.reporting.alarms import AlarmWatch
 from oger.reporting.glossary import canonical
 from oger.reporting.metrics_log import FILE_NAME as METRICS_FILE
 from oger.reporting.metrics_log import MetricsLog, read_metrics
+from oger.training.checkpoint import VALIDATION, save_policy
+from oger.training.whole_folder import settle
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -79,9 +80,11 @@ class BestPolicy(TrainerCallback):
     """Keeps the policy with the highest validation accuracy, and says in which step and by what it was chosen."""
 
     def __init__(self, folder: Path, trainer: OGERTrainer) -> None:
+        if trainer.accelerator.is_main_process:
+            settle(folder)
         self._folder = folder
         self._trainer = trainer
-        self._record = folder / "validation.json"
+        self._record = folder / VALIDATION
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -99,11 +102,7 @@ class BestPolicy(TrainerCallback):
         [is_better] = broadcast_object_list([is_better])
         if not is_better:
             return
-        self._trainer.save_model(str(self._folder))
-        if state.is_world_process_zero:
-            temporary = self._record.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"step": state.global_step, BEST_METRIC: value}) + "\n")
-            os.replace(temporary, self._record)
+        save_policy(self._trainer, self._folder, {"step": state.global_step, BEST_METRIC: value})
 
 
 class LiveProgress(TrainerCallback):

@@ -75,7 +75,7 @@ def shape(
     """Name -> (N,) rewards before their weights; 0 on teacher rows and undecided ones.
 
     Raises:
-        ValueError: a reward function returns something else than G finite numbers; names the function.
+        ValueError: a reward function returns something else than G numbers; names the function.
     """
     values: dict[str, list[torch.Tensor]] = {reward.name: [] for reward in rewards}
     for group, start in enumerate(range(0, len(texts), group_size) if rewards else ()):
@@ -103,9 +103,9 @@ def shape(
 
 def _checked(reward: WeightedReward, view: RewardGroup, paid_G: torch.Tensor) -> torch.Tensor:
     value_G = torch.as_tensor(reward.function(view), device=paid_G.device)
-    if value_G.shape != paid_G.shape or not torch.isfinite(value_G[paid_G].float()).all():
+    if value_G.shape != paid_G.shape:
         raise ValueError(
-            f"the shaping reward {reward.name!r} must return {len(paid_G)} finite numbers, one per row of the group, "
+            f"the shaping reward {reward.name!r} must return {len(paid_G)} numbers, one per row of the group, "
             f"got {value_G}"
         )
     return torch.where(paid_G, value_G, 0.0).detach()

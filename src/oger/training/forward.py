@@ -11,6 +11,7 @@ from trl.trainer.utils import use_adapter
 
 from oger.method.confidence import REDUCTIONS
 from oger.training.batch import ForwardPass, HybridTensors
+from oger.training.nonfinite import RowFaults
 from oger.training.trimmed import trimmed_log_probs
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def forward_without_gradient(
-    trainer: OGERTrainer, tensors: HybridTensors, entropies: EntropyRecorder | None
+    trainer: OGERTrainer, tensors: HybridTensors, entropies: EntropyRecorder | None, faults: RowFaults
 ) -> ForwardPass:
     """At most one forward of the policy: old log-probs where TRL would take them, and what shaping rewards see.
 
@@ -42,6 +43,8 @@ def forward_without_gradient(
             logps_NT, entropy_NT = _log_probs(trainer, trainer.model, tensors, compute_entropy=True)
         if trainer.beta != 0.0:
             ref_logps_NT = _reference_log_probs(trainer, tensors)
+    if entropy_NT is not None:
+        entropy_NT = faults.take_out("probability", entropy_NT, inside=tensors.loss_mask_NT)
     return ForwardPass(
         logps_NT=logps_NT,
         old_logps_NT=logps_NT if need_old else None,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+UPDATE = "update"
+"""What a training step spends outside the rollout stages."""
+
+
 class MetricSums:
     """Sums and counts of named quantities since the last log call.
 
@@ -73,6 +77,8 @@ class StageClock(TrainerCallback):
         self._seconds: dict[str, float] = defaultdict(float)
         self._flushed_at = 0
         self._step_began: float | None = None
+        self.current = UPDATE
+        """The stage in progress, after an exception the one that it came from."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A resumed run counts its steps from where it resumes."""
@@ -90,17 +96,18 @@ class StageClock(TrainerCallback):
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Adds the time spent inside to the stage."""
-        started = time.perf_counter()
+        started, self.current = time.perf_counter(), name
         with torch.profiler.record_function(STAGE_MARK + name):
             yield
         self._seconds[name] += time.perf_counter() - started
+        self.current = UPDATE
 
     def flush(self, sums: MetricSums, global_step: int) -> None:
-        """Adds the seconds since the last flush; `update` is what a step spends outside the rollout stages."""
+        """Adds the seconds since the last flush."""
         steps = max(global_step - self._flushed_at, 1)
         if self._seconds:
             rollout = sum(seconds for stage, seconds in self._seconds.items() if stage != "step")
-            self._seconds["update"] = max(self._seconds["step"] - rollout, 0.0)
+            self._seconds[UPDATE] = max(self._seconds["step"] - rollout, 0.0)
         for stage, seconds in self._seconds.items():
             sums.add(f"time/{stage}", torch.tensor([seconds / steps]))
         self._seconds.clear()

@@ -13,6 +13,8 @@ RUN/rollouts/           Parquet, every `rollouts_every` steps
 RUN/probes/             the same for a few prompts that are sampled again at each of these steps
 RUN/profile/            where the time of two steps went, if `profile` is set
 RUN/checkpoints/        what `--resume` continues from
+RUN/faults/             Parquet, rows of each step that was skipped because a number was not finite
+RUN/lock                while a process trains here; see oger.training.run_lock
 RUN/before.json         evaluation of the untrained policy
 RUN/model/, RUN/best/   the last policy, and the best one on the validation set
 RUN/summary.json        before and after; its presence says that the run has finished
@@ -32,6 +34,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.text import Text
 from transformers import PrinterCallback
@@ -53,15 +57,29 @@ from oger.training.batch import ScoredBatch
 from oger.training.budget import BudgetStop, finish_from
 from oger.training.build import build_trainer, checked_rows, outcome_function, run_options
 from oger.training.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.checkpoint import newest_complete
+from oger.training.checkpoint import newest_whole, save_policy, step_of
+from oger.training.fault_lines import one_line_faults
 from oger.training.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.probes import probe_callbacks
 from oger.training.profiling import Profile
 from oger.training.records import rollout_rows
+from oger.training.run_lock import FILE_NAME as LOCK
+from oger.training.run_lock import run_lock
+from oger.training.stop_signals import StopSignals
 from oger.training.trainer import OGERTrainer
 from oger.training.warm_start import CONFIG, SUMMARY, warm_start
 
 ENCODER, BEFORE = "encoder.json", "before.json"
+
+_MAY_CHANGE = (
+    "description",
+    "profile",
+    "logging_dir",
+    "length_chunks",
+    "gradient_checkpointing",
+    "gradient_checkpointing_kwargs",
+)
+"""Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
 
 
 def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -70,31 +88,41 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     Raises:
         FileExistsError: if the run folder holds a run and `resume` is not asked for.
         FileNotFoundError: if there is no run to resume.
-        ValueError: if the recipe cannot be used, or is not the one that the resumed run was started with.
+        ValueError: if the recipe cannot be used, is not the one that the resumed run was started with, or another
+            process trains in the run folder.
+        RunFaultError: if memory, disk or numbers that are not finite end the run; what was saved is whole.
+        RunStopped: if SIGTERM or SIGINT ends it.
     """
-    started = time.perf_counter()
     console = console or Terminal()
     run = recipe.output_dir
-    if int(os.environ.get("RANK", 0)) == 0:  # the other processes would see what this one writes
+    with StopSignals() as signals:
+        if int(os.environ.get("RANK", 0)) != 0:  # would see what the first process writes
+            return _train(recipe, resume, console, signals)
         _check_folder(run, recipe, resume=resume)
+        with run_lock(run, console.print), _no_trace_of_failure(run):
+            if not (run / CONFIG).is_file():  # so that --resume finds a run that is killed before its first step
+                dump_recipe(recipe, run / CONFIG)
+            return _train(recipe, resume, console, signals)
+
+
+def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals) -> dict[str, Any]:
+    started = time.perf_counter()
+    run = recipe.output_dir
     _quiet_libraries()
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
-    with _no_trace_of_failure(run):
-        trainer = build_trainer(dataclasses.replace(recipe, model=model))
+    trainer = build_trainer(dataclasses.replace(recipe, model=model))
     if not _can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
-        run.mkdir(parents=True, exist_ok=True)
-        if not resume or recipe.first is not None:
-            dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
+        dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
         write_environment(run)
         write_json(run / ENCODER, identity_record(trainer.encoder))
         console.print(_describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
-    checkpoint = newest_complete(run / "checkpoints") if resume else None
+    checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
     if resume and is_main:
-        step = _step_of(checkpoint)
+        step = 0 if checkpoint is None else step_of(checkpoint) or 0
         for log in (METRICS, HISTOGRAMS, ALARMS):
             if (run / log).is_file():
                 MetricsLog(run / log).cut_after(step)
@@ -112,12 +140,13 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
     profile = [Profile(run, console)] if recipe.profile else []
-    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live):
+    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
         trainer.add_callback(callback)
-    with closing(live):
+    with closing(live), one_line_faults(trainer):
         if not finish_from(trainer, checkpoint, budget):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    trainer.save_model(str(run / "model"))
+        signals.raise_if_received()
+        save_policy(trainer, run / "model")
     after = _evaluate(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
@@ -192,32 +221,30 @@ def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
             )
-    elif run.exists() and (not run.is_dir() or any(run.iterdir())):
+    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
 
 
-_FREE = ("description", "profile")
-"""Keys in which a resumed run may differ from what it was started with."""
-
-
 def _differences(started: Recipe, asked: Recipe) -> list[str]:
     """Keys whose resolved values differ between the recipe that a run was started with and the one asked for."""
-    own = [key for key, value in started.own.items() if asked.own[key] != value and key not in _FREE]
+    own = [key for key, value in started.own.items() if asked.own[key] != value and key not in _MAY_CHANGE]
     options = [run_options(recipe).to_dict() for recipe in (started, asked)]
-    return own + [key for key, value in options[0].items() if options[1][key] != value and key != "logging_dir"]
+    return own + [key for key, value in options[0].items() if options[1][key] != value and key not in _MAY_CHANGE]
 
 
 @contextmanager
 def _no_trace_of_failure(run: Path) -> Iterator[None]:
-    """Removes the empty folders that a trainer makes before it fails, so that the corrected recipe can use them."""
+    """Empties the folder of a run that failed before it began, so that the corrected recipe can use it."""
     try:
         yield
-    except BaseException:
-        for folder in (run / "checkpoints", run):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+    except Exception:
+        checkpoints = run / "checkpoints"
+        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+            checkpoints.rmdir()
+        if {path.name for path in run.iterdir()} <= {CONFIG, LOCK}:
+            (run / CONFIG).unlink(missing_ok=True)
         raise
 
 
@@ -228,8 +255,12 @@ def _free_folder(folder: Path) -> Path:
     return candidate
 
 
-def _step_of(checkpoint: Path | None) -> int:
-    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:
+    """The newest whole checkpoint, as the main process finds it; that one names the damaged ones it passes over."""
+    found: list[Path | None] = [None]
+    if PartialState().is_main_process:
+        found = [newest_whole(run / "checkpoints", lambda line: console.print(line, highlight=False, soft_wrap=True))]
+    return broadcast_object_list(found)[0]
 
 
 # --- evaluation before and after --------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from oger.training.judge import TeacherJudge
 from oger.training.lean_generation import lean_generation
 from oger.training.loss import StepShare, hybrid_loss
 from oger.training.metrics import MetricSums, StageClock
+from oger.training.nonfinite import RowFaults, StepGuard, tell_none_from_nan
 from oger.training.replay import Replay, record_batch, replayed_path
 from oger.training.trackers import add_histograms
 from oger.training.trimmed import trimmed_log_probs
@@ -152,6 +153,12 @@ class OGERTrainer(GRPOTrainer):
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
         self._clock = StageClock()
         self.add_callback(self._clock)
+        self._may_be_none = torch.tensor(
+            [not isinstance(function, nn.Module) for function in self.reward_funcs], device=self.accelerator.device
+        )
+        self.reward_funcs = [tell_none_from_nan(function) for function in self.reward_funcs]
+        self.step_guard = StepGuard(self)
+        self.staging_folder: Path | None = None
 
     # --- construction -------------------------------------------------------------------------------------------
 
@@ -170,10 +177,11 @@ class OGERTrainer(GRPOTrainer):
             return layout.supervised_batch(self, inputs, self._imitated(inputs, None))
         with self._clock.stage("generate"):
             rollouts = self._sample(inputs)
+        faults = RowFaults(len(inputs), self.accelerator.device)
         with self._clock.stage("score"):
-            verdicts = self._verify(inputs, rollouts)
+            verdicts = self._verify(inputs, rollouts, faults)
             encoders = self.encoder, self.teacher_encoder
-            vectors = BatchVectors(inputs, rollouts.texts, *encoders, size, self.accelerator.device)
+            vectors = BatchVectors(inputs, rollouts.texts, *encoders, size, self.accelerator.device, faults)
             divergence_N = vectors.divergence(aggregation=args.divergence_aggregation, scale=args.divergence_scale)
             teacher_rows = stages.replace(
                 inputs, verdicts.outcome_N, divergence_N, args, size, step, int(self.state.epoch or 0),
@@ -188,7 +196,7 @@ class OGERTrainer(GRPOTrainer):
                 mask_truncated=self.mask_truncated_completions,
                 device=self.accelerator.device,
             )
-            forward = forward_without_gradient(self, tensors, rollouts.entropies)
+            forward = forward_without_gradient(self, tensors, rollouts.entropies, faults)
         with self._clock.stage("score"):
             outcome_weight = float(self.reward_weights[self.outcome_index])
             settled = stages.settle(verdicts, teacher_rows, args, outcome_weight=outcome_weight)
@@ -198,6 +206,7 @@ class OGERTrainer(GRPOTrainer):
                 self.shaping_rewards, inputs, rollouts.texts, settled, divergence_N, unsure, teacher_rows, tensors,
                 forward, vectors, args, group_size=size, step=step,
             )  # fmt: skip
+            shaping = {name: faults.take_out("shaping reward", value_N) for name, value_N in shaping.items()}
             scores = stages.score(
                 settled, divergence_N, unsure, shaping, shaping_weights(self), tensors, args, group_size=size,
                 gather=self.accelerator.gather,
@@ -217,7 +226,8 @@ class OGERTrainer(GRPOTrainer):
                 )
             )
         imitated = self._imitated(inputs, verdicts.outcome_N) if args.imitates else None
-        return layout.trl_batch(self, stages.without_dropped(tensors, scores), forward, scores, imitated)
+        batch = layout.trl_batch(self, stages.without_dropped(tensors, scores), forward, scores, imitated)
+        return {**batch, "fault_codes": faults.code_N}
 
     def _imitated(self, inputs: list[dict[str, Any]], outcome_N: torch.Tensor | None) -> Imitated:
         return choose_imitated(
@@ -260,11 +270,13 @@ class OGERTrainer(GRPOTrainer):
         ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
         return [not ids or ids[-1] not in ends for ids in completion_ids]
 
-    def _verify(self, inputs: list[dict[str, Any]], rollouts: Rollouts) -> Verdicts:
+    def _verify(self, inputs: list[dict[str, Any]], rollouts: Rollouts, faults: RowFaults) -> Verdicts:
         """Every reward function, once, on the online rows before any is replaced."""
         gathered = self._calculate_rewards(inputs, rollouts.prompts, rollouts.completions, rollouts.completion_ids)
         start = self.accelerator.process_index * len(inputs)
         per_function_NF = gathered[start : start + len(inputs)]
+        is_none_NF = per_function_NF.isnan() & self._may_be_none
+        per_function_NF = faults.take_out("reward", per_function_NF, inside=~is_none_NF, fill=_UNDECIDED)
         base_N = (per_function_NF * self.reward_weights.to(per_function_NF.device)).nansum(dim=1)
         base_N[per_function_NF.isnan().all(dim=1)] = _UNDECIDED
         return Verdicts(
@@ -276,6 +288,7 @@ class OGERTrainer(GRPOTrainer):
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if not self.model.training:
+            rewards = torch.where(rewards.isinf(), _UNDECIDED, rewards)
             sums, device = self._sums["eval"], rewards.device
             outcome = _threshold(rewards[:, self.outcome_index])
             sums.add("outcome", outcome, ~outcome.isnan())
@@ -284,6 +297,15 @@ class OGERTrainer(GRPOTrainer):
         return rewards
 
     # --- the loss -------------------------------------------------------------------------------------------------
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        return self.step_guard.watch(inputs, loss) if self.model.training else loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        grad_norm = super()._get_grad_norm(model, grad_norm)
+        self.step_guard.check(model, grad_norm)
+        return grad_norm
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Both streams of one micro-batch in one forward; batches without teacher marks go through TRL's loss."""
@@ -359,6 +381,11 @@ class OGERTrainer(GRPOTrainer):
         records.add_loss_metrics(self._sums["train"], result, logps_BT, old_logps_BT, online_BT)
         return result.loss
 
+    @property
+    def stage_in_progress(self) -> str:
+        """`generate`, `score`, `logprob` or `update`; after an error, the one that it came from."""
+        return self._clock.current
+
     # --- metrics and records --------------------------------------------------------------------------------------
 
     def _record(self, batch: ScoredBatch) -> None:
@@ -387,6 +414,8 @@ class OGERTrainer(GRPOTrainer):
         mode = "train" if self.model.training else "eval"
         if mode == "train":
             self._clock.flush(self._sums[mode], self.state.global_step)
+        if mode == "train" and self.step_guard.skipped:
+            logs["skipped_steps"] = self.step_guard.skipped
         prefix = "eval_" if mode == "eval" else ""
         logs.update({prefix + name: mean for name, mean in self._sums[mode].means(self.accelerator).items()})
         super().log(logs, start_time)
@@ -398,9 +427,14 @@ class OGERTrainer(GRPOTrainer):
         return self._train_sampler
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # First, since the last file that transformers writes marks the checkpoint as complete.
-        checkpoint.save_loop_state(self)
-        super()._save_checkpoint(model, trial)
+        checkpoint.save_checkpoint(self, lambda: super(OGERTrainer, self)._save_checkpoint(model, trial))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return super()._get_output_dir(trial) if self.staging_folder is None else str(self.staging_folder)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        if self.staging_folder is None:  # else it is called again once the checkpoint is in its place
+            super()._push_from_checkpoint(checkpoint_folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint_folder: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint_folder)

@@ -12,6 +12,7 @@ from oger.encoders.base import Encoder
 from oger.method.divergence import teacher_divergence
 from oger.teachers.column import COLUMN
 from oger.training.batch import TeacherRow
+from oger.training.nonfinite import RowFaults
 
 
 class BatchVectors:
@@ -24,6 +25,7 @@ class BatchVectors:
         teacher_encoder: the same one, with a cache in front of it where the run has one.
         group_size: G.
         device: where the vectors are used.
+        faults: notes the rows whose vector is not finite; zeros take its place.
     """
 
     def __init__(
@@ -34,17 +36,19 @@ class BatchVectors:
         teacher_encoder: Encoder,
         group_size: int,
         device: torch.device,
+        faults: RowFaults,
     ) -> None:
         self._texts = texts
         self._encoder = encoder
         self._teacher_encoder = teacher_encoder
         self._size = group_size
         self._device = device
+        self._faults = faults
         self._teachers = [inputs[start].get(COLUMN) or [] for start in range(0, len(inputs), group_size)]
 
     @cached_property
     def _online_NE(self) -> torch.Tensor:
-        return self._encoder.encode(self._texts).to(self._device)
+        return self._faults.take_out("embedding", self._encoder.encode(self._texts).to(self._device))
 
     @cached_property
     def _teacher_GME(self) -> list[torch.Tensor]:

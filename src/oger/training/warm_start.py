@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from oger.evaluation.store import write_json
-from oger.recipes.recipe import Recipe, apply_overrides, dump_recipe, make_recipe
+from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.training.batch import ScoredBatch
 from oger.training.build import build_trainer
 
@@ -36,11 +36,7 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
         train: `train_recipe`, which trains the first stage or continues it.
         console: for progress.
     """
-    run, first = recipe.output_dir, first_recipe(recipe)
-    if int(os.environ.get("RANK", 0)) == 0:
-        run.mkdir(parents=True, exist_ok=True)
-        if not (run / CONFIG).is_file():  # so that --resume finds a run that was killed in its first stage
-            dump_recipe(recipe, run / CONFIG)
+    first = first_recipe(recipe)
     if recipe.first_above is not None and not _is_needed(recipe, console):
         return recipe.model
     if not (first.output_dir / SUMMARY).is_file():
