@@ -78,7 +78,9 @@ def test_they_equal_the_trainers_second_forward(tmp_path: Path) -> None:
     trainer = Recording(
         model=sharp_policy(torch.float32),
         reward_funcs=contains_answer,
-        args=OGERConfig(**quiet_options(tmp_path, temperature=0.8, steps_per_generation=2, max_steps=2)),
+        args=OGERConfig(
+            **quiet_options(tmp_path, temperature=0.8, steps_per_generation=2, max_steps=2, lean_generation=False)
+        ),
         train_dataset=toy_dataset(),
         processing_class=tiny_tokenizer(),
     )

@@ -129,7 +129,13 @@ def test_both_streams_add_up_to_their_weighted_gradients(tmp_path: Path) -> None
 
 
 def test_only_unsolved_prompts_are_imitated_and_give_no_policy_gradient_where_asked(tmp_path: Path) -> None:
-    options = {**PURE_RL, "imitation_weight": 1.0, "imitation_max_success": 0.0, "imitation_instead": True}
+    options = {
+        **PURE_RL,
+        "imitation_weight": 1.0,
+        "imitation_max_success": 0.0,
+        "imitation_instead": True,
+        "lean_generation": False,
+    }
     batch, rows = first_batch(make_trainer(tmp_path, rollouts_every=1, **options))
     solved = {
         group: any(row["outcome"] == 1 for row in rows if row["group"] == group) for group in {r["group"] for r in rows}

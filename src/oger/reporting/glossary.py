@@ -54,7 +54,7 @@ _METRICS = (
     Metric("group/plain_share", "share", "groups without a teacher row"),
     Metric("group/zero_variance_share", "share", "groups whose total rewards are all equal, teacher rows included"),
     # Advantage
-    Metric("advantage/idle_share", "", "share of rows that took no part in the forward: rollouts of advantage 0"),
+    Metric("advantage/idle_share", "share", "rows that took no part in the forward: rollouts of advantage 0"),
     Metric("advantage/teacher_mean", "reward", "mean advantage of teacher rows"),
     Metric("advantage/teacher_negative_share", "share", "teacher rows with a negative advantage"),
     # Length and verdicts
