@@ -203,7 +203,9 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     )
     length_chunks: int = field(
         default=4,
-        metadata={"help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one."},
+        metadata={
+            "help": "Forwards per micro-batch, rows of similar length together and without padding; 1 = one, TRL's own."
+        },
     )
     skip_idle_rows: bool = field(
         default=True,

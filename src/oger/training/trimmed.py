@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from oger.training.fused_head import fused_head_for
+
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
 
@@ -63,7 +65,7 @@ def trimmed_log_probs(
         input_ids: (R, P + width), prompts padded on the left, completions on the right.
         attention_mask: same shape.
         width: completion columns.
-        num_chunks: chunks at most; 1 is the one padded forward.
+        num_chunks: chunks at most; 1 is the one padded forward, with TRL's own head.
         compute_entropy: whether entropies are wanted.
         idle_R: True on rows that may be left out; their values are not to be read.
     """
@@ -76,13 +78,10 @@ def trimmed_log_probs(
     order, logps, entropies = [], [], []
     for rows, columns in length_chunks(attention_mask, prompt_width, num_chunks, idle_R=idle_R):
         kept = columns.stop - prompt_width
-        logps_CK, entropy_CK, _ = trainer._get_per_token_logps_and_entropies(
-            model,
-            input_ids[rows, columns],
-            attention_mask[rows, columns],
-            kept,
-            compute_entropy=compute_entropy,
-        )
+        with fused_head_for(input_ids.device):
+            logps_CK, entropy_CK, _ = trainer._get_per_token_logps_and_entropies(
+                model, input_ids[rows, columns], attention_mask[rows, columns], kept, compute_entropy=compute_entropy
+            )
         pad = (0, width - kept)
         order.append(rows)
         logps.append(torch.nn.functional.pad(logps_CK, pad))
