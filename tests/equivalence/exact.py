@@ -1,7 +1,8 @@
-"""`oger`, with the head of the language model in float64: python -m tests.equivalence.exact train RECIPE ...
+"""`oger` with every operation in the precision of the weights: python -m tests.equivalence.exact train RECIPE ...
 
-TRL's head computes in float32 whatever the weights are, which leaves 1e-7 to 1e-6 of a gradient to the order of sums.
-Here it is the textbook formula in the precision of the weights, so that what is left of a difference is a difference.
+TRL's head and the norms and rotary angles of transformers compute in float32 whatever the weights are. That leaves 1e-7
+to 1e-5 of a gradient to the order of sums and to where a row begins in a padded batch. Here they are their textbook
+formulas, so that what is left of a difference between two layouts is a difference between them.
 Under FSDP, which accelerate offers to GPUs only, `tests/planning/fsdp_run.py` takes the place of the command.
 """
 
@@ -11,11 +12,10 @@ import os
 import sys
 from typing import Any
 
+import pytest
 import torch
-import trl.trainer.utils
 
 from oger.cli.main import main
-from tests.planning import fsdp_run
 
 
 class Head:
@@ -42,13 +42,29 @@ class Head:
         return logp_NV.gather(1, target_N[:, None])[:, 0], entropy_N, None, None, None
 
 
-HEAD = "trl.trainer.utils._ChunkedLogProbFunction"
-"""What `Head` takes the place of."""
+def _norm(self: Any, hidden: torch.Tensor) -> torch.Tensor:
+    return self.weight * hidden * torch.rsqrt(hidden.square().mean(-1, keepdim=True) + self.variance_epsilon)
+
+
+def _angles(self: Any, hidden: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    angle = position_ids[..., None].to(hidden.dtype) * self.inv_freq.to(hidden.dtype)
+    angle = torch.cat((angle, angle), dim=-1)
+    return angle.cos() * self.attention_scaling, angle.sin() * self.attention_scaling
+
+
+def make_exact(patch: pytest.MonkeyPatch) -> None:
+    """Puts the formulas in the places of the libraries'."""
+    llama = "transformers.models.llama.modeling_llama"
+    patch.setattr("trl.trainer.utils._ChunkedLogProbFunction", Head)
+    patch.setattr(f"{llama}.LlamaRMSNorm.forward", _norm)
+    patch.setattr(f"{llama}.LlamaRotaryEmbedding.forward", _angles)
 
 
 if __name__ == "__main__":
-    trl.trainer.utils._ChunkedLogProbFunction = Head  # type: ignore[misc, assignment]
+    make_exact(pytest.MonkeyPatch())
     if os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        from tests.planning import fsdp_run
+
         fsdp_run.main(*sys.argv[2:])
     else:
         main(sys.argv[1:])

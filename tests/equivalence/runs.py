@@ -35,7 +35,7 @@ ROLLOUTS = GOLDEN / "equivalence_rollouts.parquet"
 REFERENCES = GOLDEN / "equivalence.json"
 
 COMMAND, EXACT = "oger.cli.main", "tests.equivalence.exact"
-"""Programs: the command, and the same with a head in float64."""
+"""Programs: the command, and the same with every operation in float64."""
 
 SEED = 5  # one with which every step of every scenario has a gradient
 STEPS = 4
@@ -163,7 +163,7 @@ def train(overrides: Sequence[str], layout: Layout, *more: str, program: str | N
     if program is None:
         assert layout.processes == 1
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exact.HEAD, exact.Head)
+            exact.make_exact(patch)
             with pytest.raises(SystemExit) as left:
                 main(arguments)
         assert not left.value.code
