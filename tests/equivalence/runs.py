@@ -82,7 +82,6 @@ class Trace:
     metrics: list[dict[str, Any]]
     gradient_SD: torch.Tensor
     weights_D: torch.Tensor
-    num_processes: int
 
 
 def make_inputs(folder: Path) -> None:
@@ -184,6 +183,11 @@ def train(overrides: Sequence[str], layout: Layout, *more: str, program: str | N
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def num_processes(run: Path) -> int:
+    """How many processes a run had: each leaves its loop state in a checkpoint."""
+    return len(list((run / "checkpoints" / f"checkpoint-{STEPS}").glob("oger_loop_state_*.pt")))
+
+
 def read_trace(inputs: Path, run: Path) -> Trace:
     folders = [inputs / "policy", *(run / "checkpoints" / f"checkpoint-{step}" for step in range(1, STEPS + 1))]
     weights_SD = torch.stack([_flat(load_file(folder / "model.safetensors")) for folder in folders])
@@ -192,7 +196,6 @@ def read_trace(inputs: Path, run: Path) -> Trace:
         metrics=[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()],
         gradient_SD=(weights_SD[:-1] - weights_SD[1:]) / LEARNING_RATE,
         weights_D=weights_SD[-1],
-        num_processes=len(list((run / "checkpoints" / "checkpoint-1").glob("oger_loop_state_*.pt"))),
     )
 
 
