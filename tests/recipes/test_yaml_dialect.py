@@ -31,7 +31,7 @@ def test_scalars(text: str, value: object) -> None:
     [
         {"a": 1e-4, "b": 1e-6, "c": 3, "d": True, "e": None, "f": ["x", 2], "g": {"h": 0.1}},
         {"a": "1e-4", "b": "2026-04-01", "c": "12:30", "d": "true", "e": "null", "f": "", "g": "012", "h": "1_0"},
-        {"a": "Größe", "b": "two\nlines", "c": "x: y", "d": "# no comment", "e": math.inf},
+        {"a": "Größe", "b": "two\nlines", "c": "x: y", "d": "# no comment", "e": math.inf, "\x85": "\u2028 \u2029"},
     ],
 )
 def test_what_is_dumped_is_loaded_unchanged(document: dict) -> None:

@@ -135,7 +135,7 @@ def load_recipe(
     Raises:
         RecipeError: anything that makes the recipe unusable.
     """
-    if not Path(path_or_name).is_file() and str(path_or_name) in all_methods():
+    if not os.path.isfile(path_or_name) and str(path_or_name) in all_methods():
         folder = os.path.join("runs", str(path_or_name))
         overrides = [f"method={path_or_name}", f"output_dir={folder}", *overrides]
         path_or_name = "quickstart"
@@ -227,7 +227,7 @@ def training_keys() -> list[str]:
 
 def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
     path = Path(path_or_name)
-    if path.is_file():
+    if os.path.isfile(path):
         try:
             return yaml_dialect.read_text(path), path.stem
         except ValueError as error:
@@ -235,7 +235,7 @@ def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
     name = str(path_or_name)
     if name in recipe_names():
         return recipe_text(name), name
-    what = "is a folder" if path.is_dir() else "does not exist"
+    what = "is a folder" if os.path.isdir(path) else "does not exist"
     raise RecipeError(
         f"the recipe {name} {what}; shipped recipes: {', '.join(recipe_names())}; methods on the embedded world: "
         f"{', '.join(all_methods())}"

@@ -9,6 +9,7 @@ FOLDER                     a folder of `oger teachers curate`: its table.parquet
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,17 @@ def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
     """
     if limit is not None and limit < 1:
         raise SourceError(f"the limit of rows must be at least 1, got {limit}")
-    if not source.startswith(WORLD_PREFIX) and (Path(source) / _TABLE).is_file():
+    if not source.startswith(WORLD_PREFIX) and os.path.isfile(Path(source) / _TABLE):
         source = str(Path(source) / _TABLE)
     suffix = Path(source).suffix.lower()
     if source.startswith(WORLD_PREFIX):
         rows = _world_rows(source, limit)
     elif suffix in _FILE_FORMATS:
         path = Path(source)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()})")
         rows = _jsonl_rows(path, limit) if suffix == ".jsonl" else _parquet_rows(path)
-    elif suffix in _OTHER_FILES or Path(source).exists():
+    elif suffix in _OTHER_FILES or os.path.exists(source):
         raise SourceError(f"cannot read {source}: a data file must be one of {', '.join(_FILE_FORMATS)}")
     else:
         rows = _hub_rows(source)
@@ -81,7 +82,7 @@ def _jsonl_rows(path: Path, limit: int | None) -> list[dict[str, Any]]:
 def _jsonl_row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} line {number} is not JSON: {error}") from error
     if not isinstance(row, dict):
         raise SourceError(f"{path} line {number} is not a JSON object")

@@ -32,6 +32,7 @@ _FLOAT = re.compile(
 )
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$")
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_RARE_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _FLOAT_TAG, _INT_TAG, _BOOL_TAG = (f"tag:yaml.org,2002:{name}" for name in ("float", "int", "bool"))
 _REPLACED_TAGS = {_FLOAT_TAG, _INT_TAG, _BOOL_TAG, "tag:yaml.org,2002:timestamp"}
 
@@ -59,6 +60,14 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """A value that occurs twice is written twice: people read and edit these files."""
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Double quotes where a text holds a line end that only they keep."""
+        style = '"' if _RARE_LINE_ENDS.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _error(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:

@@ -159,7 +159,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"the study {path} does not exist")
     try:
         document = yaml_dialect.load(yaml_dialect.read_text(path))
@@ -187,7 +187,7 @@ def make_study(document: Any, *, folder: Path = Path()) -> Study:
     beside = folder / recipe
     return Study(
         name=fields.name(top["name"], "name"),
-        recipe=str(beside) if beside.is_file() else recipe,
+        recipe=str(beside) if os.path.isfile(beside) else recipe,
         reference=fields.one_of(methods, top["reference"], "reference"),
         regimes=regimes,
         methods=methods,
@@ -220,7 +220,7 @@ def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
         where = f"methods.{label}"
         options = fields.mapping(entry or {}, where, optional=("method", "set", "budget", "like"))
         like = options.get("like")
-        if like is not None and like not in methods:
+        if like is not None and (not isinstance(like, str) or like not in methods):
             raise StudyError(f"{where}.like must be a method above it: {', '.join(methods) or 'there is none'}")
         parent = methods[like] if like is not None else Method(label, label, {}, common)
         method = options.get("method", parent.method)

@@ -187,6 +187,6 @@ def open_table(path: str | PathLike[str]) -> Any:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
