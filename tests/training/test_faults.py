@@ -242,7 +242,7 @@ def test_a_device_without_space_is_one_line(whole: Path, tmp_path: Path) -> None
     error = (tmp_path / "log").read_text().splitlines()[-1]
     assert error.startswith("error: cannot write into the run folder")
     assert "No space left on device" in error
-    (folder / "rollouts" / "step-000005.tmp").unlink()
+    (folder / "rollouts" / "step-000005.tmp").unlink(missing_ok=True)
     assert_resumes(tmp_path / "log", folder, whole)
 
 

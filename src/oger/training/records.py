@@ -97,7 +97,8 @@ def add_loss_metrics(
     sums.add("entropy/mean", entropy_BT, online_BT)
     if result.kl_BT is not None:
         sums.add("objective/kl", result.kl_BT, online_BT)
-    last_B = reduce_entropy(entropy_BT.detach(), online_BT, reduction="last_token")
+    known_BT = online_BT * ~entropy_BT.isnan()  # a step with NaN is skipped, and its metrics are still written
+    last_B = reduce_entropy(entropy_BT.detach(), known_BT, reduction="last_token")
     sums.add("entropy/last", last_B, online_BT.any(dim=1) & ~offline_B)
 
 
