@@ -5,6 +5,7 @@ They are forked from a server that has imported what a run needs, so that one st
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,7 @@ STEPS = 6
 OPTIONS = [f"max_steps={STEPS}", "save_steps=2", "steps_per_generation=2", "per_device_train_batch_size=8",
            "validation=null", "test=null", "probe_prompts=0"]  # fmt: skip
 DEADLINE_S = 240.0
+PROMPTS = 48
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["oger.cli.main", "oger.training.run", "oger.worlds.arithmetic"])
@@ -28,7 +30,10 @@ _CONTEXT.set_forkserver_preload(["oger.cli.main", "oger.training.run", "oger.wor
 
 def start(log: Path, folder: Path, *extra: str, fault: str | None = None) -> ForkServerProcess:
     """`oger train smoke OPTIONS output_dir=FOLDER EXTRA`, its output in `log`, a fault of `FAULTS` waiting in it."""
-    arguments = ["train", "smoke", *OPTIONS, f"output_dir={folder}", *extra]
+    data = log.with_name("train.jsonl")
+    if not data.is_file():
+        data.write_text("".join(json.dumps(row) + "\n" for row in _rows()))
+    arguments = ["train", "smoke", *OPTIONS, f"train={data}", f"output_dir={folder}", *extra]
     process = _CONTEXT.Process(target=_main, args=(str(log), arguments, fault), daemon=True)
     process.start()
     return process
@@ -54,6 +59,19 @@ def wait_for_step(process: ForkServerProcess, folder: Path, step: int) -> None:
         assert process.is_alive(), "the run ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def _rows() -> list[dict[str, Any]]:
+    """Small sums with two teachers: a run that need not read the world's own table starts at once."""
+    sums = [(a, b) for a in range(1, 9) for b in range(1, 7)][:PROMPTS]
+    return [
+        {
+            "prompt": f"{a}+{b}=?\n",
+            "answer": str(a + b),
+            "teachers": [f"{x}+{y}={a + b} \\boxed{{{a + b}}}\n" for x, y in ((a, b), (b, a))],
+        }
+        for a, b in sums
+    ]
 
 
 def _main(log: str, arguments: list[str], fault: str | None) -> None:

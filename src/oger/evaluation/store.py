@@ -181,7 +181,7 @@ def read_table(folder: Path) -> Iterator[StoredResponse]:
     if not path.is_file():
         return
     try:
-        rows = pq.read_table(path, columns=schema().names).to_pylist()
+        rows = pq.read_table(path, columns=schema().names, page_checksum_verification=True).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path} is no table of responses: {' '.join(str(error).split())[:200]}") from error
     for row in rows:
@@ -195,7 +195,9 @@ def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     temporary = folder / f"{TABLE}.tmp"
     ordered = sorted(rows, key=lambda row: (row["problem"], row["sample"]))
-    pq.write_table(pa.Table.from_pylist(ordered, schema=schema()), temporary, compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist(ordered, schema=schema()), temporary, compression="zstd", write_page_checksum=True
+    )
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, folder / TABLE)

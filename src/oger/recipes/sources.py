@@ -94,7 +94,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path).to_pylist()
+        return pq.read_table(path, page_checksum_verification=True).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(f"{path} is not a readable Parquet file: {error}") from error
 

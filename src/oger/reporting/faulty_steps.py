@@ -33,6 +33,8 @@ def write_faulty_step(run: str | os.PathLike[str], step: int, rows: Iterable[Map
     path = Path(run) / FOLDER_NAME / f"step-{step:06d}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary, compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary, compression="zstd", write_page_checksum=True
+    )
     os.replace(temporary, path)
     return path

@@ -91,7 +91,7 @@ def write_rollouts(
     path = _path(run, step, store)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary, compression="zstd")
+    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     os.replace(temporary, path)
     return path
 
@@ -101,7 +101,7 @@ def read_rollouts(run: str | os.PathLike[str], step: int | None = None, *, store
 
     Raises:
         FileNotFoundError: there are no rollouts, or none of that step.
-        ValueError: a file was written in another version of the schema.
+        ValueError: a file was written in another version of the schema, or is damaged (every page has a checksum).
     """
     folder = Path(run) / store.folder
     paths = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step, store)]
@@ -126,9 +126,9 @@ def _read(path: Path, store: Store) -> pa.Table:
         version = (pq.read_schema(path).metadata or {}).get(_VERSION_KEY, b"none").decode()
         if version != str(SCHEMA_VERSION):
             raise ValueError(f"{path} has rollout schema version {version}; this oger reads version {SCHEMA_VERSION}")
-        return pq.read_table(path, schema=store.schema)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+        return pq.read_table(path, schema=store.schema, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {' '.join(str(error).split())}") from error
 
 
 def _complete_row(row: Mapping[str, Any], step: int, schema: pa.Schema) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def write_results(folder: Path, finished: Iterable[Finished], earlier_rejects: I
     schema = table_schema(chat=chat)
     with (
         open(folder / REJECTS_FILE, "w", encoding="utf-8") as rejects,
-        pq.ParquetWriter(folder / TABLE_FILE, schema, compression="zstd") as table,
+        pq.ParquetWriter(folder / TABLE_FILE, schema, compression="zstd", write_page_checksum=True) as table,
     ):
         rejects.writelines(earlier_rejects)
         rows = _kept_rows(finished, rejects, chat)

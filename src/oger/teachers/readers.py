@@ -182,7 +182,7 @@ def _parquet_chunks(source: Source, file: SourceFile) -> Iterator[Chunk]:
     layout = load_layout(source.layout)
     wanted = {source.columns.get(field, field) for field in layout.fields}
     first = 0
-    with pq.ParquetFile(file.path) as parquet:
+    with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
         columns = [name for name in parquet.schema_arrow.names if name in wanted]
         for group in range(parquet.num_row_groups):
             metadata = parquet.metadata.row_group(group)

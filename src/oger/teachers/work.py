@@ -112,7 +112,7 @@ class WorkFolder:
         import pyarrow.parquet as pq
 
         for shard in self.shards():
-            with pq.ParquetFile(shard / f"{name}.parquet") as file:
+            with pq.ParquetFile(shard / f"{name}.parquet", page_checksum_verification=True) as file:
                 yield from file.iter_batches(_ROWS_PER_BATCH)
 
     def counts(self) -> Counts:
@@ -146,7 +146,12 @@ def write_shard(folder: Path, checked: Checked) -> None:
     beside = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
     beside.mkdir()
     for name, schema in _TABLES.items():
-        pq.write_table(as_table(getattr(checked, name), schema()), beside / f"{name}.parquet", compression="zstd")
+        pq.write_table(
+            as_table(getattr(checked, name), schema()),
+            beside / f"{name}.parquet",
+            compression="zstd",
+            write_page_checksum=True,
+        )
     with open(beside / _REJECTS, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(reject_line(reject), ensure_ascii=False) + "\n" for reject in checked.rejects)
     (beside / _COUNTS).write_text(json.dumps(asdict(checked.counts)))

@@ -165,15 +165,13 @@ def _rows(
     trainer: OGERTrainer, micro_batch: int, inputs: Mapping[str, Any], loss: torch.Tensor
 ) -> list[dict[str, Any]]:
     """Rows of `oger.reporting.faulty_steps.SCHEMA`."""
-    decode = trainer._tokenizer.decode
-    parts = [(origin, inputs[f"{name}_ids"], inputs[f"{name}_mask"].bool()) for origin, name in (
-        ("online", "completion"), ("imitated", "imitated")) if f"{name}_ids" in inputs]  # fmt: skip
+    tokenizer = trainer._tokenizer
     codes = inputs["fault_codes"].tolist() if "fault_codes" in inputs else None
     offline = inputs["offline"].tolist() if "offline" in inputs else None
     rows = []
-    for origin, ids_NT, mask_NT in parts:
-        for row, ids in enumerate(ids_NT):
-            tokens = ids[mask_NT[row]]
+    for origin, name in (("online", "completion_ids"), ("imitated", "imitated_ids")):
+        for row, ids in enumerate(inputs.get(name, ())):
+            tokens = ids[ids != tokenizer.pad_token_id]  # a mask would hide a row that carries no loss
             if origin == "imitated" and not len(tokens):
                 continue  # nothing is imitated on this row
             is_policy = origin == "online"
@@ -185,8 +183,8 @@ def _rows(
                     "loss": loss.item(),
                     "origin": "teacher" if is_policy and offline is not None and offline[row] else origin,
                     "fault": _KINDS[codes[row] - 1] if is_policy and codes and codes[row] else None,
-                    "prompt": decode(prompt),
-                    "text": decode(tokens),
+                    "prompt": tokenizer.decode(prompt),
+                    "text": tokenizer.decode(tokens),
                     "advantage": float(inputs["advantages"][row].mean()) if is_policy else None,
                     "num_tokens": len(tokens),
                 }

@@ -99,7 +99,8 @@ def add_loss_metrics(
 def add_entropy_metrics(sums: MetricSums, entropy_BT: torch.Tensor, online_BT: torch.Tensor) -> None:
     """Entropies of one micro-batch, those of rollouts that took no part in the forward included."""
     sums.add("entropy/mean", entropy_BT, online_BT)
-    last_B = reduce_entropy(entropy_BT.detach(), online_BT, reduction="last_token")
+    known_BT = online_BT * ~entropy_BT.isnan()  # a step with NaN is skipped, and its metrics are still written
+    last_B = reduce_entropy(entropy_BT.detach(), known_BT, reduction="last_token")
     sums.add("entropy/last", last_B, online_BT.any(dim=1))
 
 

@@ -93,6 +93,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunFaultError: if memory, disk or numbers that are not finite end the run; what was saved is whole.
         RunStopped: if SIGTERM or SIGINT ends it.
     """
+    _quiet_libraries()
     console = console or Terminal()
     run = recipe.output_dir
     with StopSignals() as signals:
@@ -108,7 +109,6 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
 def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals) -> dict[str, Any]:
     started = time.perf_counter()
     run = recipe.output_dir
-    _quiet_libraries()
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
     trainer = build_trainer(dataclasses.replace(recipe, model=model))

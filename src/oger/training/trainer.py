@@ -418,6 +418,9 @@ class OGERTrainer(GRPOTrainer):
             logs["skipped_steps"] = self.step_guard.skipped
         prefix = "eval_" if mode == "eval" else ""
         logs.update({prefix + name: mean for name, mean in self._sums[mode].means(self.accelerator).items()})
+        if logs.get("eval_runtime", 0.0) < 0:  # transformers reads the wall clock, and somebody has set it back
+            for name in [name for name in logs if name.endswith(("_runtime", "_per_second"))]:
+                del logs[name]
         super().log(logs, start_time)
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
