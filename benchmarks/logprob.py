@@ -2,6 +2,7 @@
 
     nice -n 3 python -m benchmarks.logprob             # about 15 minutes of one core, up to 8 GB
     python -m benchmarks.logprob --quick               # under a minute
+    python -m benchmarks.logprob --policy              # the embedded policy as a whole, instead; half a minute
 
 From hidden states (length, hidden) and a head (vocabulary, hidden), float32, one thread, with and without gradient:
 
@@ -15,6 +16,9 @@ take over 8 GB (or half of what is free), its bytes are computed, as the 4 array
 elsewhere, 5 with gradient, and marked *; nothing is timed then.
 Time: processor seconds, the variants in turn (A B C A B C ...), all gradients included; medians of the ratios to all at
 once. Prints each corner to stderr as it ends, a table and, last, one line of JSON.
+
+`--policy`: forward, and forward and backward, of the arithmetic world's policy over 128 rows of 16 prompt and 64
+completion tokens through `add_fused_lm_head`, with OGER's head by with TRL's; medians of the ratios of turns.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,10 +39,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from transformers import LlamaForCausalLM
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer import utils
+from trl.trainer.utils import add_fused_lm_head
 
 from oger.method.chunked_head import chunked_log_probs
+from oger.training.fused_head import fused_head_for
+from oger.worlds import load_world
 
 VOCABULARIES, LENGTHS = (1_000, 8_000, 32_000, 152_000), (128, 512, 2_048, 8_192)
 QUICK_VOCABULARIES, QUICK_LENGTHS = (1_000, 152_000), (128, 512)
@@ -96,8 +105,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--hidden", type=int, default=128, help="width of the hidden states")
+    parser.add_argument("--policy", action="store_true", help="the embedded policy as a whole")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.policy:
+        print(json.dumps({"vocabulary": embedded_policy().config.vocab_size, "time_ratio": policy_ratios()}))
+        return
     vocabularies, lengths = (QUICK_VOCABULARIES, QUICK_LENGTHS) if arguments.quick else (VOCABULARIES, LENGTHS)
     corners = [
         Corner(vocabulary, length, gradient, arguments.hidden)
@@ -170,6 +183,36 @@ def one_pass(variant: Pass, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Ten
     if hidden_ND.requires_grad:
         (logps_N.sum() + 0.1 * entropy_N.sum()).backward()
         hidden_ND.grad = weight_VD.grad = None
+
+
+def embedded_policy() -> Any:
+    """The arithmetic world's policy with TRL's fused head."""
+    policy = LlamaForCausalLM.from_pretrained(load_world("arithmetic").base_policy(), dtype=torch.float32)
+    add_fused_lm_head(policy, temperature=TEMPERATURE, outputs=("log_probs", "entropy"))
+    return policy
+
+
+def policy_ratios(rounds: int = 15, num_rows: int = 128, prompt: int = 16, completion: int = 64) -> dict[str, float]:
+    """Processor time of the whole policy with OGER's head by that with TRL's, without and with gradient."""
+    policy = embedded_policy()
+    torch.manual_seed(0)
+    ids = torch.randint(policy.config.vocab_size, (num_rows, prompt + completion))
+    labels = ids.clone()
+    labels[:, :prompt] = -100
+
+    def seconds(ours: bool, gradient: bool) -> float:
+        began = time.process_time()
+        with fused_head_for(ids.device) if ours else nullcontext(), torch.set_grad_enabled(gradient):
+            found = policy(input_ids=ids, labels=labels, fused_lm_head=True)
+        if gradient:
+            found.log_probs.sum().backward()
+        return time.process_time() - began
+
+    ratios: dict[str, float] = {}
+    for name, gradient in (("without_gradient", False), ("with_gradient", True)):
+        turns = [seconds(True, gradient) / seconds(False, gradient) for _ in range(rounds + 1)]
+        ratios[name] = round(statistics.median(turns[1:]), 3)
+    return ratios
 
 
 def report(rows: list[dict[str, Any]]) -> None:

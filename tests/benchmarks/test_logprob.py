@@ -6,7 +6,18 @@ import json
 
 import pytest
 import torch
-from benchmarks.logprob import NAIVE_ARRAYS, OGER, TRL, VARIANTS, Corner, measured, peak_bytes, report, tensors
+from benchmarks.logprob import (
+    NAIVE_ARRAYS,
+    OGER,
+    TRL,
+    VARIANTS,
+    Corner,
+    measured,
+    peak_bytes,
+    policy_ratios,
+    report,
+    tensors,
+)
 
 from benchmarks import logprob
 
@@ -45,3 +56,9 @@ def test_large_corner_is_computed_and_marked(
     assert line["time_ratio_with_gradient"] == rows[0]["time_ratio"]
     assert line["least_memory_ratio"] == rows[1]["memory_ratio"]
     assert line["time_ratio_without_gradient"] == {}
+
+
+def test_the_policy_as_a_whole_runs_with_both_heads() -> None:
+    ratios = policy_ratios(rounds=2, num_rows=4)
+    assert set(ratios) == {"without_gradient", "with_gradient"}
+    assert all(0.1 < ratio < 10 for ratio in ratios.values())

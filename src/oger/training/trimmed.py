@@ -7,6 +7,7 @@ that is padding. Values and gradients are those of the one padded forward, up to
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,7 +66,7 @@ def trimmed_log_probs(
         input_ids: (R, P + width), prompts padded on the left, completions on the right.
         attention_mask: same shape.
         width: completion columns.
-        num_chunks: chunks at most; 1 is the one padded forward, with TRL's own head.
+        num_chunks: chunks at most; 1 is one padded forward with TRL's own head.
         compute_entropy: whether entropies are wanted.
         idle_R: True on rows that may be left out; their values are not to be read.
     """
@@ -78,7 +79,7 @@ def trimmed_log_probs(
     order, logps, entropies = [], [], []
     for rows, columns in length_chunks(attention_mask, prompt_width, num_chunks, idle_R=idle_R):
         kept = columns.stop - prompt_width
-        with fused_head_for(input_ids.device):
+        with fused_head_for(input_ids.device) if num_chunks > 1 else nullcontext():
             logps_CK, entropy_CK, _ = trainer._get_per_token_logps_and_entropies(
                 model, input_ids[rows, columns], attention_mask[rows, columns], kept, compute_entropy=compute_entropy
             )
