@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-_MANY = 1000
+
+class Many(int):
+    """A number of examples that are other ones every time."""
 
 
 def examples(quick: int, many: int) -> Any:
     """Parameters `number`: a few fixed examples in every run, many random ones in a soak."""
-    return pytest.mark.parametrize("number", [quick, pytest.param(many, marks=pytest.mark.soak)])
+    return pytest.mark.parametrize("number", [quick, pytest.param(Many(many), marks=pytest.mark.soak)])
 
 
 def holds(number: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], object]) -> None:
@@ -23,7 +25,7 @@ def holds(number: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], 
         max_examples=number,
         deadline=None,
         database=None,
-        derandomize=number < _MANY,
+        derandomize=not isinstance(number, Many),
         suppress_health_check=list(HealthCheck),
     )
 

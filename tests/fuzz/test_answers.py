@@ -83,7 +83,7 @@ def pool() -> Iterator[VerifierPool]:
         yield pool
 
 
-@examples(300, 20_000)
+@examples(300, 10_000)
 def test_every_rule_finds_a_text_or_nothing(number: int) -> None:
     def check(text: str) -> None:
         for rule in ANSWER_RULES:
@@ -93,7 +93,7 @@ def test_every_rule_finds_a_text_or_nothing(number: int) -> None:
     holds(number, st.one_of(responses, st.lists(responses, max_size=4).map("".join)), check)
 
 
-@examples(300, 20_000)
+@examples(300, 10_000)
 def test_an_answer_is_cleaned_and_compared_at_once_or_left_to_a_worker(number: int) -> None:
     def check(pair: tuple[str, str]) -> None:
         assert isinstance(clean(pair[0]), str)
@@ -103,7 +103,7 @@ def test_an_answer_is_cleaned_and_compared_at_once_or_left_to_a_worker(number: i
     holds(number, st.tuples(answers, answers), check)
 
 
-@examples(25, 3000)
+@examples(25, 300)
 def test_every_response_gets_a_verdict_in_time(number: int, pool: VerifierPool) -> None:
     def check(case: tuple[list[tuple[str, str]], str]) -> None:
         pairs, kind = case
@@ -118,7 +118,7 @@ def test_every_response_gets_a_verdict_in_time(number: int, pool: VerifierPool) 
     holds(number, st.tuples(pairs, st.sampled_from(["math", "choice", "exact"])), check)
 
 
-@examples(15, 1000)
+@examples(15, 150)
 def test_any_metadata_gets_a_verdict(number: int, pool: VerifierPool) -> None:
     def check(case: tuple[str, Any, str]) -> None:
         answer, metadata, kind = case

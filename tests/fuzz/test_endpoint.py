@@ -115,7 +115,7 @@ REPLIES = st.one_of(
 
 
 @pytest.mark.parametrize("completions", [False, True], ids=["chat", "completions"])
-@examples(60, 5000)
+@examples(60, 800)
 def test_any_bytes_of_a_server_become_an_answer_or_one_line(number: int, completions: bool, server: RawServer) -> None:
     def check(reply: bytes) -> None:
         server.reply = reply
@@ -136,7 +136,7 @@ def test_any_bytes_of_a_server_become_an_answer_or_one_line(number: int, complet
     holds(number, REPLIES, check)
 
 
-@examples(200, 20_000)
+@examples(200, 10_000)
 def test_any_body_is_read_or_broken(number: int) -> None:
     def check(body: bytes) -> None:
         refused_in_one_line(lambda: read_reply(body, completions=False), (BrokenReplyError,))
@@ -148,7 +148,7 @@ def test_any_body_is_read_or_broken(number: int) -> None:
     holds(number, BODY, check)
 
 
-@examples(200, 20_000)
+@examples(200, 10_000)
 def test_any_retry_after_is_a_time_or_nothing(number: int) -> None:
     def check(header: str) -> None:
         seconds = seconds_of_retry_after(header)

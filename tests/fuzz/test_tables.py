@@ -90,7 +90,7 @@ def _curate(layout: str, path: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@examples(12, 1000)
+@examples(12, 150)
 def test_json_lines_of_any_kind_are_curated_and_counted(number: int, layout: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
 
@@ -112,7 +112,7 @@ def _parquet(path: Path, columns: dict[str, list[Any]]) -> bool:
 
 
 @pytest.mark.parametrize("layout", ["plain", "luffy"])
-@examples(20, 2000)
+@examples(20, 200)
 def test_parquet_columns_of_any_type_are_curated_or_refused(number: int, layout: str, tmp_path: Path) -> None:
     path, good = tmp_path / "rows.parquet", LAYOUTS[layout]
 
@@ -135,7 +135,7 @@ def test_parquet_columns_of_any_type_are_curated_or_refused(number: int, layout:
     holds(number, st.dictionaries(st.sampled_from(sorted(good)), cells, min_size=1, max_size=2), check)
 
 
-@examples(60, 5000)
+@examples(60, 500)
 def test_a_damaged_parquet_file_is_curated_or_refused(number: int, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     assert _parquet(path, {name: [row[name] for row in GOOD] for name in GOOD[0] if name != "metadata"})
@@ -151,7 +151,7 @@ def test_a_damaged_parquet_file_is_curated_or_refused(number: int, tmp_path: Pat
     holds(number, st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8), check)
 
 
-@examples(60, 5000)
+@examples(60, 2000)
 def test_rows_of_a_source_are_loaded_or_refused(number: int, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     columns = {"prompt": "prompt", "answer": "answer", "id": "id", "kind": "kind", "metadata": "metadata"}
@@ -165,7 +165,7 @@ def test_rows_of_a_source_are_loaded_or_refused(number: int, tmp_path: Path) -> 
     holds(number, lines("plain"), check)
 
 
-@examples(300, 20_000)
+@examples(300, 10_000)
 def test_a_cell_of_teachers_is_read_or_refused(number: int) -> None:
     trajectory = st.dictionaries(st.one_of(st.sampled_from(["text", "teacher", "verdict"]), texts), values, max_size=4)
     cells = st.one_of(values, st.lists(st.one_of(trajectory, scalars), max_size=4))
