@@ -46,3 +46,12 @@ def test_every_option_that_the_page_names_exists() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_test_that_the_page_of_promises_names_exists() -> None:
+    root, file, named = DOCS.parent, "", 0
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", (DOCS / "reliability.md").read_text()):
+        file = path or file
+        assert f"def {name}(" in (root / file).read_text(), f"{file}::{name}"
+        named += 1
+    assert named > 20

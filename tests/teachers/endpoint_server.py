@@ -47,8 +47,9 @@ class EndpointServer:
     retry-date, quota (as the code of the error).
     """
 
-    def __init__(self, script: Script = lambda call: "") -> None:
+    def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:
         self.script = script
+        self.port = port
         self.calls: list[Call] = []
         self.completed: list[Key] = []
         """Keys whose answer was sent to its last byte."""
@@ -64,7 +65,8 @@ class EndpointServer:
         class Handler(_Handler):
             server_of_test = endpoint
 
-        self._http = _Server(("127.0.0.1", 0), Handler)
+        self._http = _Server(("127.0.0.1", self.port), Handler)
+        self.port = self._http.server_port
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
         return self

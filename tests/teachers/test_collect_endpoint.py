@@ -218,6 +218,31 @@ def test_no_server_is_said_at_once() -> None:
     assert time.monotonic() - started < 4
 
 
+@pytest.mark.parametrize(
+    ("seconds", "patience"), [(1.0, {"retry_wait_s": 0.05}), pytest.param(60.0, {}, marks=pytest.mark.soak)]
+)
+def test_a_server_that_is_down_for_a_while_is_waited_for(seconds: float, patience: dict[str, float]) -> None:
+    """A minute with the default options; a second with waits that are shorter in proportion."""
+
+    async def run() -> tuple[Answer, float]:
+        # A connection that outlives its server is dropped at the next request; new ones are refused.
+        with EndpointServer(lambda call: "" if call.number == 1 and "#1" in str(call.body) else "drop") as first:
+            async with Endpoint(EndpointOptions(first.url, "m", **patience)) as endpoint:
+                await endpoint.ask("#1", {"seed": 1})
+                await asyncio.to_thread(first.__exit__)
+                began = time.monotonic()
+                asking = asyncio.create_task(endpoint.ask("#2", {"seed": 2}))
+                await asyncio.sleep(seconds)
+                assert not asking.done()
+                with EndpointServer(port=first.port):
+                    return await asking, time.monotonic() - began
+
+    answer, took = asyncio.run(run())
+    assert answer.text.startswith("The answer to #2")
+    assert answer.attempts > 2
+    assert took >= seconds
+
+
 def test_the_key_is_sent_and_never_told() -> None:
     scripts = iter(["", "echo", "400 echo", "401 echo"])
     with EndpointServer(lambda call: next(scripts)) as server:

@@ -284,6 +284,23 @@ def test_running_out_of_memory_says_what_to_lower_and_costs_no_checkpoint(
         assert_resumes(tmp_path / "log", folder, whole)
 
 
+def test_killed_verifier_workers_are_replaced_and_the_run_goes_on(tmp_path: Path) -> None:
+    import psutil
+
+    folder = tmp_path / "run"
+    process = start(tmp_path / "log", folder)
+    killed: set[int] = set()
+    for step in (1, 3):
+        wait_for_step(process, folder, step)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if child.status() != psutil.STATUS_ZOMBIE and "oger.verification.worker" in child.cmdline():
+                child.kill()
+                killed.add(child.pid)
+    assert finish(process) == 0, (tmp_path / "log").read_text()
+    assert len(killed) >= 2, "workers of both moments"
+    assert [row["step"] for row in read_metrics(folder / "metrics.jsonl")] == list(range(1, STEPS + 1))
+
+
 # --- clocks and long runs ---------------------------------------------------------------------------------------------
 
 

@@ -116,18 +116,21 @@ def in_a_forward_pass(trainer: OGERTrainer, is_due: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "fault"),
+    ("plant", "fault", "options"),
     [
-        (in_a_reward(math.nan), "reward"),
-        (in_a_reward(-math.inf), "reward"),
-        (in_an_embedding, "embedding"),
-        (in_a_forward_pass, "probability"),
-        (in_a_gradient, None),
+        (in_a_reward(math.nan), "reward", {}),
+        (in_a_reward(-math.inf), "reward", {}),
+        (in_an_embedding, "embedding", {}),
+        (in_a_forward_pass, "probability", {"lean_generation": False}),  # which has a forward before the update
+        (in_a_forward_pass, None, {"lean_generation": True}),
+        (in_a_gradient, None, {}),
     ],
-    ids=["NaN reward", "infinite reward", "embedding", "probability", "gradient"],
+    ids=["NaN reward", "infinite reward", "embedding", "probability", "probability in the update", "gradient"],
 )
-def test_the_step_is_skipped_counted_and_stored(tmp_path: Path, plant: Plant, fault: str | None) -> None:
-    trainer, weights = make_trainer(tmp_path, plant, lambda step: step == BROKEN_STEP)
+def test_the_step_is_skipped_counted_and_stored(
+    tmp_path: Path, plant: Plant, fault: str | None, options: dict[str, Any]
+) -> None:
+    trainer, weights = make_trainer(tmp_path, plant, lambda step: step == BROKEN_STEP, **options)
     trainer.train()
     assert [step for step in range(1, STEPS + 1) if not weights.moved(step)] == [BROKEN_STEP]
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
@@ -143,7 +146,7 @@ def test_the_step_is_skipped_counted_and_stored(tmp_path: Path, plant: Plant, fa
     assert {row["origin"] for row in stored} == {"online", "teacher"}
     assert {row["fault"] for row in stored} == ({None, fault} if fault else {None})
     assert all(row["prompt"] and row["num_tokens"] > 0 for row in stored)
-    assert any(not math.isfinite(row["loss"]) for row in stored) == (fault is not None)
+    assert any(not math.isfinite(row["loss"]) for row in stored) == (plant is not in_a_gradient)
 
 
 @pytest.mark.parametrize("undecided", ["drop", "zero"])
