@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oger.verification import accuracy_reward, accuracy_with, check_kinds_of_rows, probe_rows
+from oger.verification import accuracy_reward, accuracy_with, check_kinds_of_rows, close_pools, probe_rows
 from tests.cli.conftest import Outcome, oger, run_folder
 from tests.teachers.planted import plain_row, read_rejects, write_jsonl
 
@@ -21,6 +21,7 @@ REFUSED = "as its kind, and rows alone load no code: list it under kinds"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a grader that leaves a mark when it is imported, and rows that name it."""
     monkeypatch.chdir(tmp_path)
+    close_pools()  # workers that start from here on look for files here
     Path("grader.py").write_text(
         f"open({str(tmp_path / 'executed')!r}, 'w').close()\n"
         "def grade(gold, extracted, metadata=None):\n    return gold == extracted\n"
