@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import send_to_device
 
 from oger.training.shrinking_generation import MIN_FINISHED
 from tests.training.test_hybrid_training import CountingReward, make_trainer
@@ -85,3 +87,17 @@ def test_every_text_is_encoded_and_every_rollout_verified_once(work: dict[str, A
     teachers = sum(len(row["teachers"]) for batch in work["batches"] for row in batch.inputs[:: ROWS // PROMPTS])
     assert work["count"]["encoder calls"] == 2 * STEPS
     assert work["count"]["encoded texts"] == ROWS * STEPS + teachers
+
+
+def test_rows_of_the_data_are_not_searched_for_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[Any] = []
+
+    def counted(batch: Any, *args: Any, **kwargs: Any) -> Any:
+        searched.append(batch)
+        return send_to_device(batch, *args, **kwargs)
+
+    monkeypatch.setattr("accelerate.data_loader.send_to_device", counted)
+    rows = next(iter(make_trainer(tmp_path).get_train_dataloader()))
+    assert len(rows) == ROWS
+    assert rows[0]["teachers"]
+    assert not searched

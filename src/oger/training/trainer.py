@@ -167,6 +167,12 @@ class OGERTrainer(GRPOTrainer):
         if COLUMN not in self._signature_columns:
             self._signature_columns = [*self._signature_columns, COLUMN]
 
+    def get_train_dataloader(self) -> Any:
+        """TRL's, without a walk through every text of all rows for each micro-batch, in search of tensors to move."""
+        dataloader = super().get_train_dataloader()
+        dataloader.device = None
+        return dataloader
+
     # --- one rollout batch ----------------------------------------------------------------------------------------
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
