@@ -144,7 +144,9 @@ def load_loop_state(trainer: OGERTrainer, folder: Path) -> None:
         raise FileNotFoundError(
             f"{folder} holds no loop state of rank {rank}: resume with as many processes as the run was started with."
         )
-    state = torch.load(path, map_location=trainer.accelerator.device, weights_only=True)
+    device = trainer.accelerator.device
+    # Processes of a CPU have the device cpu:0, which torch.load does not know.
+    state = torch.load(path, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
     check_identity(state["encoder"], trainer.encoder)
     trainer._step = state["step"]
     trainer._buffered_inputs = state["buffered_inputs"]
