@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from trl.trainer.utils import nanstd, pad
+from trl.trainer.utils import nanstd
 
 from oger.method.advantage import clamp_teacher_advantage, group_advantage, spare_failed_groups
 from oger.method.confidence import confidence, reduce_entropy
@@ -129,19 +129,27 @@ def tensorise(
         if sampling_logps is not None:
             sampling_logps[teacher.row] = [None] * len(teacher.token_ids)  # no engine sampled them: ratio 1
 
+    def width_of(rows: Sequence[Sequence[Any]]) -> int:
+        multiple = pad_to_multiple_of or 1
+        return -(-max(map(len, rows)) // multiple) * multiple
+
     def padded(rows: Sequence[Sequence[Any]], value: int, side: str, dtype: torch.dtype) -> torch.Tensor:
-        tensors = [torch.tensor(row, dtype=dtype) for row in rows]
-        return pad(tensors, padding_value=value, padding_side=side, pad_to_multiple_of=pad_to_multiple_of).to(device)
+        width = width_of(rows)
+        gaps = [[value] * (width - len(row)) for row in rows]
+        full = [[*gap, *row] if side == "left" else [*row, *gap] for row, gap in zip(rows, gaps, strict=True)]
+        return torch.tensor(full, dtype=dtype, device=device)  # at once: a tensor of each row takes thrice as long
 
-    def ones(rows: Sequence[Sequence[Any]]) -> list[list[int]]:
-        return [[1] * len(row) for row in rows]
+    def mask_of(rows: Sequence[Sequence[Any]], side: str) -> torch.Tensor:
+        length_N1 = torch.tensor([[len(row)] for row in rows], device=device)
+        position_T = torch.arange(width_of(rows), device=device)
+        return ((position_T.flip(0) if side == "left" else position_T) < length_N1).long()
 
-    completion_mask_NT = padded(ones(completion_ids), 0, "right", torch.long)
+    completion_mask_NT = mask_of(completion_ids, "right")
     if mask_truncated:
         completion_mask_NT = completion_mask_NT * (~rollouts.truncated_N | offline_N)[:, None].long()
     return HybridTensors(
         prompt_ids_NP=padded(rollouts.prompt_ids, pad_token_id, "left", torch.long),
-        prompt_mask_NP=padded(ones(rollouts.prompt_ids), 0, "left", torch.long),
+        prompt_mask_NP=mask_of(rollouts.prompt_ids, "left"),
         completion_ids_NT=padded(completion_ids, pad_token_id, "right", torch.long),
         completion_mask_NT=completion_mask_NT,
         token_mask_NT=None if token_masks is None else padded(token_masks, 1, "right", torch.long),
