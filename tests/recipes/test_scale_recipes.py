@@ -79,10 +79,11 @@ def test_a_recipe_trains_two_steps_in_bfloat16(name: str, tmp_path: Path) -> Non
     assert (saved / ("adapter_config.json" if name == "lora_24gb" else "model.safetensors")).is_file()
 
 
-def under_two_processes(overrides: list[str], *more: str) -> None:
+def under_two_processes(recipe: str, overrides: list[str], *more: str, state_dict: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "tests.planning.fsdp_run", "paper_7b", *overrides, *more]
+    command += ["-m", "tests.planning.fsdp_run", recipe, *overrides, *more]
     fsdp = yaml.safe_load((ROOT / "examples" / "cluster" / "fsdp2.yaml").read_text())["fsdp_config"]
+    fsdp["fsdp_state_dict_type"] = state_dict
     environment = {
         **os.environ,
         **{name.upper(): str(value).lower() if isinstance(value, bool) else str(value) for name, value in fsdp.items()},
@@ -97,25 +98,36 @@ def under_two_processes(overrides: list[str], *more: str) -> None:
 
 def weights_and_metrics(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    kept = [{name: value for name, value in row.items() if "time" not in name} for row in rows]
+    kept = [
+        {name: value for name, value in row.items() if not any(word in name for word in ("time", "per_second"))}
+        for row in rows
+    ]
     return AutoModelForCausalLM.from_pretrained(run / "model").state_dict(), kept
 
 
 @pytest.mark.soak
-def test_the_sharded_recipe_trains_and_resumes_under_two_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "state_dict"),
+    [("paper_7b", "FULL_STATE_DICT"), *((recipe, "SHARDED_STATE_DICT") for recipe in RECIPES)],
+)
+def test_a_sharded_recipe_trains_and_resumes_under_two_processes(recipe: str, state_dict: str, tmp_path: Path) -> None:
     """With examples/cluster/fsdp2.yaml; what is saved is a plain folder, and a resumed run is the same run."""
-    overrides = shrunk("paper_7b", tmp_path, "max_steps=4", "encoder=ngram", "encoder_options={}")
-    under_two_processes(overrides)
+    small = ["max_steps=2", "save_steps=1", "encoder=ngram", "encoder_options={}"]
+    overrides = shrunk(recipe, tmp_path, *small)
+    under_two_processes(recipe, overrides, state_dict=state_dict)
     run = tmp_path / "run"
     weights, metrics = weights_and_metrics(run)
-    assert [row["step"] for row in metrics] == [1, 2, 3, 4]
-    assert json.loads((run / "summary.json").read_text())["steps"] == 4
-    shutil.rmtree(run / "checkpoints" / "checkpoint-4")
+    assert [row["step"] for row in metrics] == [1, 2]
+    assert json.loads((run / "summary.json").read_text())["steps"] == 2
+    parts = list((run / "checkpoints" / "checkpoint-1" / "pytorch_model_fsdp_0").glob("*.distcp"))
+    assert len(parts) == (2 if state_dict == "SHARDED_STATE_DICT" else 0)
+    shutil.rmtree(run / "checkpoints" / "checkpoint-2")
     shutil.rmtree(run / "model")
     (run / "summary.json").unlink()
-    under_two_processes(overrides, "--resume")
+    under_two_processes(recipe, overrides, "--resume", state_dict=state_dict)
     weights_again, metrics_again = weights_and_metrics(run)
     assert metrics_again == metrics
+    assert weights.keys() == weights_again.keys()
     assert all(weights[name].equal(weights_again[name]) for name in weights)
 
 

@@ -87,11 +87,19 @@ def save_policy(trainer: OGERTrainer, folder: Path, record: Mapping[str, Any] | 
         RunFaultError: it cannot be written; `folder` is as it was.
     """
     with _written_whole(trainer, folder) as staging:
-        trainer.save_model(str(staging))
+        _save_weights(trainer, staging)
         if trainer.args.should_save:
             staging.mkdir(parents=True, exist_ok=True)
             if record is not None:
                 (staging / VALIDATION).write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def _save_weights(trainer: OGERTrainer, folder: Path) -> None:
+    if trainer.is_fsdp_enabled and "FULL" not in str(trainer.accelerator.state.fsdp_plugin.state_dict_type):
+        # For sharded checkpoints transformers' save_model writes nothing; the policy is gathered all the same.
+        trainer._save(str(folder), state_dict=trainer.accelerator.get_state_dict(trainer.model))
+    else:
+        trainer.save_model(str(folder))
 
 
 @contextmanager
