@@ -55,7 +55,9 @@ def stored(folder: Path, chances: dict[str, float]) -> ResultStore:
             )  # fmt: skip
             rows["curves"] += [
                 {"cell": cell, "step": step, "validation": None if step % 2 else chance - 0.3 + 0.1 * step,
-                 "entropy": 1.0 / step, "generated_tokens": 100 * step, "seconds": float(step)}
+                 "entropy": 1.0 / step, "generated_tokens": 100 * step, "seconds": float(step),
+                 **({"divergence": 0.1 * step, "replaced_correct": None if step == 4 else 0.2 + 0.1 * seed}
+                    if method == "oger" else {})}
                 for step in range(1, 5)
             ]  # fmt: skip
     schemas = {"results": RESULTS, "outcomes": OUTCOMES, "curves": CURVES}
@@ -67,6 +69,16 @@ def stored(folder: Path, chances: dict[str, float]) -> ResultStore:
 @pytest.fixture
 def analysis(plan: Study, tmp_path: Path) -> Analysis:
     return Analysis(plan, stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4}))
+
+
+def test_signals_are_means_over_steps_and_seeds_of_methods_with_teachers(analysis: Analysis) -> None:
+    found = analysis.signals("easy")
+    assert found.keys() == {"oger"}
+    assert found["oger"]["divergence"] == pytest.approx(0.25)
+    assert found["oger"]["replaced_correct"] == pytest.approx(0.3)
+    assert found["oger"]["confidence"] is None
+    row = "| oger | 0.250 | - | - | - | - | - | 30.0 | - | - | - |"
+    assert leaderboard(analysis).count(row) == 1
 
 
 def test_standings_tell_a_planted_difference_from_an_absent_one(analysis: Analysis) -> None:

@@ -145,7 +145,7 @@ def test_a_recipe_beside_the_study_is_found_and_errors_name_the_file(tmp_path: P
 
 
 def test_the_study_of_the_page_works() -> None:
-    page = Path(__file__).parents[2] / "docs" / "study.md"
+    page = Path(__file__).parents[2] / "docs" / "compare.md"
     [text] = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
     plan = make_study(yaml_dialect.load(text))
     pairs = {("reachable", method): 3e-4 for method in ("grpo", "oger", "sft", "luffy_two")}

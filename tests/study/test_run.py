@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oger.reporting.metrics_log import read_metrics
+from oger.study.store import SIGNALS
 from tests.study.tiny_study import command, run, write_data, write_study
 
 pytestmark = pytest.mark.soak  # a dozen starts of Python with torch
@@ -109,11 +110,17 @@ def test_outcomes_and_curves_belong_to_the_rows(study: tuple[Path, dict]) -> Non
         assert [o["problem"] for o in mine] == list(range(8))
         assert all(o["correct"] == o["outcomes"].count("1") and len(o["outcomes"]) == 4 for o in mine)
         assert sum(o["correct"] for o in mine) / 32 == pytest.approx(row["accuracy"])
-    curve = [row for row in pq.read_table(folder / "curves.parquet").to_pylist() if row["cell"] == "easy/grpo/seed-0"]
+    curves = pq.read_table(folder / "curves.parquet").to_pylist()
+    curve = [row for row in curves if row["cell"] == "easy/grpo/seed-0"]
     assert [row["step"] for row in curve] == [1, 2, 3, 4]
     assert all(row["validation"] is not None and row["entropy"] > 0 for row in curve)
     [total] = {row["generated_tokens"] for row in results(study[0]) if row["cell"] == "easy/grpo/seed-0"}
     assert curve[-1]["generated_tokens"] == total
+    assert all(row[signal] is None for row in curve for signal in ("divergence", "replaced_correct", "teacher_prob"))
+    hybrid = [row for row in curves if row["cell"] == "easy/oger/seed-0"]
+    means = {signal: [row[signal] for row in hybrid if row[signal] is not None] for signal in SIGNALS}
+    assert all(0 < value <= 1 for signal in ("confidence", "teacher_prob") for value in means[signal])
+    assert all(means[signal] for signal in ("confidence", "teacher_prob", "plain", "solve_none", "replaced_correct"))
 
 
 def test_heavy_folders_of_finished_cells_are_gone(study: tuple[Path, dict]) -> None:

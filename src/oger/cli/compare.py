@@ -14,7 +14,7 @@ EXIT_FAILED_CELLS = 1
 
 
 def compare(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared; see docs/study.md.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared; see docs/compare.md.")],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default: studies/NAME.")
     ] = None,

@@ -20,7 +20,7 @@ from oger.study.statistics import (
     permutation_p,
     seed_record,
 )
-from oger.study.store import ResultStore
+from oger.study.store import SIGNALS, ResultStore
 
 _LAST_STEPS = 10
 """Over which the entropy at the end is averaged."""
@@ -143,6 +143,16 @@ class Analysis:
                 _median([None if first is None else first["generated_tokens"] for first in firsts]),
                 _median([None if first is None else first["seconds"] for first in firsts]),
             )
+        return found
+
+    def signals(self, regime: str) -> dict[str, dict[str, float | None]]:
+        """Method -> column of curves.parquet -> mean over steps and seeds, for methods with hybrid groups."""
+        found = {}
+        for method, curves in self.curves(regime).items():
+            rows = [row for curve in curves.values() for row in curve]
+            means = {name: _mean([row[name] for row in rows]) for name in ("divergence", *SIGNALS)}
+            if means["divergence"] is not None:
+                found[method] = means
         return found
 
     def curves(self, regime: str) -> dict[str, dict[int, list[dict[str, Any]]]]:

@@ -78,6 +78,18 @@ OUTCOMES = pa.schema(
         ("outcomes", pa.string()),  # one character per sample; see `oger.study.measure`
     ]
 )
+SIGNALS = {
+    "exploration": "reward/exploration",
+    "correct_divergence": "divergence/correct_mean",
+    "confidence": "confidence/mean",
+    "solve_none": "group/solve_none",
+    "plain": "group/plain_share",
+    "replaced_correct": "group/replaced_correct_share",
+    "teacher_advantage": "advantage/teacher_mean",
+    "teacher_advantage_negative": "advantage/teacher_negative_share",
+    "teacher_prob": "objective/teacher_prob",
+}
+"""Column of curves.parquet -> metric of the run, null where the run has none; what the reward was made of."""
 CURVES = pa.schema(
     [
         ("cell", pa.string()),
@@ -87,6 +99,7 @@ CURVES = pa.schema(
         ("entropy", pa.float64()),  # nats
         ("length", pa.float64()),  # tokens
         ("divergence", pa.float64()),  # of the rollouts from the teachers
+        *((name, pa.float64()) for name in SIGNALS),
         ("generated_tokens", pa.int64()),  # so far
         ("seconds", pa.float64()),  # of training so far
     ]

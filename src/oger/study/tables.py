@@ -34,6 +34,25 @@ _COST = (
     "all methods. Entropy is that of the last ten steps, in nats."
 )
 
+_SIGNAL_NOTE = (
+    "Means over steps and seeds, methods with hybrid groups. D is the divergence of the rollouts from the teachers, c "
+    "the confidence, bonus what the exploration reward adds to a rollout; failed are the groups without a correct "
+    "rollout, plain those without a teacher row; replaced correct is the share of right answers among those that "
+    "gave way; A is the teacher rows' advantage, p the probability that the policy gives their tokens."
+)
+_SIGNALS = {
+    "D": ("divergence", ".3f", 1.0),
+    "D, correct": ("correct_divergence", ".3f", 1.0),
+    "c": ("confidence", ".3f", 1.0),
+    "bonus": ("exploration", ".3f", 1.0),
+    "failed %": ("solve_none", ".1f", 100.0),
+    "plain %": ("plain", ".1f", 100.0),
+    "replaced correct %": ("replaced_correct", ".1f", 100.0),
+    "A": ("teacher_advantage", "+.3f", 1.0),
+    "A < 0 %": ("teacher_advantage_negative", ".1f", 100.0),
+    "p": ("teacher_prob", ".3f", 1.0),
+}
+
 
 def leaderboard(analysis: Analysis) -> str:
     """The whole leaderboard as Markdown."""
@@ -75,7 +94,7 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
     lines += [f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)", "", _COST, ""]
     mine = [place for place in places if place.policy == places[0].policy]
     lines += [render(_cost_grid(analysis, mine), "markdown"), "", _made_with(analysis, mine), ""]
-    return lines + _reach(analysis, regime)
+    return lines + _signals(analysis, regime) + _reach(analysis, regime)
 
 
 def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
@@ -148,6 +167,18 @@ def _pass_row(curve: PassCurve) -> list[str]:
         _interval(curve.largest),
         "" if curve.difference is None else _interval(curve.difference, signed=True),
     ]
+
+
+def _signals(analysis: Analysis, regime: str) -> list[str]:
+    found = analysis.signals(regime)
+    if not found:
+        return []
+    grid = [["method", *_SIGNALS]]
+    for method, means in found.items():
+        grid.append([method, *(_number(means[column], form, factor) for column, form, factor in _SIGNALS.values())])
+    rows = [row for row in analysis.rows if row["regime"] == regime]
+    title = f"### {regime}: what the reward is made of, on average over training"
+    return [title, "", _SIGNAL_NOTE, "", render(grid, "markdown"), "", stamp(rows), ""]
 
 
 def _reach(analysis: Analysis, regime: str) -> list[str]:

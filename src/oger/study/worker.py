@@ -143,6 +143,7 @@ def _evaluate(
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     """One row per step of the last stage, costs of the stages before included; see `oger.study.store.CURVES`."""
     from oger.reporting.metrics_log import FILE_NAME, read_metrics
+    from oger.study.store import SIGNALS
     from oger.training.budget import generated_tokens, train_seconds
     from oger.training.build import run_options
 
@@ -163,6 +164,7 @@ def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
                 "entropy": row.get("entropy/mean", row.get("entropy")),
                 "length": row.get("length/online", row.get("completions/mean_length")),
                 "divergence": row.get("divergence/mean"),
+                **{column: row.get(metric) for column, metric in SIGNALS.items()},
                 "generated_tokens": tokens,
                 "seconds": round(seconds, 3),
             }
