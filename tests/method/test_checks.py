@@ -1,7 +1,9 @@
 import pytest
 import torch
+from hypothesis import given as given_values
+from hypothesis import strategies as st
 
-from oger.method.checks import at_least_float32, require_finite, require_group, require_rank, require_shape
+from oger.method.checks import all_finite, at_least_float32, require_finite, require_group, require_rank, require_shape
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,20 @@ def test_good_arguments_pass():
 def test_bad_arguments_are_refused_by_name(refused):
     with pytest.raises(ValueError, match="the_name"):
         refused()
+
+
+@given_values(
+    st.lists(st.floats(width=32), max_size=6),
+    st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+)
+def test_all_finite_is_what_a_mask_says_also_where_the_sum_overflows(values, dtype):
+    tensor = torch.tensor(values, dtype=torch.float64).to(dtype)
+    assert all_finite(tensor) == bool(tensor.isfinite().all())
+    assert all_finite(tensor.expand(2, -1)) == all_finite(tensor)
+
+
+def test_all_finite_of_kinds_that_are_always_so():
+    assert all_finite(torch.tensor([True, False]))
+    assert all_finite(torch.arange(3))
+    assert all_finite(torch.full((4,), torch.finfo(torch.float32).max))
+    assert not all_finite(torch.tensor([torch.inf, -torch.inf, torch.nan]))

@@ -19,6 +19,7 @@ import numpy as np
 from oger.encoders.base import Encoder, EncoderIdentity, checked_texts
 from oger.encoders.identity import identity_digest, identity_record
 from oger.encoders.vector_store import KEY_BYTES, VectorStore
+from oger.method.checks import all_finite
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +91,7 @@ class CachedEncoder:
 
     def _compute(self, texts: dict[bytes, str]) -> dict[bytes, np.ndarray]:
         vectors_NE = self._encoder.encode(list(texts.values()))
-        if not vectors_NE.isfinite().all():
+        if not all_finite(vectors_NE):
             raise ValueError(f"the encoder {self.identity.name!r} gave a vector that is not finite")
         rows_NE = vectors_NE.float().numpy()
         self._store.add(list(texts), rows_NE)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from oger.encoders.base import checked_texts
+from oger.method.checks import all_finite
 from oger.method.divergence import unit_rows
 
 _NO_LIMIT = 10**9  # tokenizers say 1e30 where they know no limit
@@ -132,7 +133,7 @@ def encode_in_pieces(
     sum_UE = torch.zeros(len(unique), dimension, dtype=torch.float64)
     for batch in _all_batches(list(unique), window, batch_tokens):
         vector_BE = forward(batch).to("cpu", torch.float64)
-        if not vector_BE.isfinite().all():
+        if not all_finite(vector_BE):
             raise ValueError("the encoder gave a vector that is not finite; dtype float32 may help")
         weight_B = torch.tensor([piece.own_tokens for piece in batch], dtype=torch.float64)
         sum_UE.index_add_(0, torch.tensor([piece.text for piece in batch]), vector_BE * weight_B[:, None])

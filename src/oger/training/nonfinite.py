@@ -20,6 +20,7 @@ from accelerate.logging import get_logger
 from accelerate.utils import gather_object
 from trl.trainer.utils import is_async_callable
 
+from oger.method.checks import all_finite
 from oger.reporting.faulty_steps import write_faulty_step
 from oger.training.endings import RunFaultError
 
@@ -57,6 +58,8 @@ class RowFaults:
             inside: True where a fault counts; elsewhere the value may be anything and stays.
             fill: what takes the place.
         """
+        if inside is None and all_finite(value):
+            return value
         broken = ~value.isfinite()
         if inside is not None:
             broken &= inside.bool()
