@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from oger.teachers import check
 from oger.teachers import curate as curate_module
 from oger.teachers.counts import ConservationError, Outcome
 from oger.teachers.curate import curate_rows
 from oger.teachers.options import Source
 from oger.teachers.schema import prompt_id, validate_table
+from oger.verification import verify_many
 from oger.worlds import load_world
 from tests.teachers.planted import (
     GOOD,
@@ -101,6 +104,21 @@ def test_an_undecided_answer_is_not_a_wrong_one(tmp_path: Path) -> None:
     assert alpha.verdicts == {"correct": 1, "wrong": 1, "undecided": 1}
     assert alpha.dropped == {"wrong": 1, "undecided": 1}
     assert alpha.accuracy == 0.5
+
+
+def test_a_gold_that_judged_a_trajectory_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counting(golds: Sequence[str], *rest: Any, **named: Any) -> Any:
+        asked.extend(golds)
+        return verify_many(golds, *rest, **named)
+
+    monkeypatch.setattr(check, "verify_many", counting)
+    texts = {"1": "So it is \\boxed{1}.", "2": "So it is \\boxed{-7}.", "3": "no answer"}
+    rows = [plain_row(prompt_of(int(gold)), gold, text) for gold, text in texts.items()]
+    report = run(tmp_path / "out", f"s=plain:{write_jsonl(tmp_path / 'rows.jsonl', rows)}", workers=1)
+    assert report.teachers["alpha"].dropped == {"wrong": 2}
+    assert sorted(asked) == ["1", "2", "3", "3", "3"]  # the last one judged nothing: two probes are judged by it
 
 
 @pytest.mark.parametrize("teachers", range(4))

@@ -22,6 +22,7 @@ from oger.teachers.schema import prompt_id
 from oger.teachers.tokens import TokenCounter
 from oger.verification import verify_many
 from oger.verification.kinds import check_kinds_of_rows, load_kind
+from oger.verification.verdict import Verdict
 
 
 @dataclass
@@ -217,7 +218,8 @@ class Checker:
             if case.seq not in judged:
                 judged[case.seq] = ("correct" if case.draft.claim else "wrong", "its source says so")
 
-        self._check_golds({case.prompt.seq for case in cases if judged[case.seq][0] == "correct"}, result)
+        read = {case.prompt.seq for case, verdict in zip(asked, verdicts, strict=True) if _judged_by_gold(verdict)}
+        self._check_golds(read | {case.prompt.seq for case in cases if judged[case.seq][0] == "correct"}, result)
         passed = []
         for case in cases:
             status, why = judged[case.seq]
@@ -236,15 +238,15 @@ class Checker:
                 self._reject(case, status, why, result)
         return passed
 
-    def _check_golds(self, proven: set[int], result: Checked) -> None:
+    def _check_golds(self, readable: set[int], result: Checked) -> None:
         """Mark the golds that the verifier cannot read: not even its kind's own probe answers are decided against them.
 
-        A gold that a trajectory matched (`proven`, positions of rows) is readable.
+        Rows whose gold is known to be `readable`, since it judged a trajectory, are not asked again.
         """
         asked = [
             (row, f"\\boxed{{{answer}}}")
             for row in result.prompts
-            if row.gold_problem is None and row.seq not in proven
+            if row.gold_problem is None and row.seq not in readable
             for answer in self._probe_answers(row.kind or "", row.answer or "")
         ]
         verdicts = self._verdicts([row for row, _ in asked], [text for _, text in asked], ("last_boxed",))
@@ -286,3 +288,7 @@ class Checker:
         result.rejects.append(
             Reject(case.place, case.teacher, reason, detail, excerpt(case.draft.text), case.prompt.prompt_id)
         )
+
+
+def _judged_by_gold(verdict: Verdict) -> bool:
+    return verdict.status != "undecided" and verdict.extracted is not None
