@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,22 @@ def analysis(plan: Study, tmp_path: Path) -> Analysis:
     return Analysis(plan, stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4}))
 
 
+def test_contrasts_compare_the_pairs_that_the_study_names(plan: Study, tmp_path: Path) -> None:
+    chances = {"oger": 0.7, "grpo": 0.4, "same": 0.4}
+    named = replace(plan, contrasts=(("oger", "same"), ("same", "grpo"), ("same", "oger")))
+    analysis = Analysis(named, stored(tmp_path, chances))
+    found = analysis.contrasts(PLACE)
+    assert list(found) == list(named.contrasts)
+    assert [found[pair].verdict for pair in found] == [1, 0, -1]
+    assert found["oger", "same"].difference.value == pytest.approx(-found["same", "oger"].difference.value)
+    _, _, same = analysis.standings(PLACE)
+    to_reference = found["same", "grpo"]
+    assert to_reference.difference == same.against_reference.difference
+    assert to_reference.p_crossed == same.against_reference.p_crossed
+    assert found["oger", "same"].p_holm == pytest.approx(3 * found["oger", "same"].p_crossed)  # of three
+    assert leaderboard(analysis).count("| id | last | same | oger | -") == 1
+
+
 def test_signals_are_means_over_steps_and_seeds_of_methods_with_teachers(analysis: Analysis) -> None:
     found = analysis.signals("easy")
     assert found.keys() == {"oger"}
@@ -84,16 +101,18 @@ def test_signals_are_means_over_steps_and_seeds_of_methods_with_teachers(analysi
 def test_standings_tell_a_planted_difference_from_an_absent_one(analysis: Analysis) -> None:
     grpo, oger, same = analysis.standings(PLACE)
     assert [row.method for row in (grpo, oger, same)] == ["grpo", "oger", "same"]  # in the order of the study
-    assert grpo.difference is None
-    assert oger.difference is not None
-    assert oger.difference.value == pytest.approx(oger.accuracy.value - grpo.accuracy.value)
-    assert oger.difference.low < 0.3 < oger.difference.high
-    assert oger.difference.low > 0.15
-    assert (oger.verdict, same.verdict) == (1, 0)
-    assert oger.record == (3, 0, 0)
-    assert oger.p_crossed is not None
-    assert same.p_crossed is not None
-    assert oger.p_holm == pytest.approx(2 * oger.p_crossed)  # the smaller of two
+    assert grpo.against_reference is None
+    better, equal = oger.against_reference, same.against_reference
+    assert better is not None
+    assert equal is not None
+    assert better.difference.value == pytest.approx(oger.accuracy.value - grpo.accuracy.value)
+    assert better.difference.low < 0.3 < better.difference.high
+    assert better.difference.low > 0.15
+    assert (better.verdict, equal.verdict) == (1, 0)
+    assert better.record == (3, 0, 0)
+    assert better.p_crossed is not None
+    assert equal.p_crossed is not None
+    assert better.p_holm == pytest.approx(2 * better.p_crossed)  # the smaller of two
 
 
 def test_reach_is_the_first_validation_at_the_target(analysis: Analysis) -> None:

@@ -37,6 +37,10 @@ def study(**changes: Any) -> Study:
         ({"regimes": {"easy": {"train": "t", "validation": "v"}}}, "lacks test"),
         ({"grid": [{"methods": ["grpo", "ogre"]}]}, "did you mean 'oger'"),
         ({"tuning": {"key": "learning_rate", "values": [1], "seeds": [9]}}, "at least two"),
+        ({"contrasts": [["oger", "grop"]]}, "contrasts.*did you mean 'grpo'"),
+        ({"contrasts": [["oger", "oger"]]}, "pairs of different methods"),
+        ({"contrasts": ["oger", "grpo"]}, "pairs of different methods"),
+        ({"contrasts": 3}, "pairs of different methods"),
         ({"evaluation": {"wide": {"samples": 64, "methods": ["ampo"]}}}, "unknown evaluation.wide.methods"),
     ],
 )

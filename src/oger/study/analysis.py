@@ -9,7 +9,7 @@ import numpy as np
 
 from oger.evaluation.statistics import pass_at_k, powers_of_two
 from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
-from oger.study.numbers import PassCurve, Place, Reach, Standing
+from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
 from oger.study.plan import BASE, Study
 from oger.study.statistics import (
     Matrix,
@@ -67,33 +67,47 @@ class Analysis:
         """The methods of a place, the untrained policy first, then in the order of the study."""
         by_method = self._by_method(place, STANDARD)
         reference = self.study.reference
-        matrices = {method: self._matrix(rows, 1) for method, rows in by_method.items()}
-        compared = [m for m in matrices if m not in (BASE, reference) and reference in matrices]
-        differences = {m: difference_interval(matrices[m], matrices[reference]) for m in compared}
-        several = [m for m in compared if min(len(matrices[m]), len(matrices[reference])) > 1]
-        adjusted = dict(zip(several, holm([crossed_p(differences[m]) for m in several]), strict=True))
-        found = []
-        for method, rows in by_method.items():
-            difference = differences.get(method)
-            found.append(
-                Standing(
-                    place=place,
-                    method=method,
-                    tuned=rows[0]["tuned"],
-                    seeds=tuple(row["seed"] for row in rows),
-                    problems=rows[0]["problems"],
-                    samples=rows[0]["samples"],
-                    accuracy=mean_interval(matrices[method]),
-                    difference=difference,
-                    p_problems=None if difference is None else permutation_p(matrices[method], matrices[reference]),
-                    p_crossed=crossed_p(difference) if difference is not None and method in several else None,
-                    p_holm=adjusted.get(method),
-                    record=None if difference is None else seed_record(_by_seed(rows), _by_seed(by_method[reference])),
-                    means={name: _mean([row[name] for row in rows]) for name in MEANS}
-                    | {"entropy": _mean([self._last_entropy(row["cell"]) for row in rows])},
-                )
+        pairs = [(m, reference) for m in by_method if m not in (BASE, reference) and reference in by_method]
+        comparisons = self._compare(by_method, pairs)
+        return [
+            Standing(
+                place=place,
+                method=method,
+                tuned=rows[0]["tuned"],
+                seeds=tuple(row["seed"] for row in rows),
+                problems=rows[0]["problems"],
+                samples=rows[0]["samples"],
+                accuracy=mean_interval(self._matrix(rows, 1)),
+                against_reference=comparisons.get((method, reference)),
+                means={name: _mean([row[name] for row in rows]) for name in MEANS}
+                | {"entropy": _mean([self._last_entropy(row["cell"]) for row in rows])},
             )
-        return found
+            for method, rows in by_method.items()
+        ]
+
+    def contrasts(self, place: Place) -> dict[tuple[str, str], Comparison]:
+        """The comparisons that the study names, beside those to its reference; p values adjusted for these alone."""
+        by_method = self._by_method(place, STANDARD)
+        return self._compare(by_method, [pair for pair in self.study.contrasts if set(pair) <= by_method.keys()])
+
+    def _compare(
+        self, by_method: Mapping[str, list[dict[str, Any]]], pairs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Comparison]:
+        matrices = {method: self._matrix(by_method[method], 1) for pair in pairs for method in pair}
+        differences = {(a, b): difference_interval(matrices[a], matrices[b]) for a, b in pairs}
+        several = [(a, b) for a, b in pairs if min(len(matrices[a]), len(matrices[b])) > 1]
+        p_values = {pair: crossed_p(differences[pair]) for pair in several}
+        adjusted = dict(zip(several, holm(list(p_values.values())), strict=True))
+        return {
+            (a, b): Comparison(
+                difference=difference,
+                p_problems=permutation_p(matrices[a], matrices[b]),
+                p_crossed=p_values.get((a, b)),
+                p_holm=adjusted.get((a, b)),
+                record=seed_record(_by_seed(by_method[a]), _by_seed(by_method[b])),
+            )
+            for (a, b), difference in differences.items()
+        }
 
     def pass_curves(self, place: Place) -> list[PassCurve]:
         """pass@k of every method with a wide evaluation of this policy."""

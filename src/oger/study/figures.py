@@ -100,7 +100,7 @@ def _forest(analysis: Analysis, regime: str) -> Figure | None:
     splits: dict[str, dict[str, list[Standing]]] = {}
     for place in analysis.places:
         if place.regime == regime:
-            rows = [row for row in analysis.standings(place) if row.difference is not None]
+            rows = [row for row in analysis.standings(place) if row.against_reference is not None]
             if rows:
                 splits.setdefault(place.split, {})[place.policy] = rows
     if not splits:
@@ -125,7 +125,7 @@ def _forest(analysis: Analysis, regime: str) -> Figure | None:
 
 
 def _draw_differences(axes: Axes, rows: Sequence[Standing], names: Sequence[str], policy: str, offset: float) -> None:
-    differences = [row.difference for row in rows if row.difference is not None]
+    differences = [row.against_reference.difference for row in rows if row.against_reference is not None]
     value = np.array([100 * found.value for found in differences])
     spread = np.array([[100 * (f.value - f.low), 100 * (f.high - f.value)] for f in differences]).T
     places = [names.index(row.method) + offset for row in rows]

@@ -18,6 +18,29 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """One method against another in one place."""
+
+    difference: Interval
+    """Paired by problem."""
+    p_problems: float
+    """Permutation test over problems, seeds averaged; not adjusted."""
+    p_crossed: float | None
+    """Problems and seeds both random; not adjusted. None where a method has one seed."""
+    p_holm: float | None
+    """`p_crossed` adjusted for all comparisons that stand in one table."""
+    record: tuple[int, int, int]
+    """Wins, ties and losses over the seeds that both have."""
+
+    @property
+    def verdict(self) -> int:
+        """1 ahead, -1 behind, 0 not told apart: Holm-adjusted at 5 %."""
+        if self.p_holm is None or self.p_holm >= 0.05:
+            return 0
+        return 1 if self.difference.value > 0 else -1
+
+
+@dataclass(frozen=True)
 class Standing:
     """One method in one place."""
 
@@ -28,25 +51,10 @@ class Standing:
     problems: int
     samples: int
     accuracy: Interval
-    difference: Interval | None
-    """To the reference, paired by problem; None for the reference itself, the untrained policy, and without it."""
-    p_problems: float | None
-    """Permutation test over problems, seeds averaged; not adjusted."""
-    p_crossed: float | None
-    """Problems and seeds both random; not adjusted."""
-    p_holm: float | None
-    """`p_crossed` adjusted for all methods of the place; None where a method has one seed."""
-    record: tuple[int, int, int] | None
-    """Wins, ties and losses over the seeds that both have."""
+    against_reference: Comparison | None
+    """None for the reference itself, the untrained policy, and without the reference."""
     means: Mapping[str, float | None]
     """Mean over seeds of the stored numbers in `oger.study.analysis.MEANS`."""
-
-    @property
-    def verdict(self) -> int:
-        """1 ahead of the reference, -1 behind it, 0 not told apart: Holm-adjusted at 5 %."""
-        if self.p_holm is None or self.p_holm >= 0.05 or self.difference is None:
-            return 0
-        return 1 if self.difference.value > 0 else -1
 
 
 @dataclass(frozen=True)

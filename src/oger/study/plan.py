@@ -149,6 +149,8 @@ class Study:
     keys: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning | None = None
     evaluation: Evaluation = Evaluation()
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Pairs of methods to compare beside the comparisons to the reference."""
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
@@ -175,7 +177,7 @@ def make_study(document: Any, *, folder: Path = Path()) -> Study:
     """The study that a mapping describes; a recipe that is a file is looked for beside it first."""
     top = fields.mapping(
         document, "the study", required=("name", "recipe", "reference", "budget", "regimes", "methods", "seeds"),
-        optional=("description", "set", "grid", "tuning", "evaluation"),
+        optional=("description", "set", "grid", "contrasts", "tuning", "evaluation"),
     )  # fmt: skip
     budget = _budget(top["budget"], "budget")
     seeds = fields.seeds(top["seeds"], "seeds")
@@ -196,6 +198,7 @@ def make_study(document: Any, *, folder: Path = Path()) -> Study:
         keys=fields.mapping(top.get("set") or {}, "set"),
         tuning=_tuning(top.get("tuning"), [label for label in methods if label in used]),
         evaluation=_evaluation(top.get("evaluation") or {}, methods),
+        contrasts=_contrasts(top.get("contrasts") or [], methods),
     )
 
 
@@ -210,6 +213,13 @@ def _regime(name: str, entry: Any) -> Regime:
     test = fields.named(keys.pop("test"), f"regimes.{name}.test")
     sources = {split: fields.text(source, f"regimes.{name}.test.{split}") for split, source in test.items()}
     return Regime(name, keys, sources, target)
+
+
+def _contrasts(entries: Any, methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
+    if not (isinstance(entries, list) and all(isinstance(e, list) and len(e) == 2 and e[0] != e[1] for e in entries)):
+        raise StudyError(f"contrasts must be a list of pairs of different methods, got {entries!r}")
+    first, second = ([fields.one_of(methods, entry[side], "contrasts") for entry in entries] for side in (0, 1))
+    return tuple(zip(first, second, strict=True))
 
 
 def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:

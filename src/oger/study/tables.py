@@ -10,7 +10,7 @@ from typing import Any
 from oger.evaluation.compare import Estimate
 from oger.evaluation.comparison_table import interval, render
 from oger.study.analysis import Analysis
-from oger.study.numbers import PassCurve, Place, Standing
+from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE
 from oger.study.provenance import stamp
 from oger.study.statistics import Interval
@@ -89,6 +89,7 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
         lines += [f"### {regime}, {place.split}, {place.policy} policy: {problems} problems x {samples} samples", ""]
         lines += [render(_main_grid(standings), "markdown"), ""]
         lines += [_made_with(analysis, [place]), ""]
+    lines += _contrasts(analysis, places)
     for place in places:
         lines += _pass_at_k(analysis, place)
     lines += [f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)", "", _COST, ""]
@@ -102,22 +103,33 @@ def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
         ["method", "seeds", "accuracy", "difference", "", "p (problems)", "p (Holm)", "W/T/L", "MDD", "tuned"],
     ]
     for row in standings:
-        difference = row.difference
-        grid.append(
-            [
-                row.method,
-                "-" if row.method == BASE else str(len(row.seeds)),
-                _interval(row.accuracy),
-                "" if difference is None else _interval(difference, signed=True),
-                {1: "▲", -1: "▼", 0: ""}[row.verdict],
-                _p(row.p_problems),
-                _p(row.p_holm),
-                "" if row.record is None else "/".join(map(str, row.record)),
-                "" if difference is None else f"{100 * difference.detectable:.1f}",
-                row.tuned,
-            ]
-        )
+        seeds = "-" if row.method == BASE else str(len(row.seeds))
+        grid.append([row.method, seeds, _interval(row.accuracy), *_compared(row.against_reference), row.tuned])
     return grid
+
+
+def _compared(found: Comparison | None) -> list[str]:
+    if found is None:
+        return [""] * 6
+    return [
+        _interval(found.difference, signed=True),
+        {1: "▲", -1: "▼", 0: ""}[found.verdict],
+        _p(found.p_problems),
+        _p(found.p_holm),
+        "/".join(map(str, found.record)),
+        f"{100 * found.difference.detectable:.1f}",
+    ]
+
+
+def _contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:
+    grid = [["split", "policy", "method", "against", "difference", "", "p (problems)", "p (Holm)", "W/T/L", "MDD"]]
+    for place in places:
+        for (method, other), found in analysis.contrasts(place).items():
+            grid.append([place.split, place.policy, method, other, *_compared(found)])
+    if len(grid) == 1:
+        return []
+    title = f"### {places[0].regime}: other comparisons that the study names, adjusted within their split and policy"
+    return [title, "", render(grid, "markdown"), "", _made_with(analysis, places), ""]
 
 
 def _cost_grid(analysis: Analysis, places: Sequence[Place]) -> list[list[str]]:
@@ -228,7 +240,8 @@ def _tuning(analysis: Analysis) -> list[str]:
 
 
 def _csv_row(row: Standing) -> dict[str, Any]:
-    difference = row.difference
+    compared = row.against_reference
+    difference = None if compared is None else compared.difference
     return {
         "regime": row.place.regime,
         "split": row.place.split,
@@ -244,12 +257,12 @@ def _csv_row(row: Standing) -> dict[str, Any]:
         "difference": None if difference is None else difference.value,
         "difference_low": None if difference is None else difference.low,
         "difference_high": None if difference is None else difference.high,
-        "p_problems": row.p_problems,
-        "p_crossed": row.p_crossed,
-        "p_holm": row.p_holm,
-        "wins": None if row.record is None else row.record[0],
-        "ties": None if row.record is None else row.record[1],
-        "losses": None if row.record is None else row.record[2],
+        "p_problems": None if compared is None else compared.p_problems,
+        "p_crossed": None if compared is None else compared.p_crossed,
+        "p_holm": None if compared is None else compared.p_holm,
+        "wins": None if compared is None else compared.record[0],
+        "ties": None if compared is None else compared.record[1],
+        "losses": None if compared is None else compared.record[2],
         "minimal_detectable_difference": None if difference is None else difference.detectable,
         **row.means,
     }
