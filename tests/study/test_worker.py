@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oger.cli.errors import UserError
 from oger.evaluation.store import write_json
 from oger.study.cells import Cell, main_cells
 from oger.study.fields import StudyError
@@ -85,6 +87,21 @@ def test_a_trained_cell_is_measured_again_and_not_trained(done: tuple) -> None:
     assert model.stat().st_mtime_ns == before < started
     assert again["measures"] == result["measures"]  # the same seed draws the same samples
     assert finished(place) == cell.identity
+
+
+def test_a_policy_that_is_last_and_best_is_measured_once(done: tuple, tmp_path: Path) -> None:
+    _, place = done[2][1]
+    cell = shutil.copytree(place, tmp_path / "cell")
+    (cell / "result.json").unlink()
+    record = cell / "run" / "best" / "validation.json"
+    write_json(record, {**json.loads(record.read_text()), "step": 2})
+    (cell / "run" / "best" / "model.safetensors").unlink()  # so that it cannot be loaded
+    work(cell)
+    rows = {row["policy"]: row for row in json.loads((cell / "result.json").read_text())["measures"][:2]}
+    assert {**rows["last"], "policy": "best"} == rows["best"]
+    write_json(record, {**json.loads(record.read_text()), "step": 1})
+    with pytest.raises(UserError, match="model"):
+        work(cell)
 
 
 def test_stored_cells_make_the_same_tables_each_time(done: tuple, tmp_path: Path) -> None:

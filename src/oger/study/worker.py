@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oger.evaluation.evaluate import Evaluation
     from oger.recipes import Recipe
+    from oger.study.measure import ProblemOutcome
 
 SPEC, RESULT, OUTCOMES, RUN = "cell.json", "result.json", "outcomes.json", "run"
 
@@ -102,23 +103,36 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
+    found: dict[tuple[Any, ...], tuple[dict[str, Any], list[ProblemOutcome]]] = {}
     for measure in spec["measures"]:
         policy = measure["policy"]
         if policy == "best" and not (run / "best").is_dir():
             continue  # no validation, so no policy was chosen by it
-        if policy not in models:
-            location = locate_policy(str(run), policy) if spec["train"] else locate_policy(recipe.model)
-            models[policy] = load_policy(location)
+        weights = "last" if policy == "best" and _last_is_best(run) else policy
+        if weights not in models:
+            location = locate_policy(str(run), weights) if spec["train"] else locate_policy(recipe.model)
+            models[weights] = load_policy(location)
         for split, source in measure["splits"].items():
-            rows = checked_rows(recipe, source, measure["limit"])
-            evaluation = _evaluate(recipe, models[policy], rows, measure["samples"], spec["seed"])
+            what = (weights, source, measure["limit"], measure["samples"])
+            if what not in found:  # one policy under two names is measured once
+                rows = checked_rows(recipe, source, measure["limit"])
+                evaluation = _evaluate(recipe, models[weights], rows, measure["samples"], spec["seed"])
+                found[what] = summarize_policy(evaluation, rows, encoder), problem_outcomes(evaluation)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
-            numbers.append({**name, "source": source, **summarize_policy(evaluation, rows, encoder)})
+            numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [
-                {**name, "problem": found.problem, "family": found.family, "outcomes": found.samples}
-                for found in problem_outcomes(evaluation)
+                {**name, "problem": problem.problem, "family": problem.family, "outcomes": problem.samples}
+                for problem in found[what][1]
             ]
     return numbers, outcomes
+
+
+def _last_is_best(run: Path) -> bool:
+    """Whether the policy after the last step is the one that validation chose."""
+    from oger.training.checkpoint import VALIDATION
+
+    record = json.loads((run / "best" / VALIDATION).read_text(encoding="utf-8"))
+    return record["step"] == _summary(run)["steps"]
 
 
 def _evaluate(
