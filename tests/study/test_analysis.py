@@ -131,6 +131,25 @@ def test_methods_that_are_not_in_the_grid_do_not_count(plan: Study, tmp_path: Pa
     assert {row["method"] for row in analysis.rows} == {"grpo", "oger"}
 
 
+def test_a_glance_shows_the_methods_that_stand_everywhere(analysis: Analysis, tmp_path: Path) -> None:
+    assert "at a glance" not in leaderboard(analysis), "one place is no more than its own table"
+    regimes = {"easy": {**document()["regimes"]["easy"], "test": {"id": "a.jsonl", "ood": "b.jsonl"}}}
+    methods: dict[str, Any] = {"grpo": {}, "oger": {}, "same": {"like": "grpo", "method": "grpo"}}
+    plan = make_study(document(methods=methods, seeds=[0, 1, 2], regimes=regimes))
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4})
+    for name in ("results", "outcomes"):
+        rows = store.tables[name].to_pylist()
+        elsewhere = [{**row, "split": "ood"} for row in rows if "same" not in row["cell"]]
+        store.tables[name] = pa.Table.from_pylist(rows + elsewhere, schema=store.tables[name].schema)
+    both = Analysis(plan, store)
+    table = leaderboard(both).split("## Accuracy at a glance (last policy)")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert rows[0] == "| method | seeds | easy, id | easy, ood |"
+    shown = [standing.accuracy for standing in both.standings(PLACE)[:2]]
+    cells = [f"{100 * x.value:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]" for x in shown]
+    assert rows[1:] == [f"| grpo | 3 | {cells[0]} | {cells[0]} |", f"| oger | 3 | {cells[1]} ▲ | {cells[1]} ▲ |"]
+
+
 def test_leaderboard_says_what_it_was_made_with(analysis: Analysis) -> None:
     text = leaderboard(analysis)
     assert "| oger | 3 |" in text

@@ -47,6 +47,7 @@ class Analysis:
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
         self._correct = _correct_counts(store, {row["cell"] for row in self.rows})
         names = {row["cell"] for row in self.rows}
+        self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
         for row in sorted(store.tables["curves"].to_pylist(), key=lambda row: (row["cell"], row["step"])):
             if row["cell"] in names:
@@ -65,6 +66,11 @@ class Analysis:
 
     def standings(self, place: Place) -> list[Standing]:
         """The methods of a place, the untrained policy first, then in the order of the study."""
+        if place not in self._standings:
+            self._standings[place] = self._standings_of(place)
+        return self._standings[place]
+
+    def _standings_of(self, place: Place) -> list[Standing]:
         by_method = self._by_method(place, STANDARD)
         reference = self.study.reference
         pairs = [(m, reference) for m in by_method if m not in (BASE, reference) and reference in by_method]

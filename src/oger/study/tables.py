@@ -61,6 +61,7 @@ def leaderboard(analysis: Analysis) -> str:
     if study.description != "-":
         lines += [study.description, ""]
     lines += [_INTERVALS.format(reference=study.reference), ""]
+    lines += _glance(analysis)
     if study.tuning is not None and analysis.tuning_rows:
         lines += _tuning(analysis)
     for regime in study.regimes:
@@ -79,6 +80,28 @@ def leaderboard_csv(analysis: Analysis) -> str:
         writer.writeheader()
         writer.writerows(rows)
     return out.getvalue()
+
+
+def _glance(analysis: Analysis) -> list[str]:
+    """Accuracies of the methods that stand in every place, where there are several."""
+    policy = analysis.study.evaluation.policies[0]
+    places = [place for place in analysis.places if place.policy == policy]
+    rows = [{row.method: row for row in analysis.standings(place)} for place in places]
+    methods = [method for method in (BASE, *analysis.study.methods) if all(method in found for found in rows)]
+    if len(places) < 2 or not methods:
+        return []
+    grid = [["method", "seeds", *(f"{place.regime}, {place.split}" for place in places)]]
+    for method in methods:
+        standings = [found[method] for found in rows]
+        seeds = sorted({len(row.seeds) for row in standings})
+        cells = [f"{_interval(row.accuracy)} {_mark(row.against_reference)}".rstrip() for row in standings]
+        grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
+    title = f"## Accuracy at a glance ({policy} policy)"
+    note = (
+        f"Methods that were run everywhere; ▲ and ▼ mark those ahead of and behind {analysis.study.reference} "
+        "(p (Holm) < 0.05)."
+    )
+    return [title, "", note, "", render(grid, "markdown"), "", _made_with(analysis, places), ""]
 
 
 def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
@@ -113,7 +136,7 @@ def _compared(found: Comparison | None) -> list[str]:
         return [""] * 6
     return [
         _interval(found.difference, signed=True),
-        {1: "▲", -1: "▼", 0: ""}[found.verdict],
+        _mark(found),
         _p(found.p_problems),
         _p(found.p_holm),
         "/".join(map(str, found.record)),
@@ -275,6 +298,10 @@ def _made_with(analysis: Analysis, places: Sequence[Place]) -> str:
 
 def _interval(number: Interval, *, signed: bool = False) -> str:
     return interval(Estimate(number.value, number.low, number.high), signed=signed)
+
+
+def _mark(compared: Comparison | None) -> str:
+    return "" if compared is None else {1: "▲", -1: "▼", 0: ""}[compared.verdict]
 
 
 def _p(value: float | None) -> str:
