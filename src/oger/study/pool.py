@@ -14,6 +14,7 @@ from pathlib import Path
 from oger.evaluation.store import write_json
 from oger.study.cells import UNTRAINED, Cell
 from oger.study.worker import RESULT, SPEC
+from oger.verification.pool import WORKERS_VARIABLE
 
 LOG = "log.txt"
 """What a cell's process wrote, of its last start."""
@@ -72,7 +73,7 @@ class CellPool:
         )
         environment = {
             **os.environ,
-            **dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
+            **dict.fromkeys((*_THREAD_VARIABLES, WORKERS_VARIABLE), str(self.threads)),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
         }
