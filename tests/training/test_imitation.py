@@ -197,6 +197,7 @@ def test_a_mixed_blend_and_a_schedule_move_weight_from_imitation_to_the_policy(t
         ({"imitation_weight": 1, "imitation_token_weight": "p_one_minus"}, "did you mean 'p_one_minus_p'"),
         ({**SFT, "exploration_weight": 1}, "makes none"),
         ({**SFT, "beta": 0.1}, "makes none"),
+        ({**SFT, "positive_weight": 0.1}, "makes none"),
         ({**SFT, "shaping_rewards": {"distinct_quality": 1}}, "makes none"),
         ({"imitation_weight": 1, "loss_type": "bnpo", "teacher_rows": 0, "exploration_weight": 0}, "no imitation"),
     ],

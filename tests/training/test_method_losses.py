@@ -188,6 +188,7 @@ def policy_loss(
     divisor: str = "constant",
     bonus: float = 0.001,
     spare: bool = False,
+    positive: Callable[[float], float] = lambda entropy: 1.0,
 ) -> Tensor:
     """-A r on online tokens, -A p / (p + 0.1) on teacher tokens, minus the entropy bonus on online tokens."""
     all_tokens = sum(len(row.ids) for group in groups for row in group.rows)
@@ -200,6 +201,9 @@ def policy_loss(
             advantage = (row.reward - mean) / spread
             if spare and not row.teacher and not group.solved:
                 advantage = 0.0
+            if row.outcome == 1 and not row.teacher:
+                past = step.past_logps(group.prompt_ids, row.ids)
+                advantage *= positive(-(past.exp() * past).sum().item() / len(row.ids))
             weight = {
                 "constant": 1 / (PROMPTS * G * LONGEST),
                 "row": 1 / (PROMPTS * G * len(row.ids)),
@@ -228,8 +232,9 @@ def imitation_loss(
     *,
     each: int | None = 1,
     phi: Callable[[Tensor], Tensor] = torch.ones_like,
+    w: Callable[[float], float] = lambda entropy: 1.0,
 ) -> Tensor:
-    """-Σ φ log p over the tokens of `each` trajectories of every group (None: of all), by the number of tokens."""
+    """-Σ w φ log p over the tokens of `each` trajectories of every group (None: of all), by the number of tokens."""
     loss, tokens = torch.zeros(()), 0
     for group in groups:
         known = [step.trajectory(teacher["text"]) for teacher in group.prompt["teachers"]]
@@ -237,9 +242,10 @@ def imitation_loss(
         assert len(group.imitated) == (len(known) if each is None else each)
         assert len({tuple(ids) for ids in group.imitated}) == len(group.imitated)
         for ids in group.imitated:
-            now = of_tokens(log_probs(step.policy, group.prompt_ids, ids), ids)
+            now_TV = log_probs(step.policy, group.prompt_ids, ids)
+            now, entropy = of_tokens(now_TV, ids), -(now_TV.exp() * now_TV).sum().item() / len(ids)
             tokens += len(ids)
-            loss = loss - (phi(now.detach().exp()) * now).sum()
+            loss = loss - w(entropy) * (phi(now.detach().exp()) * now).sum()
     return loss / tokens
 
 
@@ -273,6 +279,12 @@ def chord_phi(step: Step) -> Tensor:
     return 0.9 * dr_grpo(step) + 0.1 * imitation_loss(step, step.groups, phi=lambda p: p * (1 - p))
 
 
+def srft(step: Step) -> Tensor:
+    only_teacher(step)
+    rl = policy_loss(step, hybrid(step, last_slot), positive=lambda entropy: 0.1 * math.exp(entropy))
+    return rl + 0.5 * imitation_loss(step, step.groups, w=lambda entropy: math.exp(-entropy))
+
+
 EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
     "grpo": lambda s: policy_loss(s, plain(s), std=True, clip=(0.2, 0.2), divisor="row", bonus=0),
     "dr_grpo": dr_grpo,
@@ -291,6 +303,7 @@ EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
         s, hybrid(s, most_teacher_like_of_a_failed_group, bonus=True), spare=True
     ),  # once the policy is warm
     "hpt": hpt,
+    "srft": srft,
     "chord_mu": chord_mu,
     "chord_phi": chord_phi,
     "diver_like": lambda s: policy_loss(s, among_siblings(s, lambda apart: sum(apart) / len(apart))),
