@@ -41,6 +41,7 @@ def study(**changes: Any) -> Study:
         ({"contrasts": [["oger", "oger"]]}, "pairs of different methods"),
         ({"contrasts": ["oger", "grpo"]}, "pairs of different methods"),
         ({"contrasts": 3}, "pairs of different methods"),
+        ({"evaluation": {"limit": 1}}, "evaluation.limit must be at least 2"),
         ({"evaluation": {"wide": {"samples": 64, "methods": ["ampo"]}}}, "unknown evaluation.wide.methods"),
     ],
 )
