@@ -14,6 +14,7 @@ from oger.method.advantage import (
     clamp_teacher_advantage,
     group_advantage,
     spare_failed_groups,
+    weigh_positive,
 )
 
 NAN, INF = float("nan"), float("inf")
@@ -100,6 +101,18 @@ def test_floor_lifts_teacher_rows_only():
     lifted = clamp_teacher_advantage(advantage, offline, minimum=0.0)
     torch.testing.assert_close(lifted, torch.tensor([-0.5, 0.0, 0.3, 0.3]))
     assert torch.equal(clamp_teacher_advantage(advantage, offline), advantage)
+
+
+def test_srfts_weight_of_positive_rollouts_worked_by_hand() -> None:
+    # 0.1 * e^0.5 = .164872, 0.1 * e^2 = .738906; a teacher, a wrong row and an undecided one keep their advantage
+    advantage = torch.tensor([0.6, 0.6, -0.4, -0.4, 0.6])
+    outcome, offline = torch.tensor([1.0, 1.0, 0.0, NAN, 1.0]), torch.tensor([False] * 4 + [True])
+    entropy = torch.tensor([0.5, 2.0, 9.0, 9.0, NAN])
+    weighed = weigh_positive(advantage, outcome, offline, entropy, weight=0.1, row_weight="exp_entropy")
+    torch.testing.assert_close(weighed, torch.tensor([0.098923, 0.443343, -0.4, -0.4, 0.6]), rtol=0, atol=1e-6)
+    assert torch.equal(weigh_positive(advantage, outcome, offline, entropy), advantage)
+    with pytest.raises(ValueError, match="did you mean 'exp_entropy'"):
+        weigh_positive(advantage, outcome, offline, entropy, row_weight="exp_entropi")
 
 
 def test_bad_floor_and_shapes_are_refused():

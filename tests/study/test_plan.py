@@ -41,6 +41,7 @@ def study(**changes: Any) -> Study:
         ({"contrasts": [["oger", "oger"]]}, "pairs of different methods"),
         ({"contrasts": ["oger", "grpo"]}, "pairs of different methods"),
         ({"contrasts": 3}, "pairs of different methods"),
+        ({"evaluation": {"limit": 1}}, "evaluation.limit must be at least 2"),
         ({"evaluation": {"wide": {"samples": 64, "methods": ["ampo"]}}}, "unknown evaluation.wide.methods"),
     ],
 )
@@ -59,6 +60,15 @@ def test_a_wrong_study_is_one_line_that_says_what_to_do(changes: dict[str, Any],
         ({"budget": {"generated_tokens": 100}, "set": {"lr_scheduler_type": "linear"}}, "constant"),
         ({"budget": {"generated_tokens": 100}, "methods": {"grpo": {}, "sft": {}}}, "generates nothing"),
         ({"budget": {"generated_tokens": 100}, "methods": {"grpo": {}, "sft_then_rl": {}}}, "set max_steps in `first`"),
+        ({"budget": {"wall_seconds": 100}, "methods": {"grpo": {}, "sft_then_rl": {}}}, "set max_steps in `first`"),
+        ({"budget": {"wall_seconds": 9}, "methods": {"grpo": {}, "chord_mu": {}}}, "imitation_schedule: constant"),
+        (
+            {
+                "methods": {"grpo": {}, "oger": {"set": {"replacement": "argmin"}}},
+                "grid": [{"methods": ["grpo"]}, {"methods": ["oger"], "seeds": [7]}],
+            },
+            "oger: .*argmin_divergence",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_refused_before_anything_runs(changes: dict[str, Any], words: str) -> None:

@@ -112,6 +112,13 @@ def test_stored_cells_make_the_same_tables_each_time(done: tuple, tmp_path: Path
     ResultStore(tmp_path / "results").add(cells[:1], HOW)  # another session
     stored = ResultStore(tmp_path / "results").cells()
     assert stored == {cell.name: (cell.identity, cell.settings) for cell, _ in cells}
+    half = tmp_path / "half" / "results"  # killed when outcomes were written and results were not
+    ResultStore(half).add(cells, HOW)
+    for name in ("results", "curves"):
+        (half / f"{name}.parquet").unlink()
+    ResultStore(half).add(cells, HOW)
+    for name, table in ResultStore(tmp_path / "results").tables.items():
+        assert ResultStore(half).tables[name].equals(table)
     written = write_tables(study, tmp_path)
     kept = {path.name: path.read_bytes() for path in written}
     assert {path.name: path.read_bytes() for path in write_tables(study, tmp_path)} == kept

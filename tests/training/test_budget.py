@@ -14,6 +14,7 @@ from oger.recipes import load_recipe
 from oger.reporting.metrics_log import read_metrics
 from oger.training.budget import BudgetStop
 from oger.training.run import train_recipe
+from oger.training.warm_start import cost_before
 from tests.study.tiny_study import write_data
 
 
@@ -30,6 +31,27 @@ def test_budget_counts_over_a_resume_and_stops_at_the_step_that_reaches_it() -> 
     assert (control.should_training_stop, control.should_save, control.should_evaluate) == (True, True, False)
     assert BudgetStop(None, 3.0, 8, past).reached
     assert not BudgetStop(None, None, 8, past).reached
+    for before, reached in (((19, 0.5), False), ((20, 0.0), True), ((0, 1.0), True)):
+        after = BudgetStop(100, 4.0, 8, past, before=before)
+        assert (after.tokens, after.seconds, after.reached) == (80, 3.0, reached)
+
+
+def test_what_the_stages_before_have_spent_is_not_spent_again(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    options = [
+        f"train={tmp_path}/train.jsonl", f"validation={tmp_path}/validation.jsonl", "test={}", "max_steps=50",
+        "eval_steps=50", "save_steps=50", "per_device_train_batch_size=8", "rollouts_every=0", "method=oger_plus",
+        'first={"method": "grpo", "max_steps": 2, "first_above": null}', "first_above=0.0", "max_generated_tokens=1",
+        f"output_dir={tmp_path}/run",
+    ]  # fmt: skip
+    summary = train_recipe(load_recipe("smoke", options))
+    assert summary["steps"] == 1, "the first stage spent the budget, and one step is always taken"
+    first = json.loads((tmp_path / "run/first/summary.json").read_text())
+    decision = json.loads((tmp_path / "run/warm_start.json").read_text())
+    assert decision["generated_tokens"] > 8 * 4  # eight prompts, four rollouts each
+    tokens, seconds = cost_before(tmp_path / "run")
+    assert tokens == decision["generated_tokens"] + first["generated_tokens"] > decision["generated_tokens"]
+    assert seconds == pytest.approx(decision["seconds"] + first["train_seconds"])
 
 
 @pytest.mark.parametrize("limit", ["max_generated_tokens=250", "max_steps=2"])

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from oger import OGERConfig, OGERTrainer
+from oger.recipes.methods import load_method
 from oger.training.imitation import stream_weights
 from tests.training.test_hybrid_training import first_batch, make_trainer
 from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
@@ -104,10 +105,21 @@ def test_supervised_fine_tuning_does_not_depend_on_the_number_of_processes(tmp_p
 
 
 def test_no_imitation_weight_gives_the_gradients_of_pure_rl_bit_for_bit(tmp_path: Path) -> None:
-    pure, _ = first_batch(trainer := make_trainer(tmp_path / "a", **PURE_RL))
-    batch, _ = first_batch(other := make_trainer(tmp_path / "b", **PURE_RL, imitation_weight=0))
-    for one, two in zip(gradients(trainer, pure), gradients(other, batch), strict=True):
-        assert torch.equal(one, two)
+    """RL with an SFT loss of weight 0, on data with teachers, against on-policy RL on data without any."""
+    without = toy_dataset().remove_columns("teachers")
+    pure, joint = dict(load_method("dr_grpo").options), dict(load_method("rl_sft").options)
+    found: dict[str, list[torch.Tensor]] = {}
+    for name, options, data in (
+        ("pure", pure, without), ("zero", {**joint, "imitation_weight": 0.0}, None), ("some", joint, None),
+    ):  # fmt: skip
+        trainer = make_trainer(tmp_path / name, dataset=data, **options)
+        batch, _ = first_batch(trainer)
+        first = gradients(trainer, batch)
+        trainer.train()
+        found[name] = [*first, *(p.detach() for p in trainer.model.parameters())]
+    for zero, some, wanted in zip(found["zero"], found["some"], found["pure"], strict=True):
+        assert torch.equal(zero, wanted)
+        assert not torch.equal(some, wanted)
 
 
 def test_both_streams_add_up_to_their_weighted_gradients(tmp_path: Path) -> None:
@@ -126,6 +138,20 @@ def test_both_streams_add_up_to_their_weighted_gradients(tmp_path: Path) -> None
     assert max(g.abs().max().item() for g in sft) > 1e-3
     for total, policy, imitation in zip(mixed, rl, sft, strict=True):
         torch.testing.assert_close(total, policy + 0.25 * imitation, rtol=1e-4, atol=1e-6)
+
+
+def test_a_trajectory_that_the_table_calls_wrong_or_undecided_is_never_imitated(tmp_path: Path) -> None:
+    rows = toy_rows(4, 4)
+    for row in rows:
+        for teacher, verdict in zip(row["teachers"], ("correct", "wrong", "undecided", None), strict=True):
+            teacher["verdict"] = verdict
+    data = toy_dataset().from_list(rows)
+    options = {**SFT, "per_device_train_batch_size": 16, "gradient_accumulation_steps": 1, "shuffle_dataset": False}
+    batch, _ = first_batch(make_trainer(tmp_path, dataset=data, max_completion_length=16, **options))
+    for group, row in enumerate(rows):
+        ids = batch["imitated_ids"][group * 4 : group * 4 + 4]
+        texts = {tiny_tokenizer().decode(row_ids, skip_special_tokens=True) for row_ids in ids} - {""}
+        assert texts == {row["teachers"][place]["text"] for place in (0, 3)}
 
 
 def test_only_unsolved_prompts_are_imitated_and_give_no_policy_gradient_where_asked(tmp_path: Path) -> None:
@@ -171,6 +197,7 @@ def test_a_mixed_blend_and_a_schedule_move_weight_from_imitation_to_the_policy(t
         ({"imitation_weight": 1, "imitation_token_weight": "p_one_minus"}, "did you mean 'p_one_minus_p'"),
         ({**SFT, "exploration_weight": 1}, "makes none"),
         ({**SFT, "beta": 0.1}, "makes none"),
+        ({**SFT, "positive_weight": 0.1}, "makes none"),
         ({**SFT, "shaping_rewards": {"distinct_quality": 1}}, "makes none"),
         ({"imitation_weight": 1, "loss_type": "bnpo", "teacher_rows": 0, "exploration_weight": 0}, "no imitation"),
     ],

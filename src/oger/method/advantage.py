@@ -120,3 +120,48 @@ def spare_failed_groups(advantage_NG: Tensor, outcome_NG: Tensor, offline_NG: Te
     require_shape("offline_NG", offline_NG, advantage_NG.shape)
     solved_N1 = ((outcome_NG >= 1) & ~offline_NG).any(dim=1, keepdim=True)
     return torch.where(solved_N1 | offline_NG, advantage_NG, 0.0)
+
+
+POSITIVE_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {  # mean entropy of the row, nats -> w
+    "one": torch.ones_like,
+    "exp_entropy": torch.exp,
+}
+
+
+def weigh_positive(
+    advantage: Tensor,
+    outcome: Tensor,
+    offline: Tensor,
+    entropy: Tensor,
+    *,
+    weight: float = 1.0,
+    row_weight: str = "one",
+) -> Tensor:
+    """Advantages of correct online rows times weight * w(H); all others are untouched.
+
+    With weight 0.1 and w = exp(H) it is SRFT's weight of positive rollouts (arXiv 2506.19767): the surer the policy is
+    of a right answer, the less it is pushed there.
+
+    Args:
+        advantage: Advantages, any shape.
+        outcome: Outcomes, same shape; correct from 1 up, NaN (undecided) is not correct.
+        offline: True on teacher rows, same shape.
+        entropy: Mean entropy of the policy over the row, nats, same shape; read on correct online rows alone.
+        weight: Factor of all of them.
+        row_weight: w: `one` or `exp_entropy`.
+
+    Returns:
+        Advantages, same shape.
+
+    Raises:
+        ValueError: Unknown weight or unequal shapes.
+
+    >>> advantage, outcome = torch.tensor([0.5, -0.5, 0.5]), torch.tensor([1.0, 0.0, 1.0])
+    >>> offline, entropy = torch.tensor([False, False, True]), torch.tensor([0.2, 0.2, 0.2])
+    >>> weigh_positive(advantage, outcome, offline, entropy, weight=0.1, row_weight="exp_entropy")
+    tensor([ 0.0611, -0.5000,  0.5000])
+    """
+    of_row = choose(POSITIVE_WEIGHTS, row_weight, "weight of positive rows")
+    for name, tensor in (("outcome", outcome), ("offline", offline), ("entropy", entropy)):
+        require_shape(name, tensor, advantage.shape)
+    return torch.where((outcome >= 1) & ~offline, advantage * weight * of_row(entropy), advantage)

@@ -73,7 +73,15 @@ def tuning_cells(study: Study) -> list[Cell]:
         return []
     pairs = [(regime, label) for regime, label in _pairs(study) if label in tuning.methods]
     return [
-        _trained(study, study.regimes[regime], study.methods[label], seed, tuned=(tuning.key, value), kind=TUNING)
+        _trained(
+            study,
+            study.regimes[regime],
+            study.methods[label],
+            seed,
+            tuned=(tuning.key, value),
+            kind=TUNING,
+            check=seed == tuning.seeds[0],
+        )
         for seed in tuning.seeds
         for value in tuning.values
         for regime, label in pairs
@@ -96,6 +104,7 @@ def main_cells(study: Study, chosen: Mapping[tuple[str, str], Any]) -> list[Cell
         for seed in block.seeds
     }
     rank = {seed: place for place, seed in enumerate(dict.fromkeys(seed for b in study.blocks for seed in b.seeds))}
+    checked: set[tuple[str, str]] = set()
     for regime, label, seed in sorted(wanted, key=lambda cell: rank[cell[2]]):
         method = study.methods[label]
         source = method.like or label
@@ -104,7 +113,9 @@ def main_cells(study: Study, chosen: Mapping[tuple[str, str], Any]) -> list[Cell
             if (regime, source) not in chosen:
                 continue
             tuned = study.tuning.key, chosen[regime, source]
-        cells.append(_trained(study, study.regimes[regime], method, seed, tuned=tuned, kind=MAIN))
+        check = (regime, label) not in checked  # its cells differ in their seeds alone
+        checked.add((regime, label))
+        cells.append(_trained(study, study.regimes[regime], method, seed, tuned=tuned, kind=MAIN, check=check))
     return cells
 
 
@@ -186,16 +197,15 @@ def _untrained(study: Study, regime: Regime) -> Cell:
 
 
 def _trained(
-    study: Study, regime: Regime, method: Method, seed: int, *, tuned: tuple[str, Any] | None, kind: str
+    study: Study, regime: Regime, method: Method, seed: int, *, tuned: tuple[str, Any] | None, kind: str, check: bool
 ) -> Cell:
     own_budget = study.tuning.budget if study.tuning is not None and kind == TUNING else None
     budget = own_budget or method.budget
     named = {} if method.method is None else {"method": method.method}
-    first_seed = study.tuning.seeds[0] if study.tuning is not None and kind == TUNING else study.blocks[0].seeds[0]
     keys = {**named, **study.keys, **regime.keys, **budget.keys, **method.keys, **dict([tuned] if tuned else [])}
     overrides = _overrides({**keys, "test": {}, "seed": seed})
     recipe = load_recipe(study.recipe, overrides)
-    if seed == first_seed:
+    if check:
         check_recipe(recipe, budget, method.label)
     if kind == TUNING:
         assert study.tuning is not None

@@ -18,11 +18,17 @@ def check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:
     from oger.training.warm_start import first_recipe
 
     _check_stage(recipe, budget, label)
-    if recipe.first is not None:
-        _check_stage(first_recipe(recipe), budget, f"{label}, first stage", own_end="max_steps" in recipe.first)
+    if recipe.first is None:
+        return
+    if budget.unit != "steps" and "max_steps" not in recipe.first:
+        raise StudyError(
+            f"{label}: its first stage would spend the whole budget of {budget.unit}, or never end: set max_steps in "
+            "`first`"
+        )
+    _check_stage(first_recipe(recipe), budget, f"{label}, first stage", is_first=True)
 
 
-def _check_stage(recipe: Recipe, budget: Budget, label: str, *, own_end: bool = False) -> None:
+def _check_stage(recipe: Recipe, budget: Budget, label: str, *, is_first: bool = False) -> None:
     from oger.training.build import run_options
 
     with warnings.catch_warnings():
@@ -31,14 +37,21 @@ def _check_stage(recipe: Recipe, budget: Budget, label: str, *, own_end: bool = 
             options = run_options(recipe)
         except ValueError as error:
             raise StudyError(f"{label}: {error}") from error
-    if budget.unit == "steps":
+    if budget.unit == "steps" or is_first:  # a first stage has max_steps of its own
         return
-    schedule = str(getattr(options.lr_scheduler_type, "value", options.lr_scheduler_type))
-    if not own_end and not schedule.startswith("constant"):
+    schedules = {
+        "lr_scheduler_type": str(getattr(options.lr_scheduler_type, "value", options.lr_scheduler_type)),
+        "exploration_schedule": options.exploration_schedule,
+        "imitation_schedule": options.imitation_schedule,
+    }
+    for key, schedule in schedules.items():
+        if not schedule.startswith("constant"):
+            raise StudyError(
+                f"{label}: a budget of {budget.unit} ends at a step that is not known before, and {key} {schedule} "
+                f"depends on it: set {key}: constant, or a budget of steps"
+            )
+    if budget.unit == "generated_tokens" and not options.generates:
         raise StudyError(
-            f"{label}: a budget of {budget.unit} ends at a step that is not known before, and the learning rate of "
-            f"lr_scheduler_type {schedule} depends on it: set lr_scheduler_type: constant, or a budget of steps"
+            f"{label} generates nothing, so a budget of generated_tokens would never end it: give it a budget of its "
+            "own in steps"
         )
-    if budget.unit == "generated_tokens" and not options.generates and not own_end:
-        where = "set max_steps in `first`" if label.endswith("first stage") else "give it a budget of its own in steps"
-        raise StudyError(f"{label} generates nothing, so a budget of generated_tokens would never end it: {where}")

@@ -294,15 +294,21 @@ def _evaluation(entry: Any, methods: Mapping[str, Method]) -> Evaluation:
         wide = Wide(
             fields.whole(inner["samples"], "evaluation.wide.samples"),
             fields.some_of(methods, inner["methods"], "evaluation.wide.methods"),
-            fields.optional_whole(inner.get("limit"), "evaluation.wide.limit"),
+            _problems(inner.get("limit"), "evaluation.wide.limit"),
             fields.one_of(dict.fromkeys(POLICIES), inner.get("policy", "last"), "evaluation.wide.policy"),
         )
     return Evaluation(
         fields.whole(options.get("samples", 8), "evaluation.samples"),
-        fields.optional_whole(options.get("limit"), "evaluation.limit"),
+        _problems(options.get("limit"), "evaluation.limit"),
         fields.some_of(dict.fromkeys(POLICIES), options.get("policies", "all"), "evaluation.policies"),
         wide,
     )
+
+
+def _problems(value: Any, where: str) -> int | None:
+    if value == 1:
+        raise StudyError(f"{where} must be at least 2: intervals need two problems")
+    return fields.optional_whole(value, where)
 
 
 def _budget(entry: Any, where: str) -> Budget:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from oger.evaluation.store import write_json
 from oger.study.cells import UNTRAINED, Cell
-from oger.study.worker import RESULT, SPEC
+from oger.study.worker import RESULT, RUN, SPEC
+from oger.verification.pool import WORKERS_VARIABLE
 
 LOG = "log.txt"
 """What a cell's process wrote, of its last start."""
@@ -72,7 +73,7 @@ class CellPool:
         )
         environment = {
             **os.environ,
-            **dict.fromkeys(_THREAD_VARIABLES, str(self.threads)),
+            **dict.fromkeys((*_THREAD_VARIABLES, WORKERS_VARIABLE), str(self.threads)),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
         }
@@ -112,10 +113,11 @@ def available_cores() -> int:
 
 
 def stored_specs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
-    """Name of every cell that was ever started -> (identity, settings)."""
+    """Name of every cell that has a run or a result -> (identity, settings); others have nothing to go on with."""
     found = {}
     for path in sorted(folder.rglob(SPEC)):
-        if "run" not in path.relative_to(folder).parts:
+        begun = any((path.parent / name).is_file() for name in (RESULT, f"{RUN}/config.yaml"))
+        if begun and RUN not in path.relative_to(folder).parts:
             spec = json.loads(path.read_text(encoding="utf-8"))
             found[path.parent.relative_to(folder).as_posix()] = spec["identity"], spec["settings"]
     return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oger.study.cells import Cell
@@ -141,6 +142,11 @@ class ResultStore:
             how: "command", "workers", "threads": of the process that ran them.
         """
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FILES}
+        cells = list(cells)
+        # A session that was killed between two files has left rows of its last cell in the first of them.
+        new_cells = pa.array([cell.name for cell, _ in cells], pa.string())
+        for name, table in self.tables.items():
+            self.tables[name] = table.filter(pc.invert(pc.is_in(table["cell"], value_set=new_cells)))
         for cell, folder in cells:
             for name, new in cell_rows(cell, folder, how).items():
                 rows[name] += new

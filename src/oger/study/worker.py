@@ -68,6 +68,7 @@ def work(cell: Path) -> None:
 def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     """Train, or continue, or find out that there is nothing left to do."""
     from oger.training.run import CONFIG, SUMMARY, train_recipe
+    from oger.training.warm_start import cost_before
 
     if not (run / SUMMARY).is_file():
         resume = (run / CONFIG).is_file()
@@ -75,10 +76,13 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
             shutil.rmtree(run)  # killed before the run said what it is
         train_recipe(recipe, resume=resume)
     summaries = [_summary(stage) for stage in _stages(run)]
-    cost = {
-        name: sum(summary[name] for summary in summaries) for name in ("steps", "generated_tokens", "train_seconds")
+    last, (tokens, seconds) = summaries[-1], cost_before(run)
+    return {
+        **last,
+        "steps": sum(summary["steps"] for summary in summaries),
+        "generated_tokens": last["generated_tokens"] + tokens,
+        "train_seconds": last["train_seconds"] + seconds,
     }
-    return {**summaries[-1], **cost}
 
 
 def _stages(run: Path) -> list[Path]:
@@ -160,11 +164,10 @@ def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     from oger.study.store import SIGNALS
     from oger.training.budget import generated_tokens, train_seconds
     from oger.training.build import run_options
+    from oger.training.warm_start import cost_before
 
     rollouts = run_options(recipe).generation_batch_size or 0
-    before = [_summary(stage) for stage in _stages(run)[:-1]]
-    tokens = sum(summary["generated_tokens"] for summary in before)
-    seconds = sum(summary["train_seconds"] for summary in before)
+    tokens, seconds = cost_before(run)
     rows = []
     for row in read_metrics(run / FILE_NAME):
         tokens += generated_tokens(row, rollouts)

@@ -46,12 +46,20 @@ class BudgetStop(TrainerCallback):
         max_seconds: of training, None for no limit.
         rollouts: as of `generated_tokens`.
         past: metrics rows of the steps that a resumed run has behind it.
+        before: tokens and seconds that the stages before have spent of the limits; not in `tokens` and `seconds`.
     """
 
     def __init__(
-        self, max_tokens: int | None, max_seconds: float | None, rollouts: int, past: Iterable[Mapping[str, Any]] = ()
+        self,
+        max_tokens: int | None,
+        max_seconds: float | None,
+        rollouts: int,
+        past: Iterable[Mapping[str, Any]] = (),
+        *,
+        before: tuple[int, float] = (0, 0.0),
     ) -> None:
         self._max_tokens, self._max_seconds, self._rollouts = max_tokens, max_seconds, rollouts
+        self._before = before
         self.tokens, self.seconds = 0, 0.0
         for row in past:
             self._count(row)
@@ -59,8 +67,9 @@ class BudgetStop(TrainerCallback):
     @property
     def reached(self) -> bool:
         """Whether a limit is spent."""
-        over_tokens = self._max_tokens is not None and self.tokens >= self._max_tokens
-        return over_tokens or (self._max_seconds is not None and self.seconds >= self._max_seconds)
+        tokens, seconds = self._before[0] + self.tokens, self._before[1] + self.seconds
+        over_tokens = self._max_tokens is not None and tokens >= self._max_tokens
+        return over_tokens or (self._max_seconds is not None and seconds >= self._max_seconds)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Counts the step; a validation's log and the closing summary hold neither count."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from trl import GRPOConfig
 
 from oger.encoders.registry import check_spec
+from oger.method.advantage import POSITIVE_WEIGHTS
 from oger.method.aggregation import AGGREGATIONS_OF_LOSS
 from oger.method.confidence import REDUCTIONS
 from oger.method.divergence import AGGREGATIONS, SCALES
@@ -159,6 +160,12 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         metadata={
             "help": "Online rows of a group without a correct one, below its teacher row: push_down (faithful) | spare."
         },
+    )
+    positive_weight: float = field(
+        default=1.0, metadata={"help": "Factor on the advantages of correct rollouts, teacher rows not among them."}
+    )
+    positive_row_weight: str = field(
+        default="one", metadata={"help": "w of a correct rollout beside it: one | exp_entropy (SRFT)."}
     )
     shaping: str = field(
         default="p_over_p_plus_gamma",
@@ -306,6 +313,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         choose(STRATEGIES, self.replacement, "replacement")
         choose(CHOICES, self.teacher_choice, "teacher_choice")
         choose(SHAPINGS, self.shaping, "shaping")
+        choose(POSITIVE_WEIGHTS, self.positive_row_weight, "positive_row_weight")
         choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
         check_rollouts(self.rollouts)
         self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
@@ -321,6 +329,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
             "exploration_schedule_end": ((self.exploration_schedule_end or 0) >= 0, "at least 0"),
             "entropy_last_k": (self.entropy_last_k >= 1, "at least 1"),
             "entropy_scale": (self.entropy_scale >= 0, "at least 0"),
+            "positive_weight": (self.positive_weight >= 0, "at least 0"),
             "shaping_gamma": (self.shaping_gamma > 0, "above 0"),
             "rollouts_every": (self.rollouts_every >= 0, "at least 0"),
             "length_chunks": (self.length_chunks >= 1, "at least 1"),
@@ -333,11 +342,12 @@ class OGERConfig(ImitationOptions, GRPOConfig):
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
         names = self._trl_only()
-        own = self.shapes or self.imitates or self.policy_weight != 1 or self.clip == "none"
+        weighs = self.positive_weight != 1 or self.positive_row_weight != "one"
+        own = self.shapes or self.imitates or self.policy_weight != 1 or self.clip == "none" or weighs
         if names and self.teacher_rows == 0 and own:
             raise ValueError(
                 f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, no "
-                "imitation, and a clip (say clip=0.2)."
+                "imitation, no weight of positive rows, and a clip (say clip=0.2)."
             )
         check_imitation(self)
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:

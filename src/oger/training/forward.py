@@ -30,9 +30,8 @@ def forward_without_gradient(
     corrects = trainer.use_vllm and trainer.vllm_importance_sampling_correction
     every = args.steps_per_generation * trainer.num_iterations
     need_old = args.gradient_accumulation_steps % every != 0 or corrects
-    need_entropy = bool(args.shaping_rewards) or (
-        args.exploration_weight != 0 and REDUCTIONS[args.entropy_reduction].needs_entropy
-    )
+    pays_by_entropy = args.exploration_weight != 0 and REDUCTIONS[args.entropy_reduction].needs_entropy
+    need_entropy = bool(args.shaping_rewards) or pays_by_entropy or args.positive_row_weight != "one"
     logps_NT = entropy_NT = ref_logps_NT = None
     known_N = torch.ones_like(tensors.offline_N)
     if entropies is not None and not need_old and not args.shaping_rewards:

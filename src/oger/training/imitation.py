@@ -41,7 +41,8 @@ def choose_imitated(
     tokenizer: Any,
     device: torch.device,
 ) -> Imitated:
-    """Draws up to `imitation_rows` trajectories for each group that qualifies.
+    """Draws up to `imitation_rows` trajectories for each group that qualifies; none that the table calls wrong or
+    undecided.
 
     Args:
         inputs: rows of the batch, groups together.
@@ -57,7 +58,8 @@ def choose_imitated(
     occurrences: Counter[str] = Counter()
     for start in range(0, len(inputs), group_size):
         group = slice(start, start + group_size)
-        teachers = inputs[start].get(COLUMN) or []
+        cell = inputs[start].get(COLUMN) or []
+        teachers = [teacher for teacher in cell if teacher["verdict"] is None or teacher["verdict"] >= 1]
         prompt = inputs[start]["prompt"]
         visit = occurrences[repr(prompt)]
         occurrences[repr(prompt)] += 1

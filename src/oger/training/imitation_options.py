@@ -99,7 +99,8 @@ def _check_supervised(args: OGERConfig) -> None:
     """Nothing is generated, so nothing may ask for rollouts."""
     for name, unused in (
         ("teacher_rows", 0), ("exploration_weight", 0), ("imitation_max_success", 1.0), ("imitation_instead", False),
-        ("entropy_coef", 0), ("beta", 0), ("rollouts", "generate"),
+        ("entropy_coef", 0), ("beta", 0), ("rollouts", "generate"), ("positive_weight", 1.0),
+        ("positive_row_weight", "one"),
     ):  # fmt: skip
         if getattr(args, name) != unused:
             raise ValueError(f"{name}={getattr(args, name)!r} needs rollouts, and policy_weight=0 makes none: "

@@ -67,7 +67,7 @@ from oger.training.run_lock import FILE_NAME as LOCK
 from oger.training.run_lock import run_lock
 from oger.training.stop_signals import StopSignals
 from oger.training.trainer import OGERTrainer
-from oger.training.warm_start import CONFIG, SUMMARY, warm_start
+from oger.training.warm_start import CONFIG, SUMMARY, cost_before, warm_start
 
 ENCODER, BEFORE = "encoder.json", "before.json"
 
@@ -136,7 +136,8 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
     limits = recipe.max_generated_tokens, recipe.max_train_seconds
-    budget = BudgetStop(*limits, trainer.args.generation_batch_size, read_metrics(run / METRICS))
+    rollouts, past = trainer.args.generation_batch_size, read_metrics(run / METRICS)
+    budget = BudgetStop(*limits, rollouts, past, before=cost_before(run))
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
     profile = [Profile(run, console)] if recipe.profile else []

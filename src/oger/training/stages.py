@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from trl.trainer.utils import nanstd
 
-from oger.method.advantage import clamp_teacher_advantage, group_advantage, spare_failed_groups
+from oger.method.advantage import clamp_teacher_advantage, group_advantage, spare_failed_groups, weigh_positive
 from oger.method.confidence import confidence, reduce_entropy
 from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
 from oger.method.undecided import settle_undecided
@@ -223,6 +223,14 @@ def score(
     if args.failed_groups == "spare":
         groups = (tensor.view(-1, group_size) for tensor in (advantage_N, settled.outcome_N, offline_N))
         advantage_N = spare_failed_groups(*groups).flatten()
+    advantage_N = weigh_positive(
+        advantage_N,
+        settled.outcome_N,
+        offline_N,
+        unsure.entropy_mean_N,
+        weight=args.positive_weight,
+        row_weight=args.positive_row_weight,
+    )
     return Scores(
         outcome_N=settled.outcome_N,
         divergence_N=torch.where(offline_N, nan_N, divergence_N.to(nan_N)),

@@ -1,7 +1,7 @@
 """The stage before a run, in RUN/first: trained where the recipe has one and the policy needs it.
 
 RUN/first/...         its run folder
-RUN/warm_start.json   what was measured and decided, where `first_above` asks
+RUN/warm_start.json   what was measured and what that cost, where `first_above` asks
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import dataclasses
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,9 +60,10 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
     assert recipe.first_above is not None
     path = recipe.output_dir / DECISION
     if not path.is_file():
-        unsolved = unsolved_share(recipe)
+        found = _measure(recipe)
+        unsolved = found["unsolved_share"]
         if int(os.environ.get("RANK", 0)) == 0:
-            write_json(path, {"unsolved_share": unsolved, "first_above": recipe.first_above})
+            write_json(path, {**found, "first_above": recipe.first_above})
     else:
         unsolved = json.loads(path.read_text(encoding="utf-8"))["unsolved_share"]
     needed = unsolved > recipe.first_above
@@ -72,8 +75,24 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
     return needed
 
 
-def unsolved_share(recipe: Recipe) -> float:
-    """Share of training prompts (64 of them or a little more) that the untrained policy never solves in G rollouts."""
+def cost_before(run: Path) -> tuple[int, float]:
+    """(generated tokens, seconds) of the stages before a run, and of deciding on them."""
+    tokens, seconds = 0, 0.0
+    if (run / DECISION).is_file():
+        found = json.loads((run / DECISION).read_text(encoding="utf-8"))
+        tokens, seconds = found.get("generated_tokens", 0), found.get("seconds", 0.0)
+    first = run / "first"
+    if (first / SUMMARY).is_file():
+        summary, earlier = json.loads((first / SUMMARY).read_text(encoding="utf-8")), cost_before(first)
+        tokens += summary["generated_tokens"] + earlier[0]
+        seconds += summary["train_seconds"] + earlier[1]
+    return tokens, seconds
+
+
+def _measure(recipe: Recipe) -> dict[str, Any]:
+    """Share of training prompts (64 of them or a little more) that the untrained policy never solves in G rollouts,
+    and what it cost to find out.
+    """
     batches: list[ScoredBatch] = []
     with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
         options = {**recipe.training, "output_dir": scratch, "rollouts": "generate"}
@@ -81,11 +100,18 @@ def unsolved_share(recipe: Recipe) -> float:
         trainer.batch_sinks[:] = [lambda _, batch: batches.append(batch)]
         trainer.model.train()
         group = trainer.num_generations
-        prompts = 0
+        prompts, started = 0, time.perf_counter()
         for inputs in trainer.get_train_dataloader():
             trainer._generate_and_score_completions(inputs)
             prompts += len(inputs) // group * trainer.accelerator.num_processes
             if prompts >= _PROMPTS:
                 break
-        failed = [~(batch.verdicts.outcome_N.view(-1, group) == 1).any(dim=1) for batch in batches]
-        return float(trainer.accelerator.gather(torch.cat(failed)).double().mean())
+        seconds = time.perf_counter() - started
+        failed = torch.cat([~(batch.verdicts.outcome_N.view(-1, group) == 1).any(dim=1) for batch in batches])
+        tokens = sum(len(ids) for batch in batches for ids in batch.rollouts.completion_ids)
+        all_tokens = trainer.accelerator.reduce(torch.tensor(tokens, device=failed.device), reduction="sum")
+        return {
+            "unsolved_share": float(trainer.accelerator.gather(failed).double().mean()),
+            "generated_tokens": int(all_tokens),
+            "seconds": round(seconds, 3),
+        }

@@ -12,11 +12,16 @@ from oger.verification.verdict import VerifierError
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 """Bytes of address space that a grader may add to what the loaded kinds take."""
 
+WORKERS_VARIABLE = "OGER_VERIFY_WORKERS"
+"""Environment variable with the number of workers of a process that shares the machine with others of its kind."""
+
 _MAX_DEFAULT_WORKERS = 8
 
 
 def default_workers() -> int:
-    """Usable cores, at most eight, divided among the ranks that torchrun started on this machine."""
+    """As `WORKERS_VARIABLE` says; else usable cores, at most eight, divided among the ranks that torchrun started."""
+    if given := os.environ.get(WORKERS_VARIABLE):
+        return max(1, int(given))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
     return max(1, min(cores // ranks, _MAX_DEFAULT_WORKERS))

@@ -29,9 +29,9 @@ compare methods each at its own, chosen on validation ([study.md](study.md)).
 Two more keys of a recipe serve them: `teachers` (names, or how many of those with most trajectories) and `first` (keys
 of a stage that is trained before, into RUN/first; its best policy is where the run starts).
 
-The paper leaves baselines' details open; `deviations` says what is assumed. ReLIFT (a buffer of unsolved prompts that
-is imitated when it is full; `hpt` imitates them at once) and SRFT (whose weight of positive rollouts has no place here;
-its trajectory weight is `imitation_row_weight: exp_minus_entropy`) are not among them.
+The paper leaves baselines' details open; `deviations` says what is assumed. ReLIFT is not among them: its buffer of
+unsolved prompts, imitated when it is full, is state beside the policy, and a step of another kind (`hpt` imitates such
+prompts at once).
 
 This page is written by `python -m oger.recipes.methods.page > docs/methods.md`.
 """
