@@ -166,7 +166,7 @@ class Analysis:
         return found
 
     def signals(self, regime: str) -> dict[str, dict[str, float | None]]:
-        """Method -> column of curves.parquet -> mean over steps and seeds, for methods with hybrid groups."""
+        """Method -> column of curves.parquet -> mean over steps and seeds, for methods that sample rollouts."""
         found = {}
         for method, curves in self.curves(regime).items():
             rows = [row for curve in curves.values() for row in curve]

@@ -35,10 +35,11 @@ _COST = (
 )
 
 _SIGNAL_NOTE = (
-    "Means over steps and seeds, methods with hybrid groups. D is the divergence of the rollouts from the teachers, c "
-    "the confidence, bonus what the exploration reward adds to a rollout; failed are the groups without a correct "
-    "rollout, plain those without a teacher row; replaced correct is the share of right answers among those that "
-    "gave way; A is the teacher rows' advantage, p the probability that the policy gives their tokens."
+    "Means over steps and seeds, of methods that sample rollouts; - where there is nothing to average. D is the "
+    "divergence of the rollouts from the teachers, c the confidence, bonus what the exploration reward adds to a "
+    "rollout; failed are the groups without a correct rollout, plain those without a teacher row; replaced correct is "
+    "the share of right answers among those that gave way; A is the teacher rows' advantage, p the probability that "
+    "the policy gives their tokens."
 )
 _SIGNALS = {
     "D": ("divergence", ".3f", 1.0),
