@@ -40,17 +40,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmarks.step_time_laps import IDLE_IN, IDLE_OUT, OGER, STOCK, VARIANTS, Lap
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 if TYPE_CHECKING:
-    from benchmarks.step_time_race import Lap
     from benchmarks.step_time_workloads import Workload
 
 # This module, which every process imports, stays light: what a process loads is part of its peak memory. What this
@@ -126,10 +127,11 @@ def compare(
     from rich.console import Console
 
     from benchmarks.step_time_report import json_line, table
-    from benchmarks.step_time_workloads import OGER, STOCK
 
     laps = in_process(timed, name, rounds, machine)
-    peaks = {variant: in_process(peak_memory, name, variant, machine) for variant in (STOCK, OGER)}
+    pair = (STOCK, OGER)
+    with ThreadPoolExecutor(len(pair)) as threads:  # nothing is timed here
+        peaks = dict(zip(pair, threads.map(lambda v: in_process(peak_memory, name, v, machine), pair), strict=True))
     label = machine.label(name)
     collected[label] = laps
     Console(width=120).print(table(label, laps, peaks))
@@ -151,7 +153,6 @@ def scaling(rounds: int | None, machine: Machine) -> dict[str, Any]:
 def idle_rows(rounds: int | None, machine: Machine) -> dict[str, Any]:
     """Plain GRPO on embedded-128 by OGER's trainer, with and without the rows that have no advantage."""
     from benchmarks.step_time_report import ratio_with_interval
-    from benchmarks.step_time_workloads import IDLE_IN, IDLE_OUT
 
     laps = in_process(timed_idle_rows, rounds, machine)
     ratio, interval = ratio_with_interval(laps[IDLE_OUT], laps[IDLE_IN])
@@ -172,7 +173,7 @@ def in_process(function: Callable[..., Result], *arguments: Any) -> Result:
 
 def timed(name: str, rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
     """Laps of the three variants on a workload, without the warm-up."""
-    from benchmarks.step_time_workloads import VARIANTS, WORKLOADS
+    from benchmarks.step_time_workloads import WORKLOADS
 
     workload = WORKLOADS[name]
     return _race({v: (workload, v) for v in VARIANTS}, rounds or workload.rounds, WARM_UP, machine)
@@ -180,7 +181,7 @@ def timed(name: str, rounds: int | None, machine: Machine) -> dict[str, list[Lap
 
 def timed_idle_rows(rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
     """Laps of plain GRPO with and without rows that have no advantage."""
-    from benchmarks.step_time_workloads import IDLE_IN, IDLE_OUT, WORKLOADS
+    from benchmarks.step_time_workloads import WORKLOADS
 
     workload = WORKLOADS["embedded-128"]
     return _race({v: (workload, v) for v in (IDLE_IN, IDLE_OUT)}, rounds or workload.rounds, WARM_UP, machine)
@@ -188,7 +189,7 @@ def timed_idle_rows(rounds: int | None, machine: Machine) -> dict[str, list[Lap]
 
 def timed_scales(rounds: int, machine: Machine) -> dict[str, list[Lap]]:
     """Laps of OGER's trainer by rollouts per step."""
-    from benchmarks.step_time_workloads import OGER, Workload
+    from benchmarks.step_time_workloads import Workload
 
     entrants = {str(scale): (Workload(rollouts=scale, micro_batch=64, rounds=rounds), OGER) for scale in SCALES}
     return _race(entrants, rounds, WARM_UP, machine)

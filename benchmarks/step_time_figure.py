@@ -9,8 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.step_time_race import STAGES, Lap
-from benchmarks.step_time_workloads import OGER, STOCK
+from benchmarks.step_time_laps import OGER, STAGES, STOCK, Lap
 
 _STYLE = {"svg.hashsalt": "oger", "svg.fonttype": "none", "font.size": 9}
 _COLORS = mpl.color_sequences["tab10"]

@@ -13,30 +13,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, set_seed
 
-STAGES = ("generate", "verify", "embed", "log-prob/entropy", "update", "other")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lap:
-    """One rollout step of one trainer."""
-
-    seconds: float
-    stages: Mapping[str, float]
-    """Seconds by stage, each moment in one stage only."""
-    response_lengths: list[int]
-    """Tokens of each generated response."""
-    trained_rows: int
-    """Rows of the forwards with gradient."""
-    trained_tokens: int
-    """Tokens in them, prompts included."""
-    trained_positions: int
-    """The same and the padding."""
+from benchmarks.step_time_laps import STAGES, Lap
 
 
 def race(

@@ -11,8 +11,7 @@ import numpy as np
 from rich.table import Table
 from scipy.stats import bootstrap
 
-from benchmarks.step_time_race import STAGES, Lap
-from benchmarks.step_time_workloads import OGER, PLAIN, STOCK
+from benchmarks.step_time_laps import OGER, PLAIN, STAGES, STOCK, Lap
 
 _EXTRAS = ("embed", "log-prob/entropy", "other", "generate")
 
@@ -79,12 +78,7 @@ def table(title: str, laps: Mapping[str, Sequence[Lap]], peaks: Mapping[str, int
         cells = [f"{value:.3f} s {100 * value / totals[name]:3.0f} %" for name, value in medians.items()]
         result.add_row(f"  {stage}", *cells, f"{medians[OGER] / medians[STOCK]:.2f}" if medians[STOCK] > 1e-3 else "-")
     row("generated tokens", lambda lap: sum(lap.response_lengths), "", 0)
-    row(
-        "longest / median length",
-        lambda lap: max(lap.response_lengths) / statistics.median(lap.response_lengths),
-        "",
-        1,
-    )
+    row("longest / median length", _unevenness, "", 1)
     row("rows trained on", lambda lap: lap.trained_rows, "", 0)
     row("tokens in training forwards", lambda lap: lap.trained_tokens, "", 0)
     row("padding in them", lambda lap: 100 * (1 - lap.trained_tokens / lap.trained_positions), " %", 1)

@@ -20,12 +20,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, LogitsProcessor, PreTrainedTokenizerFast
 
+from benchmarks.step_time_laps import IDLE_IN, IDLE_OUT, OGER, PLAIN, STOCK
 from oger.verification import VerifierPool
 from oger.worlds import load_world
 
-STOCK, OGER, PLAIN = "stock GRPO", "OGER", "extras off"
-VARIANTS = (STOCK, OGER, PLAIN)
-IDLE_IN, IDLE_OUT = "all rows", "without idle rows"
 GROUP = 8
 NUM_PROMPTS = 128
 SHARE_CORRECT = 0.3  # what the base policy reaches on its own, about
@@ -166,7 +164,7 @@ def build(workload: Workload, variant: str, steps: int, folder: str, *, device: 
 
     Args:
         workload: what it does in a step.
-        variant: one of VARIANTS, IDLE_IN, IDLE_OUT.
+        variant: one of VARIANTS, IDLE_IN, IDLE_OUT of `benchmarks.step_time_laps`.
         steps: rollout steps.
         folder: for what a trainer writes, which is nothing.
         device: "cpu" or "cuda".

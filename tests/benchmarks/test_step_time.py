@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.step_time_race import STAGES, Lap, race
+from benchmarks.step_time_laps import OGER, PLAIN, STAGES, STOCK, VARIANTS, Lap
+from benchmarks.step_time_race import race
 from benchmarks.step_time_report import (
     extras_shares,
     json_line,
@@ -20,10 +21,6 @@ from benchmarks.step_time_report import (
     table,
 )
 from benchmarks.step_time_workloads import (
-    OGER,
-    PLAIN,
-    STOCK,
-    VARIANTS,
     WORKLOADS,
     LengthPlan,
     Lengths,

@@ -11,11 +11,12 @@ TEMPERATURE = 0.7
 FLOAT64, FLOAT32 = (torch.float64, 1e-9), (torch.float32, 1e-5)
 
 
-@pytest.fixture
-def small_tiles(monkeypatch):
-    """Several chunks of tokens and several tiles of each, the last ones smaller."""
-    monkeypatch.setattr(chunked_head, "_TOKENS", 8)
-    monkeypatch.setattr(chunked_head, "_NUMBERS", 8 * 30)
+@pytest.fixture(params=["tiles", "at once"])
+def both_ways(request, monkeypatch):
+    """Several chunks of tokens and several tiles of each, the last ones smaller; and all in one."""
+    if request.param == "tiles":
+        monkeypatch.setattr(chunked_head, "_TOKENS", 8)
+        monkeypatch.setattr(chunked_head, "_NUMBERS", 8 * 30)
 
 
 def make_inputs(num_tokens, vocabulary, dtype=torch.float64, hidden=6, spread=1.0):
@@ -43,7 +44,7 @@ def gradients(inputs, logp_N, entropy_N, weights):
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.3)], ids=["log-probs", "entropies", "both"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [FLOAT64, FLOAT32], ids=["float64", "float32"])
-@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.usefixtures("both_ways")
 def test_values_and_gradients_equal_those_of_all_logits(dtype, tolerance, weights):
     inputs = make_inputs(21, 97, dtype)
     exact = [tensor.detach().double().requires_grad_() for tensor in inputs[:2]]
@@ -57,7 +58,7 @@ def test_values_and_gradients_equal_those_of_all_logits(dtype, tolerance, weight
         torch.testing.assert_close(other.double(), one, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.usefixtures("both_ways")
 def test_logits_far_apart_neither_overflow_nor_vanish():
     inputs = make_inputs(21, 97, torch.float32, spread=300.0)
     expected = at_once(*(tensor.double() for tensor in inputs[:2]), inputs[2])
@@ -68,7 +69,7 @@ def test_logits_far_apart_neither_overflow_nor_vanish():
     assert all(gradient.isfinite().all() for gradient in gradients(inputs, logp_N, entropy_N, (1.0, 1.0)))
 
 
-@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.usefixtures("both_ways")
 def test_a_sure_token_has_log_probability_0_and_not_more():
     weight_VD = torch.zeros(97, 1)
     weight_VD[50] = 200.0
@@ -77,6 +78,7 @@ def test_a_sure_token_has_log_probability_0_and_not_more():
     assert entropy_N.abs().max() < 1e-4
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_what_needs_no_gradient_gets_none_and_the_rest_stays_the_same():
     inputs = make_inputs(5, 20)
     both = gradients(inputs, *chunked_log_probs(*inputs), (1.0, 0.3))
@@ -92,6 +94,7 @@ def test_what_needs_no_gradient_gets_none_and_the_rest_stays_the_same():
     assert not entropy_N.requires_grad
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_entropies_may_be_left_out():
     inputs = make_inputs(5, 20)
     logp_N, entropy_N = chunked_log_probs(*inputs, with_entropy=False)

@@ -1,9 +1,10 @@
-"""Log-probabilities and entropies of tokens from hidden states, without ever holding their logits.
+"""Log-probabilities and entropies of tokens from hidden states, without holding their logits.
 
 With z = W h / temperature and Z = sum_v exp(z_v), a token t has log p(t) = z_t - log Z, and its place the entropy
 H = log Z - sum_v p_v z_v. The sums run over tiles of the vocabulary under a running maximum (online softmax, Milakov
 and Gimelshein, arXiv 1805.02867); the backward pass computes each tile anew, from two numbers per token that were kept.
-A tile fits a processor's cache and is worked on in place, which saves time too.
+A tile fits a processor's cache and is worked on in place, which saves time too. Where one tile would hold everything,
+its logits are kept as in a plain softmax: what that takes is small, and tiles would only add operations.
 """
 
 from __future__ import annotations
@@ -46,9 +47,20 @@ def chunked_log_probs(
     require_rank("hidden_ND", hidden_ND, 2)
     require_shape("targets_N", targets_N, hidden_ND.shape[:1])
     require_shape("weight_VD", weight_VD, (len(weight_VD), hidden_ND.size(1)))
-    if len(targets_N) and not (targets_N.min() > -1 and targets_N.max() < len(weight_VD)):
-        raise ValueError(f"targets_N must be from 0 to {len(weight_VD) - 1}, the vocabulary's indices")
-    return _ChunkedLogProbs.apply(hidden_ND / temperature, weight_VD, targets_N, with_entropy)
+    if len(targets_N):
+        least, most = targets_N.aminmax()
+        if least < 0 or most >= len(weight_VD):
+            raise ValueError(f"targets_N must be from 0 to {len(weight_VD) - 1}, the vocabulary's indices")
+    compute = _at_once if len(hidden_ND) * len(weight_VD) <= _NUMBERS else _ChunkedLogProbs.apply
+    return compute(hidden_ND / temperature, weight_VD, targets_N, with_entropy)
+
+
+def _at_once(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, with_entropy: bool
+) -> tuple[Tensor, Tensor | None]:
+    logps_NV = torch.mm(hidden_ND, weight_VD.T).log_softmax(dim=1)
+    entropy_N = -(logps_NV.exp() * logps_NV).sum(dim=1) if with_entropy else None
+    return logps_NV.gather(1, targets_N[:, None]).squeeze(1), entropy_N
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
