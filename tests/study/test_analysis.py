@@ -141,13 +141,16 @@ def test_a_glance_shows_the_methods_that_stand_everywhere(analysis: Analysis, tm
         rows = store.tables[name].to_pylist()
         elsewhere = [{**row, "split": "ood"} for row in rows if "same" not in row["cell"]]
         store.tables[name] = pa.Table.from_pylist(rows + elsewhere, schema=store.tables[name].schema)
-    both = Analysis(plan, store)
+    both = Analysis(replace(plan, contrasts=(("grpo", "oger"), ("same", "oger"))), store)
     table = leaderboard(both).split("## Accuracy at a glance (last policy)")[1].split("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     assert rows[0] == "| method | seeds | easy, id | easy, ood |"
     shown = [standing.accuracy for standing in both.standings(PLACE)[:2]]
     cells = [f"{100 * x.value:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]" for x in shown]
-    assert rows[1:] == [f"| grpo | 3 | {cells[0]} | {cells[0]} |", f"| oger | 3 | {cells[1]} ▲ | {cells[1]} ▲ |"]
+    apart = both.contrasts(PLACE)["grpo", "oger"].difference
+    cell = f"{100 * apart.value:+.1f} [{100 * apart.low:+.1f}, {100 * apart.high:+.1f}] ▼"
+    assert rows[-2:] == ["| method | against | easy, id | easy, ood |", f"| grpo | oger | {cell} | {cell} |"]
+    assert rows[1:-2] == [f"| grpo | 3 | {cells[0]} | {cells[0]} |", f"| oger | 3 | {cells[1]} ▲ | {cells[1]} ▲ |"]
 
 
 def test_leaderboard_says_what_it_was_made_with(analysis: Analysis) -> None:

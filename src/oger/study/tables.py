@@ -102,7 +102,22 @@ def _glance(analysis: Analysis) -> list[str]:
         f"Methods that were run everywhere; ▲ and ▼ mark those ahead of and behind {analysis.study.reference} "
         "(p (Holm) < 0.05)."
     )
-    return [title, "", note, "", render(grid, "markdown"), "", _made_with(analysis, places), ""]
+    lines = [title, "", note, "", render(grid, "markdown"), ""]
+    return [*lines, *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
+
+
+def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:
+    found = [analysis.contrasts(place) for place in places]
+    pairs = [pair for pair in analysis.study.contrasts if all(pair in contrasts for contrasts in found)]
+    if not pairs:
+        return []
+    grid = [["method", "against", *(f"{place.regime}, {place.split}" for place in places)]]
+    for pair in pairs:
+        compared = [contrasts[pair] for contrasts in found]
+        cells = [f"{_interval(one.difference, signed=True)} {_mark(one)}".rstrip() for one in compared]
+        grid.append([*pair, *cells])
+    note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
+    return [note, "", render(grid, "markdown"), ""]
 
 
 def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
