@@ -153,6 +153,19 @@ def test_a_glance_shows_the_methods_that_stand_everywhere(analysis: Analysis, tm
     assert rows[1:-2] == [f"| grpo | 3 | {cells[0]} | {cells[0]} |", f"| oger | 3 | {cells[1]} ▲ | {cells[1]} ▲ |"]
 
 
+def test_families_share_out_the_accuracy(plan: Study, tmp_path: Path) -> None:
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4})
+    rows = store.tables["outcomes"].to_pylist()
+    for row in rows:
+        row["family"] = "sums" if row["problem"] < 10 else "products"
+        row["correct"] = row["problem"] if row["problem"] < 4 else 0  # of 8 samples
+    store.tables["outcomes"] = pa.Table.from_pylist(rows, schema=OUTCOMES)
+    analysis = Analysis(plan, store)
+    assert analysis.families(PLACE)["oger"] == {"products": 0.0, "sums": pytest.approx((1 + 2 + 3) / 8 / 10)}
+    assert "| method | products | sums |" in leaderboard(analysis)
+    assert leaderboard(analysis).count("| oger | 0.0 | 7.5 |") == 1
+
+
 def test_leaderboard_says_what_it_was_made_with(analysis: Analysis) -> None:
     text = leaderboard(analysis)
     assert "| oger | 3 |" in text

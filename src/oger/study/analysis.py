@@ -45,7 +45,7 @@ class Analysis:
         rows = store.tables["results"].to_pylist()
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
-        self._correct = _correct_counts(store, {row["cell"] for row in self.rows})
+        self._correct, self._families = _by_problem(store, {row["cell"] for row in self.rows})
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
@@ -114,6 +114,15 @@ class Analysis:
             )
             for (a, b), difference in differences.items()
         }
+
+    def families(self, place: Place) -> dict[str, dict[str, float]]:
+        """Method -> family of problems -> accuracy, mean over seeds and problems."""
+        found: dict[str, dict[str, float]] = {}
+        for method, rows in self._by_method(place, STANDARD).items():
+            accuracy_N = self._matrix(rows, 1).mean(axis=0)
+            family_N = np.array(self._families[_measure_key(rows[0])])
+            found[method] = {str(name): float(accuracy_N[family_N == name].mean()) for name in np.unique(family_N)}
+        return found
 
     def pass_curves(self, place: Place) -> list[PassCurve]:
         """pass@k of every method with a wide evaluation of this policy."""
@@ -256,15 +265,21 @@ def _main_names(study: Study) -> set[tuple[str, str, int]]:
     }
 
 
-def _correct_counts(store: ResultStore, cells: set[str]) -> dict[tuple[str, str, str, str], list[int]]:
-    """(cell, evaluation, policy, split) -> correct samples of each problem, in the order of the problems."""
-    table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", "problem", "correct"])
+def _by_problem(
+    store: ResultStore, cells: set[str]
+) -> tuple[dict[tuple[str, str, str, str], list[int]], dict[tuple[str, str, str, str], list[str]]]:
+    """(cell, evaluation, policy, split) -> correct samples of each problem in their order, and -> their families."""
+    table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", "problem", "correct", "family"])
     columns = [table[name].to_pylist() for name in table.column_names]
-    found: dict[tuple[str, str, str, str], list[tuple[int, int]]] = {}
-    for cell, evaluation, policy, split, problem, correct in zip(*columns, strict=True):
+    found: dict[tuple[str, str, str, str], list[tuple[int, int, str]]] = {}
+    for cell, evaluation, policy, split, problem, correct, family in zip(*columns, strict=True):
         if cell in cells:
-            found.setdefault((cell, evaluation, policy, split), []).append((problem, correct))
-    return {key: [correct for _, correct in sorted(pairs)] for key, pairs in found.items()}
+            found.setdefault((cell, evaluation, policy, split), []).append((problem, correct, family))
+    ordered = {key: sorted(entries) for key, entries in found.items()}
+    return (
+        {key: [correct for _, correct, _ in entries] for key, entries in ordered.items()},
+        {key: [family for *_, family in entries] for key, entries in ordered.items()},
+    )
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:

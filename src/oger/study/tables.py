@@ -131,6 +131,9 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
     lines += _contrasts(analysis, places)
     for place in places:
         lines += _pass_at_k(analysis, place)
+    for place in places:
+        if place.policy == places[0].policy:
+            lines += _families(analysis, place)
     lines += [f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)", "", _COST, ""]
     mine = [place for place in places if place.policy == places[0].policy]
     lines += [render(_cost_grid(analysis, mine), "markdown"), "", _made_with(analysis, mine), ""]
@@ -208,6 +211,17 @@ def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
     title = f"### {place.regime}, {place.split}, {place.policy} policy: pass@k on {curves[0].problems} problems, in %"
     grid = [["method", *(f"k = {k}" for k in curves[0].values), f"k = {largest}, interval", "difference"]]
     grid += [_pass_row(curve) for curve in curves]
+    return [title, "", render(grid, "markdown"), "", _made_with(analysis, [place]), ""]
+
+
+def _families(analysis: Analysis, place: Place) -> list[str]:
+    found = analysis.families(place)
+    names = list(next(iter(found.values())))
+    if len(names) < 2:
+        return []
+    grid = [["method", *names]]
+    grid += [[method, *(f"{100 * by_family[name]:.1f}" for name in names)] for method, by_family in found.items()]
+    title = f"### {place.regime}, {place.split}, {place.policy} policy: accuracy by family, in %"
     return [title, "", render(grid, "markdown"), "", _made_with(analysis, [place]), ""]
 
 
