@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from oger.study.analysis import Analysis
 from oger.study.numbers import Standing
@@ -83,14 +84,16 @@ def _curves(analysis: Analysis, regime: str) -> Figure | None:
         for number, (name, curves) in enumerate(found.items()):
             x_S, mean_S, low_S, high_S = band(curves, y, x)
             color = _COLORS[2 * number % 20 + 2 * number // 20 % 2]  # the ten strong colours first
-            if len(x_S):
+            if x_S.any():  # nothing to draw, or a method that generates nothing, over the tokens that it generated
                 axes.plot(x_S, mean_S, label=name, color=color, linewidth=1.4)
                 axes.fill_between(x_S, low_S, high_S, color=color, alpha=0.15, linewidth=0)
         axes.set(xlabel=x_label, ylabel=label)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    if not handles:
-        handles, labels = figure.axes[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    drawn = {}
+    for axes in figure.axes:
+        drawn |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(f"{analysis.study.name}, {regime}: mean and range over seeds")
     return figure
 
