@@ -1,0 +1,67 @@
+"""The study that is committed: its cells can be made, its results are theirs, and its tables come from them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from oger.study.analysis import Analysis
+from oger.study.cells import Cell, check_unchanged, choose_values, main_cells, tuning_cells
+from oger.study.numbers import Place
+from oger.study.plan import Study, load_study
+from oger.study.report import write_tables
+from oger.study.store import ResultStore
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "studies" / "arithmetic"
+RESULTS = FOLDER / "results"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load_study(FOLDER.with_suffix(".yaml"))
+
+
+@pytest.fixture(scope="module")
+def cells(study: Study) -> list[Cell]:
+    tuning = tuning_cells(study)
+    chosen = choose_values(study, tuning, ResultStore(RESULTS).tuning_accuracies("tuning"))
+    return [*tuning, *main_cells(study, chosen)]
+
+
+def test_every_stored_cell_is_one_of_the_study_as_it_stands(cells: list[Cell]) -> None:
+    stored = ResultStore(RESULTS).cells()
+    assert stored.keys() <= {cell.name for cell in cells}
+    check_unchanged(cells, stored, str(FOLDER))
+
+
+def test_the_core_methods_have_all_seeds_in_both_regimes(study: Study) -> None:
+    analysis = Analysis(study, ResultStore(RESULTS))
+    core = study.blocks[0]
+    for regime in study.regimes:
+        for split in study.regimes[regime].test:
+            seeds = {row.method: row.seeds for row in analysis.standings(Place(regime, split, "last"))}
+            assert {method: seeds[method] for method in core.methods} == dict.fromkeys(core.methods, core.seeds)
+
+
+def test_tables_and_figures_are_those_of_the_stored_results(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for path in RESULTS.glob("*.parquet"):
+        shutil.copy(path, tmp_path / "results" / path.name)
+    for path in write_tables(study, tmp_path):
+        assert path.read_bytes() == (RESULTS / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/study.md"])
+def test_rows_of_the_study_that_a_page_shows_stand_in_its_leaderboard(study: Study, page: str) -> None:
+    table = set((RESULTS / "leaderboard.md").read_text().splitlines())
+    shown = [
+        line
+        for line in (ROOT / page).read_text().splitlines()
+        if re.match(rf"\| ({'|'.join(['base', *study.methods])}) \|", line)
+    ]
+    assert len(shown) >= len(study.blocks[0].methods)
+    assert [line for line in shown if line not in table] == []
