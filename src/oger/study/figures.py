@@ -90,10 +90,11 @@ def _curves(analysis: Analysis, regime: str) -> Figure | None:
         axes.set(xlabel=x_label, ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for axes in figure.axes:
-        drawn |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=5, frameon=False)
+        handles, labels = axes.get_legend_handles_labels()
+        drawn |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(f"{analysis.study.name}, {regime}: mean and range over seeds")
     return figure
 
