@@ -92,6 +92,8 @@ def test_what_needs_no_gradient_gets_none_and_the_rest_stays_the_same():
     logp_N, entropy_N = chunked_log_probs(inputs[0].detach(), frozen, inputs[2])
     assert not logp_N.requires_grad
     assert not entropy_N.requires_grad
+    for one, other in zip(chunked_log_probs(*inputs), (logp_N, entropy_N), strict=True):
+        torch.testing.assert_close(other, one, rtol=0, atol=0)
 
 
 @pytest.mark.usefixtures("both_ways")

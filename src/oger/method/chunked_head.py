@@ -59,8 +59,12 @@ def _at_once(
     hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, with_entropy: bool
 ) -> tuple[Tensor, Tensor | None]:
     logps_NV = torch.mm(hidden_ND, weight_VD.T).log_softmax(dim=1)
-    entropy_N = -(logps_NV.exp() * logps_NV).sum(dim=1) if with_entropy else None
-    return logps_NV.gather(1, targets_N[:, None]).squeeze(1), entropy_N
+    logp_N = logps_NV.gather(1, targets_N[:, None]).squeeze(1)
+    if not with_entropy:
+        return logp_N, None
+    p_NV = logps_NV.exp()  # which a backward pass would need as it is
+    weighted_NV = p_NV * logps_NV if p_NV.requires_grad else p_NV.mul_(logps_NV)
+    return logp_N, -weighted_NV.sum(dim=1)
 
 
 class _ChunkedLogProbs(torch.autograd.Function):
