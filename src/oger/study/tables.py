@@ -84,37 +84,36 @@ def leaderboard_csv(analysis: Analysis) -> str:
 
 
 def _glance(analysis: Analysis) -> list[str]:
-    """Accuracies of the methods that stand in every place, where there are several."""
+    """Accuracies of the methods in all places, where there are several; - where a method was not run."""
     policy = analysis.study.evaluation.policies[0]
     places = [place for place in analysis.places if place.policy == policy]
     rows = [{row.method: row for row in analysis.standings(place)} for place in places]
-    methods = [method for method in (BASE, *analysis.study.methods) if all(method in found for found in rows)]
-    if len(places) < 2 or not methods:
+    if len(places) < 2:
         return []
+    methods = [method for method in (BASE, *analysis.study.methods) if any(method in found for found in rows)]
     grid = [["method", "seeds", *(f"{place.regime}, {place.split}" for place in places)]]
     for method in methods:
-        standings = [found[method] for found in rows]
-        seeds = sorted({len(row.seeds) for row in standings})
-        cells = [f"{_interval(row.accuracy)} {_mark(row.against_reference)}".rstrip() for row in standings]
+        standings = [found.get(method) for found in rows]
+        seeds = sorted({len(row.seeds) for row in standings if row})
+        cells = [
+            f"{_interval(row.accuracy)} {_mark(row.against_reference)}".rstrip() if row else "-" for row in standings
+        ]
         grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
     title = f"## Accuracy at a glance ({policy} policy)"
-    note = (
-        f"Methods that were run everywhere; ▲ and ▼ mark those ahead of and behind {analysis.study.reference} "
-        "(p (Holm) < 0.05)."
-    )
+    note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
     lines = [title, "", note, "", render(grid, "markdown"), ""]
     return [*lines, *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
 
 
 def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:
     found = [analysis.contrasts(place) for place in places]
-    pairs = [pair for pair in analysis.study.contrasts if all(pair in contrasts for contrasts in found)]
+    pairs = [pair for pair in analysis.study.contrasts if any(pair in contrasts for contrasts in found)]
     if not pairs:
         return []
     grid = [["method", "against", *(f"{place.regime}, {place.split}" for place in places)]]
     for pair in pairs:
-        compared = [contrasts[pair] for contrasts in found]
-        cells = [f"{_interval(one.difference, signed=True)} {_mark(one)}".rstrip() for one in compared]
+        compared = [contrasts.get(pair) for contrasts in found]
+        cells = [f"{_interval(one.difference, signed=True)} {_mark(one)}".rstrip() if one else "-" for one in compared]
         grid.append([*pair, *cells])
     note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
     return [note, "", render(grid, "markdown"), ""]
