@@ -95,9 +95,7 @@ def _glance(analysis: Analysis) -> list[str]:
     for method in methods:
         standings = [found.get(method) for found in rows]
         seeds = sorted({len(row.seeds) for row in standings if row})
-        cells = [
-            f"{_interval(row.accuracy)} {_mark(row.against_reference)}".rstrip() if row else "-" for row in standings
-        ]
+        cells = [_marked(_interval(row.accuracy), row.against_reference) if row else "-" for row in standings]
         grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
     title = f"## Accuracy at a glance ({policy} policy)"
     note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
@@ -113,7 +111,7 @@ def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[st
     grid = [["method", "against", *(f"{place.regime}, {place.split}" for place in places)]]
     for pair in pairs:
         compared = [contrasts.get(pair) for contrasts in found]
-        cells = [f"{_interval(one.difference, signed=True)} {_mark(one)}".rstrip() if one else "-" for one in compared]
+        cells = [_marked(_interval(one.difference, signed=True), one) if one else "-" for one in compared]
         grid.append([*pair, *cells])
     note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
     return [note, "", render(grid, "markdown"), ""]
@@ -327,6 +325,10 @@ def _made_with(analysis: Analysis, places: Sequence[Place]) -> str:
 
 def _interval(number: Interval, *, signed: bool = False) -> str:
     return interval(Estimate(number.value, number.low, number.high), signed=signed)
+
+
+def _marked(text: str, compared: Comparison | None) -> str:
+    return f"{text} {_mark(compared)}".rstrip()
 
 
 def _mark(compared: Comparison | None) -> str:
