@@ -7,8 +7,8 @@ The responses of `benchmarks.verification` (2,000 characters each; integers, and
 corpus), as trajectories of two teachers in a file. Three ways, in turn (A B C A B C ...):
 
 - plain: math-verify's `parse` and `verify` of every trajectory in this process, and nothing else;
-- one worker, two workers: `oger.teachers.curate` from the file to the verified table: reading, answer rules, verdicts,
-  lengths, duplicates, grouping, card and rejects. Each in a process of its own, since a process remembers verdicts;
+- one worker, two workers: `curate` from the file to the verified table: reading, answer rules, verdicts, lengths,
+  duplicates, grouping, card and rejects. Each in a process of its own, since a process remembers verdicts;
   what it starts itself, workers and their imports, is within the time.
 
 Prints medians of wall time and, last, one line of JSON.
@@ -32,8 +32,8 @@ from rich.table import Table
 
 from benchmarks.step_time import in_process
 from benchmarks.verification import Pairs, integer_pairs, mixed_pairs, plain_verdict, time_plain
-from oger.teachers.curate import curate
-from oger.teachers.options import CurateOptions, Source
+from oger.teachers.curate.options import CurateOptions, Source
+from oger.teachers.curate.run import curate
 
 PLAIN, ONE, TWO = "plain", "one worker", "two workers"
 

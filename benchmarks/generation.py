@@ -26,8 +26,8 @@ from rich.table import Table
 from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.step_time_workloads import GROUP, WORKLOADS, LengthPlan, Lengths
-from oger.training.generation_entropy import EntropyRecorder
-from oger.training.shrinking_generation import shrinking_generation
+from oger.training.rollouts.entropy import EntropyRecorder
+from oger.training.rollouts.shrinking_generation import shrinking_generation
 from oger.worlds import load_world
 
 

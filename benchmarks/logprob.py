@@ -45,7 +45,7 @@ from trl.trainer import utils
 from trl.trainer.utils import add_fused_lm_head
 
 from oger.method.chunked_head import chunked_log_probs
-from oger.training.fused_head import fused_head_for
+from oger.training.logprobs.fused_head import fused_head_for
 from oger.worlds import load_world
 
 VOCABULARIES, LENGTHS = (1_000, 8_000, 32_000, 152_000), (128, 512, 2_048, 8_192)

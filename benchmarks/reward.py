@@ -30,7 +30,7 @@ WARM_UP = 3
 PARTS = {  # what is timed: (module, attribute) -> name
     ("oger.training.trainer.OGERTrainer", "_sample"): "generate",
     ("oger.training.trainer.OGERTrainer", "_verify"): "verify",
-    ("oger.training.vectors.BatchVectors", "divergence"): "embed and compare",
+    ("oger.training.groups.vectors.BatchVectors", "divergence"): "embed and compare",
     ("oger.training.stages", "replace"): "choose rows and teachers",
     ("oger.training.trainer", "forward_without_gradient"): "log-probs and entropies",
     ("oger.training.stages", "hesitation"): "confidence",
@@ -60,7 +60,7 @@ def main() -> None:
 def timed_run(steps: int, overrides: list[str]) -> dict[str, list[float]]:
     """Seconds of every part and of the whole step, per step after the warm-up."""
     from oger.recipes import load_recipe
-    from oger.training.build import build_trainer
+    from oger.training.run.build import build_trainer
 
     with tempfile.TemporaryDirectory() as folder:
         recipe = load_recipe(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oger.reporting.alarms import ALARMS
+from oger.runs.alarms import ALARMS
 from oger.training.config import OGERConfig
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -14,8 +14,8 @@ from oger.recipes import load_recipe
 from oger.study.cells import tuning_cells
 from oger.study.fields import StudyError
 from oger.study.plan import make_study
-from oger.training.warm_start import first_recipe
-from tests.teachers.planted import good_text, plain_row, prompt_of, run, write_jsonl
+from oger.training.run.warm_start import first_recipe
+from tests.support.planted import good_text, plain_row, prompt_of, run, write_jsonl
 
 STUDY: dict[str, Any] = {
     "name": "tiny",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.tiny import tiny_policy, tiny_tokenizer
+from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

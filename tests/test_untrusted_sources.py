@@ -13,7 +13,7 @@ import oger as package
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored_map import _encoder
 from tests.cli.conftest import Outcome, oger, save_policy
-from tests.teachers.planted import write_jsonl
+from tests.support.planted import write_jsonl
 
 __all__ = ["oger"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from oger.method.options import choose
+from oger.words import choose
 
 
 def load_plugin(spec: str, *, table: Mapping[str, Any], group: str, what: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oger.cli.main import main
-from tests.training.tiny import tiny_policy, tiny_tokenizer
+from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 
 @dataclass(frozen=True)

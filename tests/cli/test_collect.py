@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 import oger
-from tests.teachers.endpoint_server import Call, EndpointServer
+from tests.support.endpoint_server import Call, EndpointServer
 
 POLICY_FOLDER = Path(oger.__file__).parent / "worlds" / "arithmetic" / "policy"
 KEY = "sk-the-key-that-nobody-may-see"

@@ -11,10 +11,10 @@ import pytest
 def runner(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """A runner that notes its calls."""
     calls: list[tuple] = []
-    module = types.ModuleType("oger.training.run")
+    module = types.ModuleType("oger.training.run.train")
     for name in ("train_recipe", "preview_recipe", "quickstart"):
         setattr(module, name, lambda *a, _name=name, **k: calls.append((_name, a, k)))
-    monkeypatch.setitem(sys.modules, "oger.training.run", module)
+    monkeypatch.setitem(sys.modules, "oger.training.run.train", module)
     return calls
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oger.cli.main import main
-from tests.study.tiny_study import write_study
+from tests.support.tiny_study import write_study
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from oger.worlds import load_world
 from tests.cli.conftest import save_policy
-from tests.teachers.endpoint_server import EndpointServer
+from tests.support.endpoint_server import EndpointServer
 
 
 def rows_file(path: Path, count: int, *, sevens: int | None = None) -> Path:
@@ -195,7 +195,7 @@ def test_a_verifier_that_cannot_work_is_found_before_anything_is_drawn(oger, tmp
     (tmp_path / "mine.yaml").write_text(
         f"source: {leveled(tmp_path / 'rows.jsonl')}\n"
         "columns: {problem: prompt, answer: answer}\n"
-        "kind: tests.evaluation.makers:never\n"
+        "kind: tests.support.evaluation_makers:never\n"
     )
     with EndpointServer() as server:
         result = oger(*remote(server, tmp_path / "mine.yaml", tmp_path / "ev"))

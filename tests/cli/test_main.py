@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from oger.cli import main as frame
-from oger.cli.errors import UserError
+from oger.terminal.errors import UserError
 
 COMMANDS = ("train", "preview", "inspect", "teachers", "evaluate", "sample", "recipes", "quickstart", "version")
 

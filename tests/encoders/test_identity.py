@@ -14,7 +14,7 @@ import pytest
 from oger.encoders import check_identity, create_encoder, identity_record
 from oger.encoders.identity import identity_digest
 from oger.encoders.source import folder_digest
-from tests.encoders.models import make_policy, make_roberta, make_static
+from tests.support.encoder_models import make_policy, make_roberta, make_static
 
 
 def test_the_default_encoder_keeps_its_identity() -> None:

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from oger.encoders import check_identity, create_encoder, identity_record
-from tests.encoders.models import make_policy
+from tests.support.encoder_models import make_policy
 
 TEXTS = ["1+2=3", "a = b c d e f g h 9+9", "7", "3+4=7 so 7. " * 5]
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from oger.encoders import CachedEncoder, Encoder, create_encoder
-from tests.encoders.models import MINILM, make_policy, make_roberta, make_static
+from tests.support.encoder_models import MINILM, make_policy, make_roberta, make_static
 
 TEXTS = [
     "3 + 4 = 7 so 7",

@@ -9,7 +9,7 @@ import pytest
 
 from oger.encoders import check_spec, create_encoder, encoder_names, resolve_spec
 from oger.encoders.ngram import NgramEncoder
-from tests.encoders.models import make_policy, make_static
+from tests.support.encoder_models import make_policy, make_static
 
 OWN_ENCODER = """
 import torch

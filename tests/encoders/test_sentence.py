@@ -10,7 +10,7 @@ import torch
 
 from oger.encoders import create_encoder
 from oger.encoders.sentence import SentenceEncoder
-from tests.encoders.models import MINILM, make_roberta, make_static
+from tests.support.encoder_models import MINILM, make_roberta, make_static
 
 SHORT = ["3 + 4 = 7", "sum of a b c", "a = b " * 3, "d"]
 

@@ -10,7 +10,7 @@ import torch
 from model2vec import StaticModel
 
 from oger.encoders import create_encoder
-from tests.encoders.models import make_static, word_tokenizer
+from tests.support.encoder_models import make_static, word_tokenizer
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -12,7 +12,7 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
 from oger.encoders.window import Piece, TokenWindow, encode_in_pieces, window_size
-from tests.encoders.models import word_tokenizer
+from tests.support.encoder_models import word_tokenizer
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:

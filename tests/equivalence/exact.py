@@ -3,7 +3,7 @@
 TRL's head and the norms and rotary angles of transformers compute in float32 whatever the weights are. That leaves 1e-7
 to 1e-5 of a gradient to the order of sums and to where a row begins in a padded batch. Here they are their textbook
 formulas, so that what is left of a difference between two layouts is a difference between them.
-Under FSDP, which accelerate offers to GPUs only, `tests/planning/fsdp_run.py` takes the place of the command.
+Under FSDP, which accelerate offers to GPUs only, `tests/support/fsdp_run.py` takes the place of the command.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_exact(patch: pytest.MonkeyPatch) -> None:
 if __name__ == "__main__":
     make_exact(pytest.MonkeyPatch())
     if os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        from tests.planning import fsdp_run
+        from tests.support import fsdp_run
 
         fsdp_run.main(*sys.argv[2:])
     else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oger.evaluation.compare import Comparison
 from oger.evaluation.comparison_table import columns_of, difference_grid, main_grid, render
+from oger.evaluation.statistics.intervals import Comparison
 
 HARD = np.random.default_rng(1).random((1, 120))
 GROUPS = {"x": "math", "y": "math", "mine": ""}

@@ -7,7 +7,7 @@ import pytest
 
 from oger.evaluation.evaluate import evaluate_policy
 from oger.verification.rewards import accuracy_reward
-from tests.training.tiny import tiny_policy, tiny_tokenizer
+from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 ROWS = [
     {"prompt": "1+2=?", "answer": "3", "family": "sum"},

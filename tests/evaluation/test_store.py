@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oger.evaluation.generators import Generated
+from oger.evaluation.backends.base import Generated
 from oger.evaluation.store import LINES, TABLE, ResponseStore, StoreError, prompt_hash, stored_responses
 
 SETTINGS = {"seed": 0, "policy": {"weights": "abc"}}

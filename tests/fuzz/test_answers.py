@@ -10,10 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from oger.verification import ANSWER_RULES, KINDS, VerifierPool, extract_answer
-from oger.verification.answer_text import clean
 from oger.verification.gym_grader import is_formula
-from oger.verification.math_grader import instant_math
-from tests.fuzz.parts import examples, holds, refused_in_one_line, texts, values
+from oger.verification.math.answer_text import clean
+from oger.verification.math.grader import instant_math
+from tests.support.fuzz_parts import examples, holds, refused_in_one_line, texts, values
 
 _PIECES = [
     r"\boxed{",

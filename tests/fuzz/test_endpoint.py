@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from oger.teachers.endpoint import Endpoint, EndpointError, EndpointOptions, RequestFailed
-from oger.teachers.endpoint_reply import Answer, BrokenReplyError, error_of_reply, read_reply, seconds_of_retry_after
-from tests.fuzz.parts import examples, holds, refused_in_one_line, texts, values
+from oger.endpoint.client import Endpoint, EndpointError, EndpointOptions, RequestFailed
+from oger.endpoint.reply import Answer, BrokenReplyError, error_of_reply, read_reply, seconds_of_retry_after
+from tests.support.fuzz_parts import examples, holds, refused_in_one_line, texts, values
 
 DEADLINE_S = 5.0
 KEY = "sk-a-secret-of-the-test"

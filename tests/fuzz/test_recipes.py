@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from oger.io.yaml import dump, load
 from oger.recipes import Recipe, dump_recipe, load_recipe
 from oger.recipes.recipe import OWN_KEYS, make_recipe, training_keys
-from oger.recipes.yaml_dialect import dump, load
 from oger.study.plan import Study, load_study, make_study
-from tests.fuzz.parts import examples, holds, refused_in_one_line, scalars, texts, values
+from tests.support.fuzz_parts import examples, holds, refused_in_one_line, scalars, texts, values
 
 _PIECES = [
     "model",

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from oger.evaluation.benchmark import Benchmark
 from oger.evaluation.problems import load_problems
-from oger.recipes.sources import load_rows
-from oger.teachers.column import parse_cell
-from oger.teachers.curate import curate
-from oger.teachers.schema import validate_table
-from tests.fuzz.parts import examples, holds, refused_in_one_line, scalars, texts, values
-from tests.teachers.planted import good_text, options, plain_row, prompt_of
+from oger.io.rows import load_rows
+from oger.teachers.curate.run import curate
+from oger.teachers.table.column import parse_cell
+from oger.teachers.table.schema import validate_table
+from tests.support.fuzz_parts import examples, holds, refused_in_one_line, scalars, texts, values
+from tests.support.planted import good_text, options, plain_row, prompt_of
 
 GOOD = [plain_row(prompt_of(n), str(2 * n + 1), good_text(n, "a"), metadata=None, kind="math") for n in range(3)]
 TABLE_ROW = {

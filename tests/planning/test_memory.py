@@ -12,13 +12,13 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from oger.io.rows import load_rows
 from oger.planning.memory import GIB, activation_bytes_per_token, kv_capacity, memory_parts, peak_bytes
 from oger.planning.setting import Setting
 from oger.planning.shape import shape_of_config
 from oger.recipes import load_recipe
-from oger.recipes.sources import load_rows
-from oger.training.build import build_trainer
-from tests.planning.settings import setting_of
+from oger.training.run.build import build_trainer
+from tests.support.settings import setting_of
 
 ROWS, TOKENS = 4, 64
 

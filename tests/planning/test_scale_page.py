@@ -10,7 +10,7 @@ import pytest
 from oger.recipes import recipe_names
 from tests.cli.conftest import oger  # noqa: F401 - a fixture
 from tests.cli.test_plan import plan
-from tests.planning.scale_page import BLOCK, COLUMNS, PAGE, block
+from tests.support.scale_page import BLOCK, COLUMNS, PAGE, block
 
 TEXT = PAGE.read_text()
 BLOCKS = [(match["arguments"], match[0]) for match in BLOCK.finditer(TEXT)]
@@ -21,7 +21,7 @@ def test_the_page_shows_what_the_command_prints(oger, monkeypatch, arguments: st
     assert plan is not None
     monkeypatch.setenv("COLUMNS", COLUMNS)
     done = oger("plan", *arguments.split())
-    assert shown == block(arguments, done.out), "write it anew: python -m tests.planning.scale_page"
+    assert shown == block(arguments, done.out), "write it anew: python -m tests.support.scale_page"
 
 
 def test_every_recipe_for_a_large_machine_has_its_plan_on_the_page() -> None:

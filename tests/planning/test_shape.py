@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, MistralC
 from transformers.models.gpt2 import GPT2Config
 
 from oger.planning.shape import KNOWN, ModelShape, find_shape, shape_of_config
-from tests.training.tiny import tiny_policy
+from tests.support.tiny import tiny_policy
 
 SIZES = {
     "hidden_size": 48,

@@ -12,7 +12,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from oger.planning.setting import Assumptions
 from oger.planning.shape import shape_of_config
 from oger.planning.timing import generation, stages, tokens_per_step
-from tests.planning.settings import setting_of
+from tests.support.settings import setting_of
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -15,11 +15,11 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from oger.recipes import load_recipe
-from oger.training.build import build_trainer
-from oger.training.run import train_recipe
-from tests.encoders.models import MINILM
-from tests.planning.settings import setting_of
-from tests.training.tiny import tiny_policy, tiny_tokenizer, toy_rows
+from oger.training.run.build import build_trainer
+from oger.training.run.train import train_recipe
+from tests.support.encoder_models import MINILM
+from tests.support.settings import setting_of
+from tests.support.tiny import tiny_policy, tiny_tokenizer, toy_rows
 
 ROOT = Path(__file__).parents[2]
 RECIPES = {"lora_24gb": "1x24", "single_80gb": "1x80", "paper_1p5b": "8x80", "paper_7b": "8x80", "multi_node": "32x80"}
@@ -81,7 +81,7 @@ def test_a_recipe_trains_two_steps_in_bfloat16(name: str, tmp_path: Path) -> Non
 
 def under_two_processes(recipe: str, overrides: list[str], *more: str, state_dict: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "tests.planning.fsdp_run", recipe, *overrides, *more]
+    command += ["-m", "tests.support.fsdp_run", recipe, *overrides, *more]
     fsdp = yaml.safe_load((ROOT / "examples" / "cluster" / "fsdp2.yaml").read_text())["fsdp_config"]
     fsdp["fsdp_state_dict_type"] = state_dict
     environment = {

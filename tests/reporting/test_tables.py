@@ -11,7 +11,7 @@ from oger.reporting.tables import (
     sample_panel,
     summary_table,
 )
-from oger.training.alternatives import Alternative
+from oger.training.scores.alternatives import Alternative
 
 BEFORE = {"id": {"pass@1": 0.25, "ci95": [0.2, 0.3], "pass@8": 0.5}, "ood": {"pass@1": 0.1, "ci95": [0.05, 0.2]}}
 AFTER = {"id": {"pass@1": 0.5, "ci95": [0.45, 0.55], "pass@8": None}}

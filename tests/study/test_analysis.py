@@ -17,7 +17,7 @@ from oger.study.numbers import Place
 from oger.study.plan import Study, make_study
 from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore
 from oger.study.tables import leaderboard, leaderboard_csv
-from tests.study.tiny_study import document
+from tests.support.tiny_study import document
 
 PROBLEMS, SAMPLES = 40, 8
 PLACE = Place("easy", "id", "last")

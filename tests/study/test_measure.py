@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from oger.encoders.registry import create_encoder
+from oger.evaluation.backends.transformers import Response
 from oger.evaluation.evaluate import Evaluation
-from oger.evaluation.sampling import Response
 from oger.study.measure import mean_pairwise_distance, problem_outcomes, summarize_policy
 
 TEXTS = [["3 + 4 = 7, so 7.", "3+4=7, So 7.", "Count up from 4: 5, 6, 7.", "9"], ["1", "2", "3", "4"]]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from oger.recipes import yaml_dialect
+from oger.io import yaml as yaml_dialect
 from oger.study.cells import check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study, load_study, make_study
-from tests.study.tiny_study import document, write_study
+from tests.support.tiny_study import document, write_study
 
 TUNED = {"tuning": {"key": "learning_rate", "values": [1e-4, 1e-3], "seeds": [100, 101]}, "seeds": [3, 4]}
 

@@ -13,8 +13,8 @@ from oger.study.cells import main_cells
 from oger.study.plan import make_study
 from oger.study.pool import CellPool, available_cores, stored_specs
 from oger.study.worker import SPEC
-from oger.verification.pool import WORKERS_VARIABLE, default_workers
-from tests.study.tiny_study import document
+from oger.verification.pool.pool import WORKERS_VARIABLE, default_workers
+from tests.support.tiny_study import document
 
 
 def test_cells_at_once_get_no_more_threads_and_graders_than_there_are_cores(

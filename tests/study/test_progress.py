@@ -11,7 +11,7 @@ from oger.study.cells import main_cells
 from oger.study.plan import make_study
 from oger.study.pool import CellPool
 from oger.study.progress import Board
-from tests.study.tiny_study import document
+from tests.support.tiny_study import document
 
 
 def test_terminal_shows_every_cell_and_what_is_left(tmp_path: Path) -> None:

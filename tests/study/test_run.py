@@ -14,9 +14,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from oger.reporting.metrics_log import read_metrics
+from oger.runs.metrics_log import read_metrics
 from oger.study.store import SIGNALS
-from tests.study.tiny_study import command, run, write_data, write_study
+from tests.support.tiny_study import command, run, write_data, write_study
 
 pytestmark = pytest.mark.soak  # a dozen starts of Python with torch
 

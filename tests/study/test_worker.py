@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from oger.cli.errors import UserError
 from oger.evaluation.store import write_json
 from oger.study.cells import Cell, main_cells
 from oger.study.fields import StudyError
@@ -18,7 +17,8 @@ from oger.study.plan import Study, make_study
 from oger.study.report import write_tables
 from oger.study.store import ResultStore, finished
 from oger.study.worker import SPEC, work
-from tests.study.tiny_study import document, write_data
+from oger.terminal.errors import UserError
+from tests.support.tiny_study import document, write_data
 
 HOW = {"command": "oger compare study.yaml", "workers": 1, "threads": 1}
 

@@ -13,7 +13,7 @@ from datasets import Dataset
 from oger import OGERConfig, OGERTrainer
 from oger.encoders.registry import create_encoder
 from oger.method.divergence import teacher_divergence
-from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
+from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
 
 G = 4
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from oger.recipes import load_recipe
 from oger.recipes.methods import all_methods
-from oger.reporting.metrics_log import read_metrics
-from oger.training.run import train_recipe
+from oger.runs.metrics_log import read_metrics
+from oger.training.run.train import train_recipe
 from oger.worlds import load_world
 
 

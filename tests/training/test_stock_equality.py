@@ -11,7 +11,7 @@ from transformers import Qwen2ForCausalLM, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from oger import OGERConfig, OGERTrainer
-from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
+from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
 
 class _Gradients(TrainerCallback):

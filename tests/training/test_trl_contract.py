@@ -13,7 +13,7 @@ from trl.trainer import utils
 from trl.trainer.utils import RepeatSampler
 
 from oger import OGERConfig, OGERTrainer
-from tests.training.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
+from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
 PARAMETERS = {
     "_generate": ["self", "prompts"],

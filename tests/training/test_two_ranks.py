@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_rank_without_teacher_rows_stays_in_step(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "tests.training.two_ranks", str(tmp_path)]
+    command += ["-m", "tests.support.two_ranks", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

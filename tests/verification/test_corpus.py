@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from oger.verification import Verdict, verify_many
-from tests.verification.corpus_cases import CORPUS, Case, load_cases
+from tests.support.corpus_cases import CORPUS, Case, load_cases
 
 _DEADLINE_S = 20.0  # of machines under load; nothing in the corpus should come near it
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from oger.verification import Verdict, VerifierPool
-from tests.verification.hostile_answers import HOSTILE, Hostile
+from tests.support.hostile_answers import HOSTILE, Hostile
 
 _DEADLINE_S = 1.0
 _GRACE_S = 0.5

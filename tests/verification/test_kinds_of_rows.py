@@ -10,7 +10,7 @@ import pytest
 
 from oger.verification import accuracy_reward, accuracy_with, check_kinds_of_rows, close_pools, probe_rows
 from tests.cli.conftest import Outcome, oger, run_folder
-from tests.teachers.planted import plain_row, read_rejects, write_jsonl
+from tests.support.planted import plain_row, read_rejects, write_jsonl
 
 __all__ = ["oger", "run_folder"]
 
@@ -80,7 +80,7 @@ def test_a_curation_sets_rows_aside_that_name_code(here: Path, oger: Callable[..
 
 def test_a_recipe_lists_the_kinds_that_rows_may_name(here: Path) -> None:
     from oger.recipes import load_recipe
-    from oger.training.build import reward_functions
+    from oger.training.run.build import reward_functions
 
     recipe = load_recipe("smoke", ['kinds=["grader.py:grade"]'])
     reward = reward_functions(recipe)[0]

@@ -171,7 +171,7 @@ def test_equal_answers_are_graded_once_and_remembered() -> None:
 
 
 def test_metadata_is_part_of_what_is_remembered() -> None:
-    kind = "tests.verification.fault_graders:misbehave"
+    kind = "tests.support.fault_graders:misbehave"
     with VerifierPool(workers=1) as pool:
         verdicts = [
             pool.verify_many(["x"], [r"\boxed{big 3}"], kind=kind, metadata=[metadata])[0]
@@ -182,7 +182,7 @@ def test_metadata_is_part_of_what_is_remembered() -> None:
 
 
 def test_what_was_undecided_is_asked_again() -> None:
-    kind = "tests.verification.fault_graders:misbehave"
+    kind = "tests.support.fault_graders:misbehave"
     with VerifierPool(workers=1) as pool:
         for _ in range(2):
             assert pool.verify_many(["x"], [r"\boxed{slow 0.8}"], kind=kind, timeout_s=0.3)[0].status == "undecided"
@@ -194,7 +194,7 @@ def test_what_was_undecided_is_asked_again() -> None:
 
 
 def test_the_memory_of_decided_answers_is_bounded() -> None:
-    kind = "tests.verification.fault_graders:misbehave"
+    kind = "tests.support.fault_graders:misbehave"
     with VerifierPool(workers=1, cache_size=2) as pool:
         for answer in ("a", "b", "a", "c", "a", "b"):  # b is the least recently used when c comes
             pool.verify_many(["a"], [f"\\boxed{{{answer}}}"], kind=kind)
@@ -213,7 +213,7 @@ def test_easy_answers_need_no_worker() -> None:
 
 
 def test_the_disagreement_rate_counts_overruled_answers() -> None:
-    kind = "tests.verification.fault_graders:misbehave"
+    kind = "tests.support.fault_graders:misbehave"
     with VerifierPool(workers=1) as pool:
         pool.verify_many(["x"] * 4, [f"\\boxed{{{text}}}" for text in ("judge", "x", "y", "z")], kind=kind)
         assert pool.statistics.disagreement_rate == 0.25

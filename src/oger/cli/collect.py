@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oger.cli.errors import EXIT_INTERRUPTED, UserError
 from oger.cli.options import SeedOption
-from oger.reporting.plain import say
-from oger.reporting.secrets import find_secrets
+from oger.io.secrets import find_secrets
+from oger.terminal.errors import EXIT_INTERRUPTED, UserError
+from oger.terminal.plain import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oger.teachers.collect import Tally
-    from oger.teachers.collect_ledger import Answered, Ledger
-    from oger.teachers.collect_plan import Messages, Plan, Prompts
-    from oger.teachers.endpoint import Endpoint
+    from oger.endpoint.client import Endpoint
+    from oger.teachers.collect.ledger import Answered, Ledger
+    from oger.teachers.collect.plan import Messages, Plan, Prompts
+    from oger.teachers.collect.run import Tally
 
 
 def collect(
@@ -61,10 +61,10 @@ def collect(
     ] = None,
 ) -> None:
     """Sample a teacher through an OpenAI-compatible endpoint into a JSONL file; run it again to continue."""
-    from oger.recipes.sources import load_rows
-    from oger.teachers.collect_ledger import Ledger, read_answers
-    from oger.teachers.collect_plan import Plan, Settings, read_prompts
-    from oger.teachers.endpoint import Endpoint, EndpointOptions
+    from oger.endpoint.client import Endpoint, EndpointOptions
+    from oger.io.rows import load_rows
+    from oger.teachers.collect.ledger import Ledger, read_answers
+    from oger.teachers.collect.plan import Plan, Settings, read_prompts
 
     if (price_in is None) != (price_out is None):
         raise UserError("a cost needs both --price-in and --price-out")
@@ -101,9 +101,9 @@ def collect(
 def _run(client: Endpoint, plan: Plan, ledger: Ledger, concurrency: int) -> Tally:
     import asyncio
 
-    from oger.teachers.collect import Tally
-    from oger.teachers.collect import collect as collect_answers
-    from oger.teachers.collect_progress import terminal_progress
+    from oger.teachers.collect.progress import terminal_progress
+    from oger.teachers.collect.run import Tally
+    from oger.teachers.collect.run import collect as collect_answers
 
     answered = frozenset(ledger.answered.ids)
     tally = Tally(total=sum(1 for _ in plan.requests(answered)))
@@ -118,7 +118,7 @@ def _run(client: Endpoint, plan: Plan, ledger: Ledger, concurrency: int) -> Tall
 
 def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tuple[float, float] | None) -> None:
     """Say what the run did; exit 130 if it was interrupted, with one line on standard error if answers are missing."""
-    from oger.teachers.collect_ledger import failures_path
+    from oger.teachers.collect.ledger import failures_path
 
     answered = ledger.answered
     say(
@@ -153,7 +153,7 @@ def _describe(
     plan: Plan, read: Prompts, answered: Answered, prices: tuple[float, float] | None, tokenizer: str | None
 ) -> None:
     """Print the size and cost of what is still to be asked."""
-    from oger.teachers.collect_plan import about_tokens, estimate
+    from oger.teachers.collect.plan import about_tokens, estimate
 
     size = estimate(plan, answered.ids, _counter(tokenizer) if tokenizer is not None else about_tokens)
     how = f"by {tokenizer}" if tokenizer is not None else "guessed as characters / 4"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.errors import UserError
-from oger.reporting.plain import say
+from oger.terminal.errors import UserError
+from oger.terminal.plain import say
 
 EXIT_FAILED_CELLS = 1
 
@@ -30,9 +30,9 @@ def compare(
     ] = False,
 ) -> None:
     """Compare methods: train and measure every cell of a study that is missing, then make tables and figures."""
-    from oger.reporting.terminal import Terminal
     from oger.study.plan import load_study
     from oger.study.report import write_tables
+    from oger.terminal.console import Terminal
 
     plan = load_study(study)
     folder = out or Path("studies") / plan.name

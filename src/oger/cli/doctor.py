@@ -11,8 +11,8 @@ def doctor() -> None:
     """Show versions and devices, test what every run needs (about 10 s), say what to install. Exit code 1: broken."""
     from oger.planning.doctor import optional_parts, required_versions, self_test
     from oger.planning.doctor_page import print_findings, print_machine
-    from oger.reporting.environment import environment
-    from oger.reporting.terminal import Terminal
+    from oger.runs.environment import environment
+    from oger.terminal.console import Terminal
 
     console = Terminal()
     found = environment()

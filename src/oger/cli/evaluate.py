@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oger.cli.errors import UserError
 from oger.cli.options import CheckpointOption, SeedOption
+from oger.terminal.errors import UserError
 
 if TYPE_CHECKING:
-    from oger.cli.policy import PolicyLocation
     from oger.recipes import Recipe
+    from oger.runs.policy import PolicyLocation
 
 _ONLY_WITH_BENCHMARKS = (
     "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "prompt_style",
@@ -96,7 +96,7 @@ def evaluate(
 ) -> None:
     """Measure policies: on a run's own test sets, or with --benchmarks several policies on several benchmarks."""
     if regrade is not None:
-        from oger.cli.evaluate_benchmarks import regrade as regrade_stored
+        from oger.cli.benchmarks import regrade as regrade_stored
 
         _refuse_others(context, ("regrade", "rules", "kinds"), "--regrade")
         regrade_stored(regrade, _listed(rules), _listed(kinds) or [])
@@ -125,7 +125,7 @@ def evaluate(
     _check_backend(context, endpoint, backend, prompt_style, table_format)
 
     from oger.cli import evaluate_targets as found
-    from oger.cli.evaluate_benchmarks import DEFAULT_OUT, Question, evaluate_benchmarks
+    from oger.cli.benchmarks import DEFAULT_OUT, Question, evaluate_benchmarks
 
     options = found.Options(checkpoint, backend, batch_size, prompt_style, system, processes)
     address = found.EndpointAddress(endpoint, found.api_key(api_key_env), concurrency) if endpoint else None
@@ -172,9 +172,9 @@ def _evaluate_test_sets(
 ) -> None:
     """One policy on its own test sets, drawn as training's own evaluations are: pass@1 and pass@8, by family."""
     from oger.cli.evaluate_targets import locate_target
-    from oger.cli.policy import load_policy, max_new_tokens
-    from oger.recipes.sources import load_rows
-    from oger.reporting.terminal import Terminal
+    from oger.io.rows import load_rows
+    from oger.runs.policy import load_policy, max_new_tokens
+    from oger.terminal.console import Terminal
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another file")
@@ -196,7 +196,7 @@ def _evaluate_test_sets(
     }
     reward: dict[str, Any] = {"outcome_reward": accuracy_with(DEFAULT_RULES, kinds=kinds)}
     if recipe is not None:
-        from oger.training.build import outcome_function
+        from oger.training.run.build import outcome_function
 
         recipe = replace(recipe, kinds=(*recipe.kinds, *kinds))
         reward["outcome_reward"] = outcome_function(recipe)
@@ -267,7 +267,7 @@ def _check_backend(
 ) -> None:
     from oger.cli.evaluate_targets import BACKENDS, PROMPT_STYLES
     from oger.evaluation.comparison_table import FORMATS
-    from oger.method.options import choose
+    from oger.words import choose
 
     choose(dict.fromkeys(BACKENDS), backend, "backend")
     choose(dict.fromkeys(PROMPT_STYLES), prompt_style, "prompt style")
@@ -306,7 +306,7 @@ class _ProgressBar:
     def __init__(self, title: str) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from oger.reporting.terminal import Terminal
+        from oger.terminal.console import Terminal
 
         title_column = TextColumn("{task.description}", markup=False)
         columns = (title_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oger.cli.errors import UserError
-from oger.cli.policy import PolicyLocation, load_policy, locate_policy, max_new_tokens
+from oger.runs.policy import PolicyLocation, load_policy, locate_policy, max_new_tokens
+from oger.terminal.errors import UserError
 
 if TYPE_CHECKING:
-    from oger.evaluation.generators import Generator, PromptForm
+    from oger.endpoint.client import Endpoint
+    from oger.evaluation.backends.base import Generator, PromptForm
     from oger.evaluation.runner import Policy
-    from oger.teachers.endpoint import Endpoint
 
 BACKENDS = ("transformers", "continuous", "vllm")
 PROMPT_STYLES = ("auto", "chat", "text")
@@ -127,7 +127,7 @@ def local_policy(target: str, options: Options) -> Policy:
 
 def _load_generator(location: PolicyLocation, backend: str, batch_size: int, template: Mapping[str, Any]) -> Generator:
     if backend == "vllm":
-        from oger.evaluation.vllm_generator import VllmGenerator
+        from oger.evaluation.backends.vllm import VllmGenerator
 
         if (Path(location.source) / "adapter_config.json").is_file():
             raise UserError(
@@ -136,10 +136,10 @@ def _load_generator(location: PolicyLocation, backend: str, batch_size: int, tem
         return VllmGenerator(location.source, chat_template_kwargs=template)
     model, tokenizer = load_policy(location)
     if backend == "continuous":
-        from oger.evaluation.continuous_generator import ContinuousGenerator
+        from oger.evaluation.backends.continuous import ContinuousGenerator
 
         return ContinuousGenerator(model, tokenizer, most_at_once=batch_size, chat_template_kwargs=template)
-    from oger.evaluation.generators import TransformersGenerator
+    from oger.evaluation.backends.base import TransformersGenerator
 
     return TransformersGenerator(model, tokenizer, batch_size=batch_size, chat_template_kwargs=template)
 
@@ -150,8 +150,8 @@ def endpoint_policy(model: str, address: EndpointAddress, options: Options) -> P
     Raises:
         ValueError: an address or a key that cannot be right.
     """
-    from oger.evaluation.endpoint_generator import EndpointGenerator
-    from oger.evaluation.generators import PromptForm
+    from oger.evaluation.backends.base import PromptForm
+    from oger.evaluation.backends.endpoint import EndpointGenerator
     from oger.evaluation.runner import Policy
 
     endpoint = _endpoint(model, address, options)
@@ -179,14 +179,14 @@ def api_key(variable: str | None) -> str | None:
 
 
 def _endpoint(model: str, address: EndpointAddress, options: Options) -> Endpoint:
-    from oger.teachers.endpoint import Endpoint, EndpointOptions
+    from oger.endpoint.client import Endpoint, EndpointOptions
 
     return Endpoint(EndpointOptions(address.url, model, completions=options.prompt_style == "text"), address.key)
 
 
 def _batch_size(options: Options) -> int | None:
     if options.backend == "vllm":
-        from oger.evaluation.vllm_generator import VllmGenerator
+        from oger.evaluation.backends.vllm import VllmGenerator
 
         return VllmGenerator.batch_size
     return None if options.backend == "continuous" else options.batch_size
@@ -194,7 +194,7 @@ def _batch_size(options: Options) -> int | None:
 
 def _form(location: PolicyLocation, options: Options) -> PromptForm:
     """As the policy was trained: a run's own prompts decide, else whether the model has a chat template."""
-    from oger.evaluation.generators import PromptForm
+    from oger.evaluation.backends.base import PromptForm
 
     if options.prompt_style != "auto":
         return PromptForm(options.prompt_style == "chat", options.system)
@@ -211,7 +211,7 @@ def _form(location: PolicyLocation, options: Options) -> PromptForm:
 
 
 def _first_training_prompt(location: PolicyLocation) -> Any:
-    from oger.recipes.sources import SourceError, load_rows
+    from oger.io.rows import SourceError, load_rows
 
     assert location.recipe is not None
     try:

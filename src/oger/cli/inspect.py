@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from oger.cli.errors import UserError
-from oger.reporting.plain import say
+from oger.terminal.errors import UserError
+from oger.terminal.plain import say
 
 
 def inspect(
@@ -35,9 +35,9 @@ def inspect(
     """Show how alike the teachers look to an encoder, whether D saturates, and which scale would not."""
     import json
 
-    from oger.recipes import yaml_dialect
-    from oger.recipes.sources import load_rows
-    from oger.reporting.terminal import Terminal
+    from oger.io import yaml as yaml_dialect
+    from oger.io.rows import load_rows
+    from oger.terminal.console import Terminal
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another folder")
@@ -56,8 +56,8 @@ def inspect(
     rows = load_rows(table, limit)
     rollouts, source = None, None
     if policy is not None:
-        from oger.cli.policy import load_policy, locate_policy
-        from oger.evaluation.sampling import sample_responses
+        from oger.evaluation.backends.transformers import sample_responses
+        from oger.runs.policy import load_policy, locate_policy
 
         location = locate_policy(policy)
         source = location.source

@@ -24,9 +24,9 @@ from oger.cli import (
     train,
     version,
 )
-from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
-from oger.reporting.plain import say
-from oger.training.endings import RunStopped
+from oger.faults import RunStopped
+from oger.terminal.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
+from oger.terminal.plain import say
 
 app = typer.Typer(
     name="oger",

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from oger.reporting.plain import say
+from oger.terminal.plain import say
 
 
 def methods(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this method in full.")] = None,
 ) -> None:
     """List the methods that a recipe's key `method` can name, or show one: its equation, source and options."""
-    from oger.recipes import yaml_dialect
+    from oger.io import yaml as yaml_dialect
     from oger.recipes.methods import all_methods, load_method
 
     if name is None:
         from oger.reporting.tables import methods_table
-        from oger.reporting.terminal import Terminal
+        from oger.terminal.console import Terminal
 
         Terminal().print(methods_table(all_methods().values()))
         return

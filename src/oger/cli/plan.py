@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.errors import UserError
 from oger.cli.options import OverridesArgument, RecipeArgument
+from oger.terminal.errors import UserError
 
 EXIT_DOES_NOT_FIT = 1
 
@@ -58,8 +58,8 @@ def plan(
     from oger.planning.page import print_plan
     from oger.planning.plan import make_plan
     from oger.planning.setting import Assumptions
-    from oger.reporting.terminal import Terminal
-    from oger.training.warm_start import first_recipe
+    from oger.terminal.console import Terminal
+    from oger.training.run.warm_start import first_recipe
 
     assumptions = Assumptions(
         prompt_tokens=prompt_tokens,

@@ -16,6 +16,6 @@ def quickstart(
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; default: the recipe's.")] = None,
 ) -> None:
     """Train a small policy with OGER on real reasoning tasks and show what changed."""
-    from oger.training.run import quickstart as run
+    from oger.training.run.train import quickstart as run
 
     run(steps=steps, seed=seed, out=out)

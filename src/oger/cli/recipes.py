@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.errors import UserError
-from oger.reporting.plain import say
+from oger.terminal.errors import UserError
+from oger.terminal.plain import say
 
 app = typer.Typer(help="List the shipped recipes, or copy one to edit.", invoke_without_command=True)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oger.reporting.plain import say
+from oger.terminal.plain import say
 
 
 def report(
@@ -26,7 +26,7 @@ def report(
     from rich.text import Text
 
     from oger.reporting.report import build_report
-    from oger.reporting.terminal import Terminal
+    from oger.terminal.console import Terminal
 
     console = Terminal(stderr=True)
     with console.status("reading") as status:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from oger.cli.errors import UserError
 from oger.cli.options import CheckpointOption, SeedOption, TargetArgument
-from oger.reporting.plain import say
+from oger.terminal.errors import UserError
+from oger.terminal.plain import say
 
 
 def sample(
@@ -23,11 +23,11 @@ def sample(
     """Print a few solutions of a policy to one problem."""
     if not problem.strip():
         raise UserError("the problem is empty")
-    from oger.cli.policy import load_policy, locate_policy, max_new_tokens
+    from oger.runs.policy import load_policy, locate_policy, max_new_tokens
 
     location = locate_policy(target, checkpoint)
     model, tokenizer = load_policy(location)
-    from oger.evaluation.sampling import sample_responses
+    from oger.evaluation.backends.transformers import sample_responses
 
     [responses] = sample_responses(
         model,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oger.cli.collect import collect
-from oger.reporting.plain import say
+from oger.terminal.plain import say
 
 if TYPE_CHECKING:
-    from oger.teachers.counts import CurateReport
+    from oger.teachers.curate.counts import CurateReport
 
 app = typer.Typer(help="Curate, look at and export verified tables of teacher trajectories.", no_args_is_help=True)
 app.command("collect")(collect)
@@ -66,8 +66,8 @@ def curate(
     resume: Annotated[bool, typer.Option("--resume", help="Continue a curation that was killed.")] = False,
 ) -> None:
     """Turn any number of sources into one verified table, with a card and a list of what was dropped and why."""
-    from oger.teachers.curate import curate as run
-    from oger.teachers.options import CurateOptions, parse_maps, parse_source
+    from oger.teachers.curate.options import CurateOptions, parse_maps, parse_source
+    from oger.teachers.curate.run import curate as run
 
     options = CurateOptions(
         sources=parse_maps([parse_source(text) for text in source], map_ or []),
@@ -102,10 +102,10 @@ def show(
     from rich.markdown import Markdown
     from rich.text import Text
 
-    from oger.reporting.terminal import Terminal
-    from oger.teachers.card import CARD_MARKDOWN
-    from oger.teachers.output import iterate_table
-    from oger.teachers.schema import messages_of, validate_table
+    from oger.teachers.curate.card import CARD_MARKDOWN
+    from oger.teachers.table.output import iterate_table
+    from oger.teachers.table.schema import messages_of, validate_table
+    from oger.terminal.console import Terminal
 
     path = _table_file(table)
     summary = validate_table(path)
@@ -130,7 +130,7 @@ def show(
 @app.command()
 def validate(table: TableArgument) -> None:
     """Check every row of a table against the schema."""
-    from oger.teachers.schema import validate_table
+    from oger.teachers.table.schema import validate_table
 
     path = _table_file(table)
     summary = validate_table(path)
@@ -145,14 +145,14 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet", help="A file that does not exist.")],
 ) -> None:
     """Write a table as LUFFY's Parquet, as a data set for TRL's GRPO, or as prompts and completions for SFT."""
-    from oger.teachers.export import export_table
+    from oger.teachers.table.export import export_table
 
     number = export_table(_table_file(table), to, out)
     say(f"{out}: {number:,} rows")
 
 
 def _table_file(table: Path) -> Path:
-    from oger.teachers.output import TABLE_FILE
+    from oger.teachers.table.output import TABLE_FILE
 
     return table / TABLE_FILE if table.is_dir() else table
 
@@ -162,8 +162,8 @@ def _print_report(report: CurateReport) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from oger.reporting.terminal import Terminal
-    from oger.teachers.card import TEACHER_COLUMNS, counts_line, teacher_cells, teachers_line
+    from oger.teachers.curate.card import TEACHER_COLUMNS, counts_line, teacher_cells, teachers_line
+    from oger.terminal.console import Terminal
 
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for position, column in enumerate(TEACHER_COLUMNS[:-1]):

@@ -18,6 +18,6 @@ def train(
     from oger.recipes import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
-    from oger.training.run import train_recipe
+    from oger.training.run.train import train_recipe
 
     train_recipe(loaded, resume=resume)

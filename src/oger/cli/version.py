@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import oger
-from oger.reporting.plain import say
+from oger.terminal.plain import say
 
 
 def version() -> None:

@@ -79,7 +79,7 @@ class CachedEncoder:
         """Compute what is missing, with a progress bar on a terminal; returns the number of texts computed."""
         from rich.progress import track
 
-        from oger.reporting.terminal import Terminal
+        from oger.terminal.console import Terminal
 
         before = self.computed
         texts = list(dict.fromkeys(checked_texts(texts)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from oger.method.options import choose
+from oger.words import choose
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

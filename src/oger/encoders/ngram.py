@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from oger.encoders.base import EncoderIdentity, checked_texts
-from oger.method.options import choose
+from oger.words import choose
 
 _LENGTHS = {"char": (2, 4), "word": (1, 2)}
 _FEATURES = 4096

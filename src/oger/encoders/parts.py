@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from oger.encoders.base import Encoder, EncoderIdentity, checked_texts, count_tokens
-from oger.method.options import choose
+from oger.words import choose
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from typing import Any
 
 from oger.encoders.base import Encoder
 from oger.encoders.parts import PARTS, PartEncoder
-from oger.method.options import choose
 from oger.plugins import import_object
+from oger.words import choose
 
 Factory = Callable[..., Encoder]
 

@@ -16,7 +16,7 @@ from oger.encoders.hardware import BATCH_TOKENS, chosen_device, chosen_dtype, po
 from oger.encoders.source import find_model, require
 from oger.encoders.window import Piece, TokenWindow, encode_in_pieces, window_size
 from oger.method.divergence import unit_rows
-from oger.method.options import choose
+from oger.words import choose
 
 _NAME = "sentence-transformers"
 

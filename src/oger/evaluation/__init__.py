@@ -6,6 +6,6 @@
 policy), and `compare` (several, with intervals).
 """
 
-from oger.evaluation.statistics import bootstrap_interval, pass_at_k, pass_curve, summarize
+from oger.evaluation.statistics.accuracy import bootstrap_interval, pass_at_k, pass_curve, summarize
 
 __all__ = ["bootstrap_interval", "pass_at_k", "pass_curve", "summarize"]

@@ -20,11 +20,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from oger.method.options import choose
-from oger.recipes import yaml_dialect
-from oger.recipes.sources import WORLD_PREFIX, world_name
+from oger.io import yaml as yaml_dialect
+from oger.io.rows import WORLD_PREFIX, world_name
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import load_kind
+from oger.words import choose
 
 _FOLDER = Path(__file__).parent / "benchmarks"
 _DATA_SUFFIXES = (".jsonl", ".parquet")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oger.evaluation.compare import Comparison, Estimate
-from oger.method.options import choose
+from oger.evaluation.statistics.intervals import Comparison, Estimate
+from oger.words import choose
 
 FORMATS = ("plain", "markdown", "latex")
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oger.evaluation.sampling import Prompt, Response, sample_responses
-from oger.evaluation.statistics import outcome_matrix, summarize
+from oger.evaluation.backends.transformers import Prompt, Response, sample_responses
+from oger.evaluation.statistics.accuracy import outcome_matrix, summarize
 from oger.verification.rewards import accuracy_reward
 
 OutcomeReward = Callable[..., Sequence[float | None]]

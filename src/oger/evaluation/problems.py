@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oger.evaluation.benchmark import Benchmark, BenchmarkError
-from oger.recipes.sources import WORLD_PREFIX, SourceError, load_rows
+from oger.io.rows import WORLD_PREFIX, SourceError, load_rows
 from oger.verification.kinds import check_kinds_of_rows, load_kind
 
 LETTERS = "ABCDEFGHIJ"

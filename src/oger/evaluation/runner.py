@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from oger.evaluation.backends.base import Generated, PromptForm, Request, SamplingSettings
+from oger.evaluation.backends.base import Generator as ResponseGenerator
+from oger.evaluation.backends.processes import GeneratorProcesses
 from oger.evaluation.benchmark import Benchmark
-from oger.evaluation.generators import Generated, PromptForm, Request, SamplingSettings
-from oger.evaluation.generators import Generator as ResponseGenerator
 from oger.evaluation.grading import graded_rows
 from oger.evaluation.problems import Problem, Problems
-from oger.evaluation.processes import GeneratorProcesses
 from oger.evaluation.store import (
     SUMMARY,
     Key,

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from oger.evaluation.generators import Generated, Prompt
+from oger.evaluation.backends.base import Generated, Prompt
 from oger.evaluation.summary import Graded
 
 LINES, TABLE, SETTINGS, SUMMARY = "responses.jsonl", "responses.parquet", "settings.json", "summary.json"

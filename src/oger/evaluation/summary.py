@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oger.evaluation.diversity import distinct_solutions
-from oger.evaluation.majority import calibration, distinct_answers, majority_at_k, vote
-from oger.evaluation.statistics import bootstrap_interval, pass_curve, powers_of_two
+from oger.evaluation.statistics.accuracy import bootstrap_interval, pass_curve, powers_of_two
+from oger.evaluation.statistics.diversity import distinct_solutions
+from oger.evaluation.statistics.majority import calibration, distinct_answers, majority_at_k, vote
 
 
 @dataclass(frozen=True, slots=True)

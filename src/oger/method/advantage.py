@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import at_least_float32, require_group, require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 
 def _sample_std(reward_NG: Tensor) -> Tensor:

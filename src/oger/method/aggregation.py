@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import require_rank
-from oger.method.options import choose
+from oger.words import choose
 
 # (token losses, zero outside the mask (B, T), tokens of each row (B,), max length, micro-batches, tokens of the step)
 AGGREGATIONS_OF_LOSS: dict[str, Callable[[Tensor, Tensor, int, int, Tensor], Tensor]] = {

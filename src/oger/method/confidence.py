@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import at_least_float32, require_rank, require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 # Entropies are non-negative; a sum of float32 (or a log-softmax in half precision) may fall this far below 0.
 _MAX_ROUNDING = 1e-4

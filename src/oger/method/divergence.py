@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import at_least_float32, require_finite, require_rank, require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 # Cosines of equal texts differ by float32 rounding (about 1e-7); a group scale must not stretch that noise to [0, 1].
 _MIN_SPREAD = 1e-6

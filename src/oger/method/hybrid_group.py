@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import require_finite, require_group, require_rank, require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 
 def _by_divergence(divergence_G: Tensor, correct_G: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import require_rank, require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 TOKEN_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {  # probabilities -> φ
     "one": torch.ones_like,

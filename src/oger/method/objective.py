@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import require_rank, require_shape
-from oger.method.options import choose
 from oger.method.shaping import SHAPINGS
+from oger.words import choose
 
 # A log-ratio beyond this is a broken token (another tokenizer, a lost mask), not a policy update: exp(20) = 4.9e8.
 # The ratio stays there, finite in float32, and the token stops contributing gradient. Smaller values are unchanged.

@@ -9,7 +9,7 @@ weight is constant; the others are this project's options.
 import math
 from collections.abc import Callable
 
-from oger.method.options import choose
+from oger.words import choose
 
 SCHEDULES: dict[str, Callable[[float, float], float]] = {  # (progress, end) -> factor
     "constant": lambda progress, end: 1.0,

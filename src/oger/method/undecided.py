@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oger.method.checks import require_shape
-from oger.method.options import choose
+from oger.words import choose
 
 UNDECIDED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (undecided, base reward) -> base reward
     "zero": lambda undecided_N, reward_N: torch.where(undecided_N & reward_N.isnan(), 0.0, reward_N),

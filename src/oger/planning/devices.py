@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oger.method.options import choose
+from oger.words import choose
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,7 @@ def required_versions(packages: Mapping[str, str | None]) -> Iterator[Finding]:
     """The packages that oger-rl itself names, against the versions that it asks for.
 
     Args:
-        packages: name -> version, as `oger.reporting.environment` finds them.
+        packages: name -> version, as `oger.runs.environment` finds them.
     """
     for requirement in _requirements():
         installed = packages.get(requirement.name) or _version(requirement.name)
@@ -129,7 +129,7 @@ def _encoder() -> str:
 
 def _verifier() -> str:
     from oger.verification.kinds import KINDS
-    from oger.verification.probe import probe
+    from oger.verification.self_test import probe
 
     probed = [name for name, kind in KINDS.items() if kind.probe is not None]
     for name in probed:
@@ -139,9 +139,9 @@ def _verifier() -> str:
 
 def _training_step() -> str:
     from oger.recipes import load_recipe
-    from oger.reporting.metrics_log import FILE_NAME, read_metrics
-    from oger.reporting.terminal import Terminal
-    from oger.training.run import train_recipe
+    from oger.runs.metrics_log import FILE_NAME, read_metrics
+    from oger.terminal.console import Terminal
+    from oger.training.run.train import train_recipe
 
     options = ["max_steps=1", "rollouts_every=0", "probe_prompts=0", "validation=null", "test={}"]
     options.append("train=world:arithmetic/validation")  # fewer rows to make than for training

@@ -14,7 +14,7 @@ _STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
 def print_machine(found: Mapping[str, Any], console: Console) -> None:
-    """Print what `oger.reporting.environment.environment` found of this machine."""
+    """Print what `oger.runs.environment.environment` found of this machine."""
     commit = f", commit {found['source_commit']}" if found["source_commit"] else ""
     console.print(f"oger {found['oger']}{commit}, Python {found['python']}", highlight=False, soft_wrap=True)
     console.print(f"{found['cpu_count']} CPU cores, {found['torch_threads']} threads for torch", highlight=False)

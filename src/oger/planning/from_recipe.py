@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oger.method.options import choose
 from oger.planning.devices import Device
 from oger.planning.setting import SHARDINGS, Assumptions, Setting
 from oger.planning.shape import ModelShape, find_shape
+from oger.words import choose
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
@@ -53,8 +53,8 @@ def make_setting(
     Raises:
         ValueError: the recipe cannot run so, or something in it is not counted; says what to do.
     """
-    from oger.training.build import run_options
-    from oger.training.data import check_whole_groups
+    from oger.training.loop.data import check_whole_groups
+    from oger.training.run.build import run_options
 
     # Options are resolved as in a run, except that no GPU has to be here.
     args = run_options(dataclasses.replace(recipe, training={**recipe.training, "use_cpu": True, "report_to": "none"}))
@@ -158,7 +158,7 @@ def _imitated(args: OGERConfig, assumptions: Assumptions) -> float:
 
 
 def _extra_forwards(args: OGERConfig) -> int:
-    """As `oger.training.forward` decides it."""
+    """As `oger.training.logprobs.forward` decides it."""
     from oger.method.confidence import REDUCTIONS
 
     if not args.generates:
@@ -171,7 +171,7 @@ def _extra_forwards(args: OGERConfig) -> int:
 
 
 def _lean(args: OGERConfig) -> bool:
-    """As `oger.training.lean_generation` decides it."""
+    """As `oger.training.rollouts.lean_generation` decides it."""
     return args.lean_generation and not args.use_vllm and not args.use_transformers_continuous_batching
 
 

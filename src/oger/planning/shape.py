@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oger.recipes.sources import WORLD_PREFIX
+from oger.io.rows import WORLD_PREFIX
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Values of `model_type` that are counted."""
@@ -163,7 +163,7 @@ def find_shape(model: str, num_parameters: int | None = None) -> ModelShape:
         return _known(_WORLD_MODELS[world])
     from transformers import AutoConfig
 
-    from oger.training.build import model_source
+    from oger.training.run.build import model_source
 
     source = model_source(model)
     try:

@@ -108,7 +108,7 @@ def generation(setting: Setting) -> tuple[float, str]:
 
 
 def _forwards(setting: Setting) -> tuple[float, str]:
-    """Without gradient, a whole rollout batch by length, as `oger.training.forward` runs it."""
+    """Without gradient, a whole rollout batch by length, as `oger.training.logprobs.forward` runs it."""
     rows = setting.rollout_rows
     parts = 1 if setting.length_chunks == 1 else setting.steps_per_generation * setting.length_chunks
     width = setting.mean_width(rows, parts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from oger.method.options import choose
 from oger.recipes.methods import load_method
-from oger.reporting.alarms import AlarmWatch
+from oger.runs.alarms import AlarmWatch
 from oger.verification.formats import ANSWER_RULES
+from oger.words import choose
 
 
 class RecipeError(ValueError):

@@ -18,10 +18,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from oger.recipes import yaml_dialect
+from oger.io import yaml as yaml_dialect
+from oger.io.secrets import find_secrets
 from oger.recipes.checks import OWN_CHECKS, RecipeError
 from oger.recipes.methods import all_methods, load_method, method_keys
-from oger.reporting.secrets import find_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Recipe:
     model: str
     """Folder, hub id, or "world:NAME" for the base policy of a world."""
     train: str
-    """Source of the training rows; see `oger.recipes.sources`."""
+    """Source of the training rows; see `oger.io.rows`."""
     validation: str | None = None
     """Source of the rows that choose the best checkpoint; None = no validation."""
     test: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Recipe:
     validation_limit: int | None = None
     """Problems of the validation set; None = all."""
     alarms: Mapping[str, float | None] = field(default_factory=dict)
-    """Alarm -> another threshold, or null to silence it; see `oger.reporting.alarms`."""
+    """Alarm -> another threshold, or null to silence it; see `oger.runs.alarms`."""
     description: str = ""
     """One line for `oger recipes`."""
     training: Mapping[str, Any] = field(default_factory=dict)

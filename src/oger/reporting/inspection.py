@@ -15,7 +15,7 @@ import torch
 
 from oger.encoders.base import Encoder, count_tokens
 from oger.method.divergence import SCALES, teacher_divergence, unit_rows
-from oger.teachers.column import COLUMN, parse_cell
+from oger.teachers.table.column import COLUMN, parse_cell
 
 QUANTILES = (0.05, 0.5, 0.95)
 NARROW = 0.2

@@ -91,7 +91,7 @@ def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
 
 
 def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> RenderableType:
-    """One rollout group, as rows of `oger.reporting.rollouts.SCHEMA`: its numbers, then its texts.
+    """One rollout group, as rows of `oger.runs.rollouts.SCHEMA`: its numbers, then its texts.
 
     A long text is shown by its two ends. `why_replaced` says why a row gave way to a teacher.
     """
@@ -120,7 +120,7 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
 
 
 def alternatives_table(alternatives: Sequence[Any]) -> RenderableType:
-    """`oger.training.alternatives.Alternative` rows: OGER's bonus of each row of the group, one line per option."""
+    """Rows of `training/scores/alternatives.py`: OGER's bonus of each row of the group, one line per option."""
     table = _table("D c R of the same group under other options, one changed at a time")
     table.add_column("option", overflow="fold")
     for row in range(len(alternatives[0].bonus)):

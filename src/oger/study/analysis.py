@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oger.evaluation.statistics import pass_at_k, powers_of_two
+from oger.evaluation.statistics.accuracy import pass_at_k, powers_of_two
 from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
 from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
 from oger.study.plan import BASE, Study

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
+from oger.io import yaml as dialect
 from oger.recipes import Recipe, load_recipe
-from oger.recipes import yaml_dialect as dialect
 from oger.study.checks import check_recipe
 from oger.study.fields import StudyError
 from oger.study.plan import BASE, Method, Regime, Study

@@ -15,7 +15,7 @@ def check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:
     Raises:
         StudyError: they do not, or it cannot; says what to set.
     """
-    from oger.training.warm_start import first_recipe
+    from oger.training.run.warm_start import first_recipe
 
     _check_stage(recipe, budget, label)
     if recipe.first is None:
@@ -29,7 +29,7 @@ def check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:
 
 
 def _check_stage(recipe: Recipe, budget: Budget, label: str, *, is_first: bool = False) -> None:
-    from oger.training.build import run_options
+    from oger.training.run.build import run_options
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run itself will say them

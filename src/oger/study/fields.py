@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oger.method.options import choose
+from oger.words import choose
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from oger.encoders.base import Encoder
-from oger.evaluation.diversity import distinct_solutions
 from oger.evaluation.evaluate import Evaluation
-from oger.evaluation.statistics import pass_curve
+from oger.evaluation.statistics.accuracy import pass_curve
+from oger.evaluation.statistics.diversity import distinct_solutions
 from oger.method.divergence import teacher_divergence
 
 CORRECT, WRONG, UNDECIDED = "1", "0", "?"

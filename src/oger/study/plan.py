@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oger.recipes import yaml_dialect
+from oger.io import yaml as yaml_dialect
 from oger.study import fields
 from oger.study.fields import StudyError
 

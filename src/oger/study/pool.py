@@ -14,7 +14,7 @@ from pathlib import Path
 from oger.evaluation.store import write_json
 from oger.study.cells import UNTRAINED, Cell
 from oger.study.worker import RESULT, RUN, SPEC
-from oger.verification.pool import WORKERS_VARIABLE
+from oger.verification.pool.pool import WORKERS_VARIABLE
 
 LOG = "log.txt"
 """What a cell's process wrote, of its last start."""

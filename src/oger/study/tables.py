@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from oger.evaluation.compare import Estimate
 from oger.evaluation.comparison_table import interval, render
+from oger.evaluation.statistics.intervals import Estimate
 from oger.study.analysis import Analysis
 from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE

@@ -40,7 +40,7 @@ def work(cell: Path) -> None:
 
     from oger.evaluation.store import write_json
     from oger.recipes import load_recipe
-    from oger.reporting.environment import environment
+    from oger.runs.environment import environment
 
     run = cell / RUN
     recipe = load_recipe(spec["recipe"], [*spec["overrides"], f"output_dir={json.dumps(str(run))}"])
@@ -67,8 +67,8 @@ def work(cell: Path) -> None:
 
 def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     """Train, or continue, or find out that there is nothing left to do."""
-    from oger.training.run import CONFIG, SUMMARY, train_recipe
-    from oger.training.warm_start import cost_before
+    from oger.training.run.train import CONFIG, SUMMARY, train_recipe
+    from oger.training.run.warm_start import cost_before
 
     if not (run / SUMMARY).is_file():
         resume = (run / CONFIG).is_file()
@@ -97,10 +97,10 @@ def _summary(run: Path) -> dict[str, Any]:
 
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Numbers and outcomes of every policy on every split."""
-    from oger.cli.policy import load_policy, locate_policy
     from oger.encoders.registry import create_encoder, resolve_spec
+    from oger.runs.policy import load_policy, locate_policy
     from oger.study.measure import problem_outcomes, summarize_policy
-    from oger.training.build import checked_rows, model_source
+    from oger.training.run.build import checked_rows, model_source
 
     options = dict(spec["encoder"])
     encoder = create_encoder(resolve_spec(options.pop("encoder"), model_source(recipe.model)), **options)
@@ -133,7 +133,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
 
 def _last_is_best(run: Path) -> bool:
     """Whether the policy after the last step is the one that validation chose."""
-    from oger.training.checkpoint import VALIDATION
+    from oger.training.loop.checkpoint import VALIDATION
 
     record = json.loads((run / "best" / VALIDATION).read_text(encoding="utf-8"))
     return record["step"] == _summary(run)["steps"]
@@ -143,7 +143,7 @@ def _evaluate(
     recipe: Recipe, policy: tuple[Any, Any], rows: list[dict[str, Any]], samples: int, seed: int
 ) -> Evaluation:
     from oger.evaluation.evaluate import evaluate_policy
-    from oger.training.build import outcome_function, run_options
+    from oger.training.run.build import outcome_function, run_options
 
     options = run_options(recipe)
     return evaluate_policy(
@@ -160,11 +160,11 @@ def _evaluate(
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     """One row per step of the last stage, costs of the stages before included; see `oger.study.store.CURVES`."""
-    from oger.reporting.metrics_log import FILE_NAME, read_metrics
+    from oger.runs.metrics_log import FILE_NAME, read_metrics
     from oger.study.store import SIGNALS
-    from oger.training.budget import generated_tokens, train_seconds
-    from oger.training.build import run_options
-    from oger.training.warm_start import cost_before
+    from oger.training.run.budget import generated_tokens, train_seconds
+    from oger.training.run.build import run_options
+    from oger.training.run.warm_start import cost_before
 
     rollouts = run_options(recipe).generation_batch_size or 0
     tokens, seconds = cost_before(run)

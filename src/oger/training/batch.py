@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from oger.training.generation_entropy import EntropyRecorder
-    from oger.training.vectors import BatchVectors
+    from oger.training.groups.vectors import BatchVectors
+    from oger.training.rollouts.entropy import EntropyRecorder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,11 +25,11 @@ from oger.method.confidence import REDUCTIONS
 from oger.method.divergence import AGGREGATIONS, SCALES
 from oger.method.hybrid_group import CHOICES, STRATEGIES
 from oger.method.objective import SHAPINGS
-from oger.method.options import choose
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.imitation_options import ImitationOptions, check_imitation
-from oger.training.replay import check_rollouts
+from oger.training.rollouts.replay import check_rollouts
+from oger.words import choose
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 

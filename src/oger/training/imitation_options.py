@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oger.method.imitation import ROW_WEIGHTS, TOKEN_WEIGHTS
-from oger.method.options import choose
 from oger.method.schedule import SCHEDULES
+from oger.words import choose
 
 if TYPE_CHECKING:
     from oger.training.config import OGERConfig

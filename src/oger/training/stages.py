@@ -20,7 +20,7 @@ from oger.method.advantage import clamp_teacher_advantage, group_advantage, spar
 from oger.method.confidence import confidence, reduce_entropy
 from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
 from oger.method.undecided import settle_undecided
-from oger.teachers.column import COLUMN, teacher_token_ids
+from oger.teachers.table.column import COLUMN, teacher_token_ids
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts, Scores, TeacherRow, Verdicts
 from oger.training.config import OGERConfig
 

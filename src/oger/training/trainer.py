@@ -21,25 +21,28 @@ from torch import nn
 from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler, nanstd
 
-from oger.teachers.column import COLUMN
-from oger.training import checkpoint, data, layout, records, stages, trl_logs
-from oger.training.answers import answer_logps, answer_spans
+from oger.teachers.table.column import COLUMN
+from oger.training import stages
 from oger.training.batch import Rollouts, ScoredBatch, Verdicts
 from oger.training.config import OGERConfig
-from oger.training.encoding import make_encoders
-from oger.training.exploration import active_rewards, shape, shaping_weights
-from oger.training.forward import forward_without_gradient
-from oger.training.histograms import HistogramFile, HistogramSink
-from oger.training.imitation import Imitated, choose_imitated, imitation_part, join_rows, stream_weights
-from oger.training.judge import TeacherJudge
-from oger.training.lean_generation import lean_generation
-from oger.training.loss import StepShare, hybrid_loss
-from oger.training.metrics import MetricSums, StageClock
-from oger.training.nonfinite import RowFaults, StepGuard, tell_none_from_nan
-from oger.training.replay import Replay, record_batch, replayed_path
-from oger.training.trackers import add_histograms
-from oger.training.trimmed import trimmed_log_probs
-from oger.training.vectors import BatchVectors
+from oger.training.groups.answer_logps import answer_logps, answer_spans
+from oger.training.groups.encoding import make_encoders
+from oger.training.groups.judge import TeacherJudge
+from oger.training.groups.vectors import BatchVectors
+from oger.training.logprobs.forward import forward_without_gradient
+from oger.training.logprobs.trimmed import trimmed_log_probs
+from oger.training.loop import checkpoint, data
+from oger.training.loop.nonfinite import RowFaults, StepGuard, tell_none_from_nan
+from oger.training.metrics import records, trl_logs
+from oger.training.metrics.histograms import HistogramFile, HistogramSink
+from oger.training.metrics.sums import MetricSums, StageClock
+from oger.training.metrics.trackers import add_histograms
+from oger.training.objective import layout
+from oger.training.objective.imitation import Imitated, choose_imitated, imitation_part, join_rows, stream_weights
+from oger.training.objective.loss import StepShare, hybrid_loss
+from oger.training.rollouts.lean_generation import lean_generation
+from oger.training.rollouts.replay import Replay, record_batch, replayed_path
+from oger.training.scores.shaping import active_rewards, shape, shaping_weights
 from oger.verification.rewards import completion_text
 
 logger = get_logger(__name__)

@@ -8,7 +8,7 @@ caller's process on whatever a model wrote, so each takes time linear in the tex
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from oger.method.options import choose
+from oger.words import choose
 
 Rule = Callable[[str], str | None]
 

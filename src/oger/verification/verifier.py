@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from oger.verification.formats import DEFAULT_RULES, extract_answer
-from oger.verification.frames import Grade, Task
 from oger.verification.kinds import Kind, load_kind
-from oger.verification.pool import DEFAULT_MEMORY_LIMIT, WorkerPool, default_workers
+from oger.verification.pool.frames import Grade, Task
+from oger.verification.pool.pool import DEFAULT_MEMORY_LIMIT, WorkerPool, default_workers
 from oger.verification.statistics import PoolStatistics
 from oger.verification.verdict import Verdict
 

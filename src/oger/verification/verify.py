@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from oger.verification.formats import DEFAULT_RULES
-from oger.verification.pool import default_workers
+from oger.verification.pool.pool import default_workers
 from oger.verification.verdict import Verdict
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S, VerifierPool
 

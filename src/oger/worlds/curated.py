@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from oger.teachers.counts import CurateReport
-from oger.teachers.curate import curate_rows
-from oger.teachers.options import CurateOptions, Source
+from oger.teachers.curate.counts import CurateReport
+from oger.teachers.curate.options import CurateOptions, Source
+from oger.teachers.curate.run import curate_rows
 
 
 class CuratedWorld(ABC):

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from oger.reporting.terminal import Terminal
+from oger.terminal.console import Terminal
 from oger.worlds import load_world
 from oger.worlds.arithmetic.policy_recipe import Corpus, Example, policy_config
 from oger.worlds.arithmetic.tokenizer import build_tokenizer

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from oger.method.options import choose
+from oger.words import choose
 
 
 class World(Protocol):

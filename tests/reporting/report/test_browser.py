@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from oger.reporting.report import build_report
-from tests.reporting.report.folders import make_run
+from tests.support.run_folders import make_run
 
 REQUIRED = os.environ.get("OGER_REQUIRE_BROWSER", "") not in ("", "0")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",

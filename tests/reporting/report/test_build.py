@@ -18,14 +18,14 @@ import pytest
 
 import oger.reporting.report
 from oger.recipes import load_recipe
-from oger.reporting.metrics_log import MetricsLog, read_metrics
 from oger.reporting.report import build_report
 from oger.reporting.report.browser import LONGEST_TEXT
 from oger.reporting.report.curves import MAX_POINTS, curves
 from oger.reporting.report.page import LIBRARY, asset, read_data
 from oger.reporting.report.spread import MAX_HISTOGRAMS, histograms
-from oger.reporting.rollouts import PROBES, read_rollouts
-from tests.reporting.report.folders import make_run
+from oger.runs.metrics_log import MetricsLog, read_metrics
+from oger.runs.rollouts import PROBES, read_rollouts
+from tests.support.run_folders import make_run
 
 
 def data_of(*runs: Path, **options: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def close(shown: Any, real: Any) -> bool:
 @pytest.fixture(scope="module")
 def real_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two seeds of a real run."""
-    from oger.training.run import train_recipe
+    from oger.training.run.train import train_recipe
 
     folder = tmp_path_factory.mktemp("real")
     for seed in (0, 1):
@@ -363,7 +363,7 @@ def test_an_encoder_with_other_vectors_than_the_runs_is_not_passed_off_as_it(tmp
 def test_a_run_without_teachers_has_no_map(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", steps=1)
     table = read_rollouts(run, 1).to_pylist()
-    from oger.reporting.rollouts import write_rollouts
+    from oger.runs.rollouts import write_rollouts
 
     write_rollouts(run, 1, [row for row in table if row["origin"] == "online"])
     assert data_of(run)["runs"][0]["map"]["views"] == []

@@ -11,7 +11,7 @@ from oger.cli.main import main
 from oger.cli.report import report
 from oger.reporting.report.build import GROUPS
 from oger.reporting.report.page import read_data
-from tests.reporting.report.folders import make_run
+from tests.support.run_folders import make_run
 
 
 def oger(*arguments: object) -> int:

@@ -8,8 +8,8 @@ import pytest
 
 from oger.reporting.report.probe_map import MAX_STEPS, probe_map
 from oger.reporting.report.run_folder import RunFolder, read_run
-from oger.reporting.rollouts import PROBES, write_rollouts
-from tests.reporting.report.folders import make_run, probe_rows
+from oger.runs.rollouts import PROBES, write_rollouts
+from tests.support.run_folders import make_run, probe_rows
 
 
 def probed(folder: Path, **options: int) -> RunFolder:

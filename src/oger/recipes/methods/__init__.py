@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from oger.method.options import choose
-from oger.recipes import yaml_dialect
+from oger.io import yaml as yaml_dialect
+from oger.words import choose
 
 _MODIFIERS = frozenset({"exploration_schedule", "exploration_schedule_end", "imitation_row_weight"})
 

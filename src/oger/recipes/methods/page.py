@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from oger.recipes import yaml_dialect
+from oger.io import yaml as yaml_dialect
 from oger.recipes.methods import all_methods
 
 _INTRODUCTION = """\
@@ -17,8 +17,9 @@ are trained on, what they are paid, and what the two streams of the loss weigh:
 
 - `L_policy` is the mixed objective over rollout groups, in which teachers may hold rows ([method.md](method.md)).
 - `L_imitation` is the likelihood of teacher trajectories that stand beside the groups: token mean over the whole
-  optimiser step, whatever the accumulation and the number of processes (`tests/training/test_imitation.py`). Its rows
-  share the forward of the policy rows. With b = 0 nothing of it is left, to the last bit.
+  optimiser step, whatever the accumulation and the number of processes
+  (`tests/training/objective/test_imitation.py`). Its rows share the forward of the policy rows. With b = 0 nothing of
+  it is left, to the last bit.
 
 `oger methods` lists them, `oger methods NAME` shows one. `oger train NAME` trains one on the embedded world, and
 `method=NAME` puts it into any recipe: on the command line it replaces the recipe's own method with every key that

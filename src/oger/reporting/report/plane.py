@@ -26,7 +26,7 @@ class Teacher:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """A response at one step; `row` is one of `oger.reporting.rollouts.SCHEMA`."""
+    """A response at one step; `row` is one of `oger.runs.rollouts.SCHEMA`."""
 
     row: Mapping[str, Any]
     vector_E: np.ndarray

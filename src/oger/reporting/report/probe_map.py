@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder, first_line
 from oger.reporting.report.stored import stored_steps
-from oger.reporting.rollouts import PROBES, read_rollouts
+from oger.runs.rollouts import PROBES, read_rollouts
 
 if TYPE_CHECKING:
     import numpy as np

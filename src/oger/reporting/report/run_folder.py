@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from oger.recipes import yaml_dialect
-from oger.reporting.alarms import FILE_NAME as ALARMS
-from oger.reporting.environment import FILE_NAME as ENVIRONMENT
-from oger.reporting.metrics_log import FILE_NAME as METRICS
+from oger.io import yaml as yaml_dialect
+from oger.runs.alarms import FILE_NAME as ALARMS
+from oger.runs.environment import FILE_NAME as ENVIRONMENT
+from oger.runs.metrics_log import FILE_NAME as METRICS
 
 CONFIG, ENCODER, BEFORE, SUMMARY = "config.yaml", "encoder.json", "before.json", "summary.json"
 HISTOGRAMS = "histograms.jsonl"

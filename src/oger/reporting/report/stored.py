@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oger.reporting.report.run_folder import RunFolder, first_line
-from oger.reporting.rollouts import FOLDER_NAME, ROLLOUTS, Store, read_rollouts
+from oger.runs.rollouts import FOLDER_NAME, ROLLOUTS, Store, read_rollouts
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -109,8 +109,8 @@ def _listed_teachers(
     source = run.config.get("train")
     if not isinstance(source, str) or not (source.startswith("world:") or Path(source).exists()):
         return {}
-    from oger.recipes.sources import load_rows
-    from oger.teachers.column import COLUMN, parse_cell
+    from oger.io.rows import load_rows
+    from oger.teachers.table.column import COLUMN, parse_cell
 
     found = {}
     try:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from oger.method.options import choose
+from oger.words import choose
 from oger.worlds.arithmetic.problems import OOD_SPLITS, SOURCES, Draw, draw_split
 from oger.worlds.arithmetic.teachers import TEACHERS, trajectory
 from oger.worlds.curated import CuratedWorld

@@ -5,7 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from oger.method.options import choose
+from oger.words import choose
 from oger.worlds.curated import CuratedWorld
 from oger.worlds.word_problems.policy import language_policy
 from oger.worlds.word_problems.problems import OOD_SPLITS, SPLITS, Problem, draw_split

@@ -1,0 +1,178 @@
+"""`oger evaluate ... --benchmarks`: several policies on several benchmarks, stored, compared, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oger.terminal.errors import UserError
+from oger.terminal.plain import say
+
+if TYPE_CHECKING:
+    from oger.evaluation.runner import Job, Policy, Result
+
+DEFAULT_OUT = Path("evaluations")
+
+_CHANGES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every policy."""
+
+    benchmarks: list[str]
+    columns: Mapping[str, str]
+    data_dir: Path | None
+    limit: int | None
+    shuffle_seed: int
+    protocol: Mapping[str, Any]
+    """Overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules."""
+    by: Sequence[str] = ()
+    """Columns whose values are also looked at apart."""
+    kinds: Sequence[str] = ()
+    """Kinds of the user's own that rows may name."""
+
+
+def evaluate_benchmarks(
+    systems: Mapping[str, Sequence[Policy]],
+    question: Question,
+    out: Path,
+    *,
+    form: str,
+    reference: str | None,
+    dry: bool,
+) -> None:
+    """Run what is missing, then print the table.
+
+    Raises:
+        ValueError: what cannot be done, before anything is generated wherever that can be known.
+    """
+    from oger.evaluation.benchmark import find_benchmarks
+    from oger.evaluation.grading import probe_jobs
+    from oger.evaluation.problems import load_problems
+    from oger.evaluation.runner import make_job, run_jobs
+    from oger.evaluation.tables import print_tables
+    from oger.words import choose
+
+    if reference is not None and reference not in systems:
+        raise UserError(f"--reference {reference} is none of {', '.join(systems)}")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; with --benchmarks it is a folder of responses")
+    benchmarks = find_benchmarks(question.benchmarks, question.columns)
+    loaded = {
+        benchmark.name: load_problems(
+            benchmark,
+            data_dir=question.data_dir,
+            limit=question.limit,
+            shuffle_seed=question.shuffle_seed,
+            by=question.by,
+            kinds=question.kinds,
+        )
+        for benchmark in benchmarks
+    }
+    for column in question.by:
+        choose({name: None for problems in loaded.values() for name in problems.columns}, column, "column for --by")
+    jobs = {
+        (system, seed, benchmark.name): make_job(
+            policy, benchmark, loaded[benchmark.name], out, shuffle_seed=question.shuffle_seed, **question.protocol
+        )
+        for system, policies in systems.items()
+        for seed, policy in enumerate(policies)
+        for benchmark in benchmarks
+    }
+    stored = {key: job.check() for key, job in jobs.items()}
+    probe_jobs(job for key, job in jobs.items() if stored[key] < len(job.requests()))
+    if dry:
+        _describe(jobs, stored)
+        return
+    results: dict[tuple[str, int, str], Result] = {}
+    with _ProgressBars() as bars:
+        for key, result in zip(jobs, run_jobs(list(jobs.values()), bars.start), strict=True):
+            results[key] = result
+    notes = [problems.note for problems in loaded.values() if problems.note]
+    notes += [policy.note for policies in systems.values() for policy in policies if policy.note]
+    print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
+
+
+def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str]) -> None:
+    """Verify stored responses again and print what changed."""
+    from oger.evaluation.regrade import folders_of
+    from oger.evaluation.regrade import regrade as regrade_folder
+
+    for folder in folders_of(out):
+        done = regrade_folder(folder, rules, kinds)
+        say(
+            f"{folder}: {done.responses} responses, {len(done.changes)} verdicts changed, "
+            f"correct {done.correct_before} -> {done.correct_after}"
+        )
+        for change in done.changes[:_CHANGES_SHOWN]:
+            say(
+                f"  {change.problem} sample {change.sample}: {change.before} -> {change.after} "
+                f"(answer {change.extracted!r}, gold {change.answer!r})"
+            )
+        if len(done.changes) > _CHANGES_SHOWN:
+            say(f"  ... and {len(done.changes) - _CHANGES_SHOWN} more")
+
+
+def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
+    for key, job in jobs.items():
+        total = len(job.problems) * job.num_samples
+        sampling = job.sampling
+        style = "text" if isinstance(job.policy.form.prompt(job.problems[0]), str) else "chat"
+        say(
+            f"{job.policy.label}, {job.benchmark.name}: {len(job.problems)} problems x {job.num_samples} samples, "
+            f"{total - stored[key]} responses to draw, {stored[key]} stored; temperature {sampling.temperature:g}, "
+            f"top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens, seed {sampling.seed}, {style} prompts, "
+            f"rules {' > '.join(job.rules)}; into {job.folder}"
+        )
+    first = next(iter(jobs.values()))
+    say(f"the first prompt of {first.benchmark.name}: {first.policy.form.prompt(first.problems[0])!r}")
+
+
+class _ProgressBars:
+    """A bar per benchmark on a terminal, with problems per second and the time left; elsewhere a line per benchmark."""
+
+    def __init__(self) -> None:
+        import sys
+
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from oger.terminal.console import Terminal
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.fields[problems]} problems, {task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        self._shown = sys.stderr.isatty()
+        self._bars = Progress(*columns, console=Terminal(stderr=True), disable=not self._shown)
+
+    def __enter__(self) -> _ProgressBars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def start(self, job: Job, missing: int) -> Callable[[int], None]:
+        """The bar of a job; what is stored already does not count into its speed."""
+        import time
+
+        total = len(job.problems) * job.num_samples
+        name = f"{job.policy.label}, {job.benchmark.name}"
+        if not self._shown:
+            say(f"{name}: drawing {missing} of {total} responses", err=True)
+        task = self._bars.add_task(name, total=missing, done=0, problems=len(job.problems), rate="- problems/s")
+        started, drawn = time.monotonic(), 0
+
+        def advance(count: int) -> None:
+            nonlocal drawn
+            drawn += count
+            rate = drawn / job.num_samples / max(time.monotonic() - started, 1e-9)
+            done = (total - missing + drawn) // job.num_samples
+            self._bars.update(task, completed=drawn, done=done, rate=f"{rate:.2f} problems/s")
+
+        return advance

@@ -1,0 +1,1 @@
+"""What draws responses: transformers, vLLM, an endpoint, several processes."""

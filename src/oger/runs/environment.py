@@ -1,0 +1,96 @@
+"""environment.json: what a run was made with, so that another machine can be compared with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import oger
+from oger.io.secrets import without_secrets
+
+FILE_NAME = "environment.json"
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "peft",
+    "numpy",
+    "pyarrow",
+    "scikit-learn",
+    "math-verify",
+    "reasoning-gym",
+    "tokenizers",
+    "vllm",
+    "deepspeed",
+)
+_GIT_TIMEOUT_S = 10
+
+
+def environment() -> dict[str, Any]:
+    """Versions, hardware and commits, ready for JSON. No host name, user name, environment variable or secret."""
+    import torch
+
+    devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return {
+        "oger": oger.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "cuda": torch.version.cuda,
+        "devices": [{"name": device.name, "memory_bytes": device.total_memory} for device in devices],
+        "source_commit": git_commit(Path(oger.__file__).parent),
+        "working_directory_commit": git_commit(Path.cwd()),
+        "arguments": without_secrets(sys.argv[1:]),
+    }
+
+
+def write_environment(run: str | os.PathLike[str]) -> Path:
+    """Write `environment()` to RUN/environment.json and return that path."""
+    path = Path(run) / FILE_NAME
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the git work tree that tracks `folder`, with "-dirty" where tracked files differ; None without one.
+
+    A folder that the work tree ignores, such as a virtual environment inside a clone, belongs to no commit.
+    """
+    if not _git(folder, "ls-files", "--", "."):
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return None
+    return f"{commit}-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command; None where there is no git, no repository or no answer."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

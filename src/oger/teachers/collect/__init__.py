@@ -1,0 +1,1 @@
+"""Sampling teachers through an endpoint."""

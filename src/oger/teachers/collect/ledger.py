@@ -1,0 +1,267 @@
+"""The file of answers: appended to as answers come, locked, and read again by the next run.
+
+One answer is one JSON line, written by one call and synced to the disk before it counts, so that a killed process
+loses no answer it had received; a line that a kill or a full disk tore is cut off when the file is next opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oger.endpoint.reply import Answer
+from oger.teachers.collect.plan import CollectError, Request, Settings, canonical
+
+_LINE_START = b'{"id": "'
+"""Every line of ours starts so; a file that does not is not ours, and stays as it is."""
+
+
+@dataclass
+class Answered:
+    """What a file of answers holds."""
+
+    ids: set[str] = field(default_factory=set)
+    truncated: int = 0
+    counted: int = 0
+    """Answers whose number of tokens is known."""
+    tokens: int = 0
+    """Of those."""
+    end: int = 0
+    """Bytes up to the end of the last whole line."""
+    tail: bytes = b""
+    """What follows it: a torn line."""
+
+    @property
+    def mean_tokens(self) -> float | None:
+        """Of the answers whose number of tokens is known."""
+        return self.tokens / self.counted if self.counted else None
+
+
+def answer_line(request: Request, answer: Answer, settings: Settings) -> dict[str, Any]:
+    """One line of the file."""
+    return {
+        "id": request.id,
+        "prompt": request.row.prompt,
+        "answer": request.row.answer,
+        "kind": request.row.kind,
+        "metadata": request.row.metadata,
+        "teacher": settings.teacher,
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "truncated": answer.truncated,
+        "num_tokens": answer.num_tokens,
+        "prompt_tokens": answer.prompt_tokens,
+        "source": f"{settings.api}/{settings.model}",
+        "model": settings.model,
+        "sample": request.sample,
+        "sampling": settings.sampling(),
+        "reasoning_field": answer.reasoning_field,
+        "seconds": round(answer.seconds, 3),
+        "attempts": answer.attempts,
+    }
+
+
+def failures_path(path: Path) -> Path:
+    """Where the failures of the last run lie: answers.jsonl -> answers.failures.jsonl."""
+    return path.with_name(f"{path.stem}.failures{path.suffix}")
+
+
+def read_answers(path: Path, settings: Settings) -> Answered:
+    """Read a file of answers line by line; an absent one has none. Nothing is changed.
+
+    Raises:
+        CollectError: not a file of answers, or one made with other settings; the message names the difference.
+    """
+    if not path.exists():
+        return Answered()
+    if not path.is_file():
+        raise CollectError(f"{path} is not a file")
+    answered = Answered()
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                answered.tail = line
+                break
+            _read_line(answered, line, settings, f"{path} line {number}")
+            answered.end += len(line)
+    if answered.tail and not _may_cut(answered):
+        raise CollectError(f"{path} is not a file of collected answers: name another one")
+    return answered
+
+
+class Ledger:
+    """The answers of one collection, open for appending and locked against a second process; a context manager.
+
+    Raises:
+        CollectError: see `read_answers`; or another process has the file; or it cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.settings = settings
+        self.answered = Answered()
+        self.repaired: str | None = None
+        """What was done about a torn line, for the user."""
+        self._failures: int | None = None
+        self._size = 0
+        self._broken: CollectError | None = None
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise CollectError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            self._take_over()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._file, self._failures):
+            if file is not None:
+                os.close(file)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append one answer. The system has it then: only a crash of the machine can lose it, until `sync`.
+
+        Raises:
+            CollectError: the disk refuses it; the file is left with whole lines only.
+        """
+        if line["id"] in self.answered.ids:
+            raise RuntimeError(f"the answer {line['id']} is in {self.path} already")
+        if self._broken is not None:
+            raise self._broken
+        data = memoryview(_encoded(line))
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError as error:
+            os.ftruncate(self._file, self._size)  # the next answer must not be appended to half a line
+            raise self._unwritable(error) from error
+        self._size += written
+        _count_line(self.answered, line)
+
+    async def sync(self) -> None:
+        """Wait until the disk has every line written so far.
+
+        Raises:
+            CollectError: the disk refuses.
+        """
+        try:
+            await asyncio.to_thread(os.fsync, self._file)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def note_failure(self, request: Request, reason: str, attempts: int) -> None:
+        """Write down a request without an answer; the file beside the answers holds those of the last run."""
+        line = {"id": request.id, "sample": request.sample, "reason": reason, "attempts": attempts}
+        line["prompt"] = request.row.prompt
+        data = _encoded(line)
+        try:
+            if self._failures is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                self._failures = os.open(failures_path(self.path), flags, 0o644)
+            os.write(self._failures, data)
+        except OSError as error:
+            raise CollectError(f"cannot write {failures_path(self.path)}: {error.strerror}") from error
+
+    def _take_over(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise CollectError(f"cannot lock {self.path}: {error.strerror}") from error
+            raise CollectError(
+                f"another process is collecting into {self.path}: wait for it, or name another file"
+            ) from None
+        failures = failures_path(self.path)
+        if failures.exists() and failures.stat().st_size and failures.read_bytes()[: len(_LINE_START)] != _LINE_START:
+            raise CollectError(f"{failures}, where failures go, is some other file: move it, or name another --out")
+        self.answered = read_answers(self.path, self.settings)
+        self._size = self.answered.end
+        if tail := self.answered.tail:
+            self._repair(tail)
+        failures.unlink(missing_ok=True)
+        self._sync_folder()
+
+    def _repair(self, tail: bytes) -> None:
+        """A torn line is cut off; one that lacks only its line break is whole and kept."""
+        try:
+            _read_line(self.answered, tail, self.settings, str(self.path))
+        except CollectError:
+            os.ftruncate(self._file, self.answered.end)
+            self.repaired = f"cut a torn last line ({len(tail)} bytes) off {self.path}"
+        else:
+            os.write(self._file, b"\n")
+            self._size += len(tail) + 1
+        self.answered.tail = b""
+        os.fsync(self._file)
+
+    def _sync_folder(self) -> None:
+        """A new file is safe only when its folder is."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _unwritable(self, error: OSError) -> CollectError:
+        """The first reason why the file takes nothing more."""
+        self._broken = self._broken or CollectError(
+            f"cannot write {self.path}: {error.strerror}; {len(self.answered.ids)} answers are in it: make room and "
+            "run the same command again"
+        )
+        return self._broken
+
+
+def _read_line(answered: Answered, line: bytes, settings: Settings, place: str) -> None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise CollectError(f"{place} is not JSON ({error}): repair the file or name another one") from None
+    ours = isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("sampling"), dict)
+    if not ours or not line.startswith(_LINE_START):
+        raise CollectError(f"{place} is not a collected answer: name another file")
+    _check_settings(row, settings, place)
+    if row["id"] in answered.ids:
+        raise CollectError(f"{place} has the answer {row['id']} a second time: remove one of them")
+    _count_line(answered, row)
+
+
+def _check_settings(row: Mapping[str, Any], settings: Settings, place: str) -> None:
+    here = {"model": settings.model, "teacher": settings.teacher, **settings.sampling()}
+    there = {"model": row.get("model"), "teacher": row.get("teacher"), **row["sampling"]}
+    for name in here | there:
+        if canonical(here.get(name)) != canonical(there.get(name)):  # as identities are made: 20 is not 20.0
+            raise CollectError(
+                f"{place} was collected with {name} {there.get(name)!r}, this command says {here.get(name)!r}: "
+                "use the same settings, or name another file"
+            )
+
+
+def _count_line(answered: Answered, row: Mapping[str, Any]) -> None:
+    answered.ids.add(row["id"])
+    answered.truncated += bool(row.get("truncated"))
+    if isinstance(row.get("num_tokens"), int):
+        answered.counted += 1
+        answered.tokens += row["num_tokens"]
+
+
+def _may_cut(answered: Answered) -> bool:
+    """Whether the tail can only be a torn line of ours: it follows one, begins like one, or is what a crash left."""
+    tail = answered.tail
+    return bool(answered.ids) or tail.startswith(_LINE_START[: len(tail)]) or not tail.strip(b"\0")
+
+
+def _encoded(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"

@@ -1,0 +1,1 @@
+"""From sources in any layout to one verified multi-teacher table."""

@@ -1,0 +1,218 @@
+"""The folder OUT.work of a curation under way: what it was started with, and the shards it has finished.
+
+A shard is one chunk of source rows after the stages that need no other row. It is written beside its place and renamed
+into it, so a shard is there whole or not at all, and a killed curation continues behind its last one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import oger
+from oger.teachers.curate.check import Checked
+from oger.teachers.curate.chunks import SourceFile
+from oger.teachers.curate.merge import passed_schema, prompts_schema
+from oger.teachers.curate.options import CurateOptions
+from oger.teachers.curate.reasons import REASONS
+from oger.teachers.curate.records import Counts, Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_STARTED = "started.json"
+_SHARDS = "shards"
+_REJECTS, _COUNTS = "rejects.jsonl", "counts.json"
+_TABLES = {"prompts": prompts_schema, "passed": passed_schema}
+_ROWS_PER_BATCH = 256
+
+
+class WorkFolder:
+    """OUT.work, locked against a second curation; a context manager."""
+
+    def __init__(self, out: Path, options: CurateOptions, files: Sequence[SourceFile], *, resume: bool) -> None:
+        """Make the folder, or take over one that was left.
+
+        Raises:
+            FileExistsError: OUT exists; or OUT.work does and `resume` is false.
+            ValueError: OUT.work was started with other options or files (the line names the difference), or another
+                process is at it.
+        """
+        if out.exists():
+            raise FileExistsError(f"{out} exists already; name another folder")
+        self.out = out
+        self.path = out.with_name(out.name + ".work")
+        if self.path.exists() and not resume:
+            raise FileExistsError(f"{self.path} holds an unfinished curation: continue it with --resume, or remove it")
+        started = _fingerprint(options, files)
+        if (self.path / _STARTED).exists():
+            _require_same(json.loads((self.path / _STARTED).read_text()), started, self.path)
+        self._shards.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until __exit__
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise ValueError(f"another process is curating into {self.path}") from error
+        for leftover in self._shards.glob("*.tmp*"):
+            shutil.rmtree(leftover)
+        for folder in (self.temporary, self.texts, self.result):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        write_atomically(self.path / _STARTED, json.dumps(started, indent=2))
+
+    def __enter__(self) -> WorkFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    @property
+    def _shards(self) -> Path:
+        return self.path / _SHARDS
+
+    @property
+    def temporary(self) -> Path:
+        """For what DuckDB does not hold in memory."""
+        return self.path / "temporary"
+
+    @property
+    def texts(self) -> Path:
+        """For the texts on their way into groups."""
+        return self.path / "texts"
+
+    @property
+    def result(self) -> Path:
+        """What becomes OUT."""
+        return self.path / "result"
+
+    def shards(self) -> list[Path]:
+        """Finished shards in order."""
+        return sorted(path for path in self._shards.iterdir() if "." not in path.name)
+
+    def open_tables(self, connection: DuckDBPyConnection) -> None:
+        """Give a database the tables `prompts` and `passed` of all shards, which stay on disk."""
+        for name, schema in _TABLES.items():
+            paths = [_literal(shard / f"{name}.parquet") for shard in self.shards()]
+            if paths:
+                connection.read_parquet(paths).create_view(name)
+            else:
+                connection.register(name, schema().empty_table())
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """All rows of `prompts` or `passed`, ordered by `seq`."""
+        import pyarrow.parquet as pq
+
+        for shard in self.shards():
+            with pq.ParquetFile(shard / f"{name}.parquet", page_checksum_verification=True) as file:
+                yield from file.iter_batches(_ROWS_PER_BATCH)
+
+    def counts(self) -> Counts:
+        """Of all shards together."""
+        total = Counts()
+        for shard in self.shards():
+            total.add(json.loads((shard / _COUNTS).read_text()))
+        return total
+
+    def rejects(self) -> Iterator[str]:
+        """Lines of the rejects of all shards, in order."""
+        for shard in self.shards():
+            with open(shard / _REJECTS, encoding="utf-8") as file:
+                yield from file
+
+    def finish(self) -> None:
+        """Move the result into place and remove the folder."""
+        os.rename(self.result, self.out)
+        shutil.rmtree(self.path)
+
+
+def shard_folder(work: Path, number: int) -> Path:
+    """Folder of a shard in OUT.work."""
+    return work / _SHARDS / f"{number:08d}"
+
+
+def write_shard(folder: Path, checked: Checked) -> None:
+    """Write a shard and move it into place."""
+    import pyarrow.parquet as pq
+
+    beside = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
+    beside.mkdir()
+    for name, schema in _TABLES.items():
+        pq.write_table(
+            as_table(getattr(checked, name), schema()),
+            beside / f"{name}.parquet",
+            compression="zstd",
+            write_page_checksum=True,
+        )
+    with open(beside / _REJECTS, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(reject_line(reject), ensure_ascii=False) + "\n" for reject in checked.rejects)
+    (beside / _COUNTS).write_text(json.dumps(asdict(checked.counts)))
+    os.rename(beside, folder)
+
+
+def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    """Dataclass instances as an Arrow table."""
+    import pyarrow as pa
+
+    return pa.table({name: [getattr(item, name) for item in items] for name in schema.names}, schema=schema)
+
+
+def reject_line(reject: Reject) -> dict[str, Any]:
+    """One line of rejects.jsonl: a trajectory, or a source row (teacher null)."""
+    unit = "row" if reject.teacher is None else "trajectory"
+    return {
+        "unit": unit,
+        "source": reject.place.source,
+        "file": reject.place.file,
+        "row": reject.place.row,
+        "teacher": reject.teacher,
+        "reason": reject.reason,
+        "stage": REASONS.get(reject.reason, "parse"),
+        "detail": reject.detail,
+        "excerpt": reject.excerpt,
+        "prompt_id": reject.prompt_id,
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _literal(path: Path) -> str:
+    """The path as DuckDB reads it, which takes [, * and ? for patterns."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+def _fingerprint(options: CurateOptions, files: Sequence[SourceFile]) -> dict[str, Any]:
+    """What a resumed curation must share with the one it continues."""
+    stated = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in ("workers", "sources")}
+    stated["sources"] = [asdict(source) for source in options.sources]
+    stated["oger"] = oger.__version__
+    stated["files"] = [
+        {"file": file.label, "bytes": file.size, "changed": file.path.stat().st_mtime_ns if file.path else None}
+        for file in files
+    ]
+    plain: dict[str, Any] = json.loads(json.dumps(stated))
+    return plain
+
+
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    for name, value in now.items():
+        if before.get(name) != value:
+            if name == "files":
+                raise ValueError(
+                    f"{folder} was started from other files, or they have changed; remove it to start anew"
+                )
+            old = before.get(name)
+            raise ValueError(f"{folder} was started with {name} {old!r}, not {value!r}; resume as it was, or remove it")

@@ -1,0 +1,1 @@
+"""The table of teacher trajectories: its schema, its column, its exports."""

@@ -1,0 +1,115 @@
+"""What a curation writes: the table, the rejects; and what it reads back from them to check itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from oger.teachers.curate.choose import Finished
+from oger.teachers.curate.clean import excerpt
+from oger.teachers.curate.counts import Outcome
+from oger.teachers.curate.reasons import REASONS
+from oger.teachers.table.schema import ROWS_PER_GROUP, messages_of, open_table, table_schema
+
+TABLE_FILE, REJECTS_FILE = "table.parquet", "rejects.jsonl"
+
+
+def table_row(finished: Finished, *, chat: bool) -> dict[str, Any]:
+    """One row of the table; where `chat`, a text becomes the user's message."""
+    group = finished.group
+    prompt = json.loads(group.prompt)
+    return {
+        "prompt_id": group.prompt_id,
+        "prompt": messages_of(prompt) if chat else prompt,
+        "answer": group.answer,
+        "kind": group.kind,
+        "metadata": group.metadata,
+        "teachers": [
+            {
+                "teacher": candidate.teacher,
+                "text": candidate.text,
+                "num_tokens": candidate.num_tokens,
+                "verdict": "correct",
+                "source": candidate.source,
+            }
+            for candidate in finished.kept
+        ],
+    }
+
+
+def reject_lines(finished: Finished) -> Iterator[dict[str, Any]]:
+    """Lines of the rejects for the trajectories dropped under one prompt, and for the prompt if it is dropped."""
+    group = finished.group
+    for candidate, reason, detail in finished.dropped:
+        yield {
+            "unit": "trajectory",
+            "source": candidate.origin,
+            "file": candidate.file,
+            "row": candidate.row,
+            "teacher": candidate.teacher,
+            "reason": reason,
+            "stage": REASONS[reason],
+            "detail": detail,
+            "excerpt": excerpt(candidate.text),
+            "prompt_id": group.prompt_id,
+        }
+    if finished.problem is not None:
+        yield {
+            "unit": "prompt",
+            "source": group.origin,
+            "file": group.file,
+            "row": group.row,
+            "teacher": None,
+            "reason": finished.problem,
+            "stage": REASONS[finished.problem],
+            "detail": group.contaminated or "" if finished.problem == "contaminated" else "",
+            "excerpt": excerpt(json.loads(group.prompt)),
+            "prompt_id": group.prompt_id,
+        }
+
+
+def write_results(folder: Path, finished: Iterable[Finished], earlier_rejects: Iterable[str], *, chat: bool) -> None:
+    """Write the table, and the rejects behind those of the earlier stages (JSON lines).
+
+    Row groups have a fixed size and the file no times, so that the same rows give the same bytes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = table_schema(chat=chat)
+    with (
+        open(folder / REJECTS_FILE, "w", encoding="utf-8") as rejects,
+        pq.ParquetWriter(folder / TABLE_FILE, schema, compression="zstd", write_page_checksum=True) as table,
+    ):
+        rejects.writelines(earlier_rejects)
+        rows = _kept_rows(finished, rejects, chat)
+        while batch := list(islice(rows, ROWS_PER_GROUP)):
+            table.write_table(pa.Table.from_pylist(batch, schema), row_group_size=ROWS_PER_GROUP)
+
+
+def read_back(folder: Path) -> Outcome:
+    """Count what the table and the rejects on disk hold."""
+    outcome = Outcome()
+    for row in iterate_table(folder / TABLE_FILE, columns=["teachers"]):
+        outcome.add_row(row["teachers"])
+    with open(folder / REJECTS_FILE, encoding="utf-8") as file:
+        for line in file:
+            outcome.add_reject(json.loads(line))
+    return outcome
+
+
+def iterate_table(path: Path, columns: list[str] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Rows of a table one by one, in batches (see `schema.open_table` for what it raises)."""
+    with open_table(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
+            yield from batch.to_pylist()
+
+
+def _kept_rows(finished: Iterable[Finished], rejects: IO[str], chat: bool) -> Iterator[dict[str, Any]]:
+    for one in finished:
+        rejects.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in reject_lines(one))
+        if one.problem is None:
+            yield table_row(one, chat=chat)

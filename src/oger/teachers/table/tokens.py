@@ -1,0 +1,36 @@
+"""Lengths in tokens of the policy, end of sequence included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+TokenCounter = Callable[[Sequence[str]], list[int]]
+
+WITHOUT_TOKENIZER: dict[str, TokenCounter] = {
+    "words": lambda texts: [len(text.split()) + 1 for text in texts],
+    "characters": lambda texts: [len(text) + 1 for text in texts],
+}
+"""Counters for a look at data before the policy is chosen, and for policies that read characters."""
+
+
+def token_counter(tokenizer: str) -> TokenCounter:
+    """The counter of a tokenizer: a folder in transformers format, a hub id, "words" or "characters".
+
+    Raises:
+        ValueError: the tokenizer cannot be loaded; one line.
+    """
+    if tokenizer in WITHOUT_TOKENIZER:
+        return WITHOUT_TOKENIZER[tokenizer]
+    from transformers import AutoTokenizer
+
+    from oger.teachers.table.column import teacher_token_ids
+
+    # Whatever the hub, the network or the files raise, the user's question is the same: why not this tokenizer?
+    try:
+        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"cannot load the tokenizer {tokenizer!r}: {type(error).__name__}: {reason}") from error
+    if loaded.eos_token_id is None:
+        raise ValueError(f"the tokenizer {tokenizer!r} has no end-of-sequence token")
+    return lambda texts: [len(teacher_token_ids(text, loaded)) for text in texts]

@@ -1,0 +1,1 @@
+"""What every command says on the terminal: plain text, the console, one-line errors."""

@@ -1,0 +1,1 @@
+"""From rollouts and teachers to hybrid groups."""

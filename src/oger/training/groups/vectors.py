@@ -1,0 +1,83 @@
+"""Embeddings of one rollout batch: made once per text, and only when something asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from oger.encoders.base import Encoder
+from oger.method.divergence import teacher_divergence
+from oger.teachers.table.column import COLUMN
+from oger.training.batch import TeacherRow
+from oger.training.loop.nonfinite import RowFaults
+
+
+class BatchVectors:
+    """Unit vectors of the online rollouts of a batch and of their prompts' teachers.
+
+    Args:
+        inputs: rows of the batch; the `group_size` rows of a group stand together and share their teachers.
+        texts: the online rollouts, one per row.
+        encoder: encoder of the rollouts.
+        teacher_encoder: the same one, with a cache in front of it where the run has one.
+        group_size: G.
+        device: where the vectors are used.
+        faults: notes the rows whose vector is not finite; zeros take its place.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        texts: Sequence[str],
+        encoder: Encoder,
+        teacher_encoder: Encoder,
+        group_size: int,
+        device: torch.device,
+        faults: RowFaults,
+    ) -> None:
+        self._texts = texts
+        self._encoder = encoder
+        self._teacher_encoder = teacher_encoder
+        self._size = group_size
+        self._device = device
+        self._faults = faults
+        self._teachers = [inputs[start].get(COLUMN) or [] for start in range(0, len(inputs), group_size)]
+
+    @cached_property
+    def _online_NE(self) -> torch.Tensor:
+        return self._faults.take_out("embedding", self._encoder.encode(self._texts).to(self._device))
+
+    @cached_property
+    def _teacher_GME(self) -> list[torch.Tensor]:
+        """Per group, (M, E)."""
+        texts = [teacher["text"] for group in self._teachers for teacher in group]
+        if not texts:
+            return [self._online_NE[:0] for _ in self._teachers]
+        vectors = self._teacher_encoder.encode(texts).to(self._device)
+        return list(vectors.split([len(group) for group in self._teachers]))
+
+    def has_teachers(self, group: int) -> bool:
+        """Whether the prompt of that group has any."""
+        return bool(self._teachers[group])
+
+    def divergence(self, *, aggregation: str, scale: str) -> torch.Tensor:
+        """Divergence of every online row from its prompt's teachers, (N,); 0 where a prompt has none."""
+        if not any(self._teachers):
+            return torch.zeros(len(self._texts), device=self._device)
+        return torch.cat(
+            [
+                teacher_divergence(online_GE, teacher_ME, aggregation=aggregation, scale=scale)
+                for online_GE, teacher_ME in zip(self._online_NE.split(self._size), self._teacher_GME, strict=True)
+            ]
+        )
+
+    def of_group(self, group: int, teacher_rows: Sequence[TeacherRow]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(G, E) vectors of a hybrid group's rows, its teacher rows in place, and (M, E) of all its teachers."""
+        start = group * self._size
+        rows_GE = self._online_NE[start : start + self._size].clone()
+        for teacher in teacher_rows:
+            rows_GE[teacher.row - start] = self._teacher_GME[group][teacher.index]
+        return rows_GE, self._teacher_GME[group]

@@ -1,0 +1,1 @@
+"""What keeps the loop whole: data, checkpoints, numbers that are not finite."""

@@ -1,0 +1,211 @@
+"""Checkpoints that are whole, and hold what TRL and transformers do not save: a resumed run is the same run.
+
+Saved per rank: the step counter within a rollout batch, the buffered rollouts, metrics not yet logged, skipped steps,
+and what encoder made the divergences. Random states, optimiser, scheduler and the position in the data are
+transformers' own. Teacher draws need no state: they derive from (seed, step, prompt).
+
+transformers writes a checkpoint file by file; here it does so in a staging folder, which is renamed when all ranks
+have written and everything is on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from safetensors import SafetensorError
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl.trainer.utils import RepeatSampler
+
+from oger.encoders.identity import check_identity, identity_record
+from oger.faults import RunFaultError
+from oger.io.whole import damage, put_in_place, write_manifest
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+
+VALIDATION = "validation.json"
+"""In the folder of the best policy: its step and its validation accuracy."""
+
+_STAGING = ".writing"
+
+
+def _state_file(folder: Path, rank: int) -> Path:
+    return folder / f"oger_loop_state_{rank}.pt"
+
+
+def save_checkpoint(trainer: OGERTrainer, save: Callable[[], None]) -> None:
+    """Writes the checkpoint of this step, whole or not at all; every rank takes part.
+
+    Args:
+        trainer: writes its checkpoints into `trainer.staging_folder` while that is set.
+        save: transformers' own saving.
+
+    Raises:
+        RunFaultError: it cannot be written; the checkpoints before it are as they were.
+    """
+    state, folder = trainer.state, Path(trainer.args.output_dir)
+    target = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+    with _written_whole(trainer, target) as staging:
+        staging.mkdir(parents=True, exist_ok=True)
+        _save_loop_state(trainer, staging)
+        trainer.staging_folder = staging.parent
+        try:
+            save()
+        finally:
+            trainer.staging_folder = None
+        trainer.accelerator.wait_for_everyone()
+        if trainer.args.should_save:
+            if state.best_global_step:  # transformers looks for it beside what it writes
+                best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
+                state.best_model_checkpoint = str(best) if best == target or best.is_dir() else None
+                state.save_to_json(str(staging / TRAINER_STATE_NAME))
+            write_manifest(staging)
+    if trainer.args.push_to_hub:
+        trainer._push_from_checkpoint(str(target))
+    if trainer.args.should_save:
+        _drop_old(trainer, keep=target)
+
+
+def save_policy(trainer: OGERTrainer, folder: Path, record: Mapping[str, Any] | None = None) -> None:
+    """Writes the policy in transformers format into `folder`, whole or not at all; every rank takes part.
+
+    Args:
+        trainer: holds the policy.
+        folder: what it held before is replaced.
+        record: content of validation.json beside the policy, if any.
+
+    Raises:
+        RunFaultError: it cannot be written; `folder` is as it was.
+    """
+    with _written_whole(trainer, folder) as staging:
+        _save_weights(trainer, staging)
+        if trainer.args.should_save:
+            staging.mkdir(parents=True, exist_ok=True)
+            if record is not None:
+                (staging / VALIDATION).write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def _save_weights(trainer: OGERTrainer, folder: Path) -> None:
+    if trainer.is_fsdp_enabled and "FULL" not in str(trainer.accelerator.state.fsdp_plugin.state_dict_type):
+        # For sharded checkpoints transformers' save_model writes nothing; the policy is gathered all the same.
+        trainer._save(str(folder), state_dict=trainer.accelerator.get_state_dict(trainer.model))
+    else:
+        trainer.save_model(str(folder))
+
+
+@contextmanager
+def _written_whole(trainer: OGERTrainer, folder: Path) -> Iterator[Path]:
+    """A folder to write into, of the same name, which afterwards takes the place of `folder`."""
+    leads, everyone = trainer.args.should_save, trainer.accelerator.wait_for_everyone
+    top = folder.with_name(_STAGING)
+    try:
+        if leads:
+            shutil.rmtree(top, ignore_errors=True)  # of a process that was killed while it wrote
+        everyone()
+        yield top / folder.name
+        everyone()
+        if leads:
+            put_in_place(top / folder.name, folder)
+            shutil.rmtree(top, ignore_errors=True)
+        everyone()
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own words for it
+        if should_reduce_batch_size(error):
+            raise
+        shutil.rmtree(top, ignore_errors=True)  # gives back what it took of a full disk
+        raise RunFaultError(
+            f"cannot write {folder} ({' '.join(str(error).split())[:200]}): make room, or make it writable, and go on "
+            "with --resume from the checkpoint before."
+        ) from error
+
+
+def _save_loop_state(trainer: OGERTrainer, folder: Path) -> None:
+    state = {
+        "step": trainer._step,
+        "buffered_inputs": trainer._buffered_inputs,
+        "sums": trainer._sums["train"].state_dict(),
+        "metrics": dict(trainer._metrics["train"]),
+        "encoder": identity_record(trainer.encoder),
+        "step_guard": trainer.step_guard.state_dict(),
+    }
+    torch.save(state, _state_file(folder, trainer.accelerator.process_index))
+
+
+def load_loop_state(trainer: OGERTrainer, folder: Path) -> None:
+    """Restores what `save_loop_state` wrote.
+
+    Raises:
+        FileNotFoundError: if the checkpoint holds no state for this rank (another world size, or another trainer).
+        ValueError: if the encoder gives other vectors than the one that the run was started with.
+    """
+    rank = trainer.accelerator.process_index
+    path = _state_file(folder, rank)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no loop state of rank {rank}: resume with as many processes as the run was started with."
+        )
+    device = trainer.accelerator.device
+    # Processes of a CPU have the device cpu:0, which torch.load does not know.
+    state = torch.load(path, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
+    check_identity(state["encoder"], trainer.encoder)
+    trainer._step = state["step"]
+    trainer._buffered_inputs = state["buffered_inputs"]
+    trainer._sums["train"].load_state_dict(state["sums"])
+    trainer._metrics["train"].update(state["metrics"])
+    trainer.step_guard.load_state_dict(state["step_guard"])
+
+
+def skip_epochs(sampler: RepeatSampler, epochs: int) -> None:
+    """Draws the permutations of finished epochs; a fresh sampler would repeat the first epoch's order."""
+    if sampler.shuffle:
+        for _ in range(epochs):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+
+
+def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint with the highest step that is whole; None if there is none.
+
+    Args:
+        folder: that holds the checkpoints.
+        say: takes a line about each damaged checkpoint that was passed over.
+    """
+    for path in reversed(_checkpoints(folder)):
+        wrong = damage(path)
+        if wrong is None:
+            return path
+        say(f"{path} is damaged and passed over: {wrong}")
+    return None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """By step."""
+    paths = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if step_of(path) is not None)
+    return sorted(paths, key=lambda path: step_of(path) or 0)
+
+
+def step_of(checkpoint: Path) -> int | None:
+    """Step in the name of a checkpoint; None if the name is none of a checkpoint."""
+    digits = checkpoint.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
+    return int(digits) if digits.isdecimal() else None
+
+
+def _drop_old(trainer: OGERTrainer, keep: Path) -> None:
+    """As transformers does, but by step, since a clock may be set back, and never counting a damaged one."""
+    limit = trainer.args.save_total_limit
+    if limit is None or limit <= 0:
+        return
+    paths = _checkpoints(keep.parent)
+    kept = {keep, *[path for path in paths if damage(path) is None and path != keep][::-1][: limit - 1]}
+    if trainer.state.best_model_checkpoint is not None:
+        kept.add(Path(trainer.state.best_model_checkpoint))
+    for path in paths:
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,104 @@
+"""Checks of options against data before a model is loaded, and the reading of the `teachers` column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accelerate.logging import get_logger
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from oger.method.hybrid_group import CHOICES
+from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
+from oger.training.config import OGERConfig
+
+logger = get_logger(__name__)
+
+_PLAIN = "set teacher_rows=0 and exploration_weight=0 for plain GRPO"
+
+
+def check_whole_groups(args: OGERConfig) -> None:
+    """Raises ValueError if a rank's share of the rollout batch would split a group: its advantages need all G rows."""
+    local_rows = args.per_device_train_batch_size * args.steps_per_generation
+    if local_rows % args.num_generations:
+        raise ValueError(
+            f"groups would be split over ranks: per_device_train_batch_size x steps_per_generation = {local_rows} "
+            f"is not a multiple of num_generations = {args.num_generations}. Change one of them."
+        )
+
+
+def check_guidance(train_dataset: Any, options: Mapping[str, Any]) -> None:
+    """Raises ValueError if the training set, or another argument of the trainer, cannot go with teachers."""
+    for name in ("tools", "environment_factory"):
+        if options.get(name):
+            raise ValueError(
+                f"{name} cannot be combined with teacher rows or the exploration reward, whose trajectories are plain "
+                f"text: leave it out, or {_PLAIN}."
+            )
+    if not isinstance(train_dataset, Dataset):
+        raise ValueError(
+            "teachers need a datasets.Dataset, since their trajectories are checked before training: load the stream "
+            f"into a Dataset, or {_PLAIN}."
+        )
+    if len(train_dataset) == 0:
+        raise ValueError("the training set is empty: give it at least one prompt.")
+    if "prompt" not in train_dataset.column_names:
+        raise ValueError(f"the training set has no column 'prompt'; it has {train_dataset.column_names}.")
+    require_column(train_dataset.column_names)
+
+
+def check_tokenizer(tokenizer: Any) -> None:
+    """Raises ValueError if the tokenizer has no end-of-sequence token: no trajectory could end."""
+    if getattr(tokenizer, "eos_token_id", None) is None:
+        raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
+
+
+def outcome_index(names: Sequence[str], wanted: str | None) -> int:
+    """Place of the outcome among the reward functions: the one asked for, else one named `outcome`, else the first.
+
+    Raises:
+        ValueError: if the one asked for is not there.
+    """
+    if wanted is not None and wanted not in names:
+        raise ValueError(f"outcome_reward={wanted!r} is not a reward function of this run: it has {', '.join(names)}.")
+    return next((names.index(name) for name in (wanted, "outcome") if name in names), 0)
+
+
+def read_teachers(
+    dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, *, required: bool
+) -> tuple[Any, TeacherCounts]:
+    """The training set with usable trajectories only, and their counts.
+
+    Args:
+        dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
+        tokenizer: the policy's tokenizer.
+        args: the run's options; a run through TRL's own objective leaves the data as they are.
+        required: whether a set without a single usable trajectory is an error.
+
+    Raises:
+        ValueError: if the tokenizer has no end of sequence, the teacher choice needs answers that are not there, or
+            `required` and no trajectory is usable.
+    """
+    check_tokenizer(tokenizer)
+    counts = TeacherCounts()
+    if not args.needs_own_objective:
+        return dataset, counts
+    max_tokens = args.max_completion_length
+    columns = getattr(dataset, "column_names", None) or []
+    if "answer_logp_M" in CHOICES[args.teacher_choice].needs and "answer" not in columns:
+        raise ValueError(
+            f"teacher_choice={args.teacher_choice!r} needs the gold answers: add a column 'answer' (there are "
+            f"{', '.join(columns) or 'none'})."
+        )
+    if isinstance(dataset, Dataset) and COLUMN in columns:
+        dataset, counts = normalise_teachers(dataset, tokenizer, max_tokens)
+        logger.info(counts.describe())
+    elif COLUMN in columns:
+        dataset = dataset.remove_columns(COLUMN)
+    if required and not counts.kept:
+        raise ValueError(
+            f"no usable teacher trajectory is left ({counts.describe()}): raise max_completion_length (now "
+            f"{max_tokens} tokens) or check the column '{COLUMN}', or {_PLAIN}."
+        )
+    return dataset, counts

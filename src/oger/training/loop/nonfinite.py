@@ -1,0 +1,195 @@
+"""Numbers that are not finite: found, kept away from the weights, counted, and stored with what they were made of.
+
+A rollout batch notes, per row, what was not finite before the update (`RowFaults`). The loss of a micro-batch with such
+a row is made NaN, so that whatever goes wrong, on whichever rank, ends in one place: the norm of the gradient, which
+all ranks share. Where it is not finite, the optimiser gets no gradients and takes no step (`StepGuard`).
+
+An outcome that a reward function leaves open by None is no fault: NaN stands for it, and faults are kept apart.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.logging import get_logger
+from accelerate.utils import gather_object
+from trl.trainer.utils import is_async_callable
+
+from oger.faults import RunFaultError
+from oger.method.checks import all_finite
+from oger.runs.faulty_steps import write_faulty_step
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+logger = get_logger(__name__)
+
+MAX_IN_A_ROW = 3
+"""Skipped steps after which a run ends: what breaks every step is not going to pass."""
+
+_KINDS = ("reward", "embedding", "shaping reward", "probability")
+
+
+class RowFaults:
+    """What was not finite in the rows of one rollout batch.
+
+    Args:
+        num_rows: N.
+        device: of the batch.
+    """
+
+    def __init__(self, num_rows: int, device: torch.device) -> None:
+        self.code_N = torch.zeros(num_rows, dtype=torch.uint8, device=device)
+        """0, or 1 + the place in `_KINDS`."""
+
+    def take_out(
+        self, kind: str, value: torch.Tensor, *, inside: torch.Tensor | None = None, fill: float = 0.0
+    ) -> torch.Tensor:
+        """`value` with `fill` in place of what is not finite, whose rows are noted.
+
+        Args:
+            kind: one of `_KINDS`.
+            value: (N, ...).
+            inside: True where a fault counts; elsewhere the value may be anything and stays.
+            fill: what takes the place.
+        """
+        if inside is None and all_finite(value):
+            return value
+        broken = ~value.isfinite()
+        if inside is not None:
+            broken &= inside.bool()
+        rows_N = broken.flatten(1).any(dim=1) if broken.ndim > 1 else broken
+        code = _KINDS.index(kind) + 1
+        self.code_N = torch.where(rows_N.to(self.code_N.device) & (self.code_N == 0), code, self.code_N)
+        return torch.where(broken, fill, value)
+
+
+def tell_none_from_nan(function: Any) -> Any:
+    """The reward function with infinity in place of NaN: TRL makes NaN of None, which is no fault."""
+
+    def told(rewards: Any) -> list[Any]:
+        return [math.inf if reward is not None and math.isnan(reward) else reward for reward in rewards]
+
+    if isinstance(function, torch.nn.Module):  # a reward model knows no None
+        return function
+    if is_async_callable(function):
+
+        @functools.wraps(function)
+        async def later(*args: Any, **kwargs: Any) -> list[Any]:
+            return told(await function(*args, **kwargs))
+
+        return later
+
+    @functools.wraps(function)
+    def now(*args: Any, **kwargs: Any) -> list[Any]:
+        return told(function(*args, **kwargs))
+
+    return now
+
+
+class StepGuard:
+    """Skips an optimiser step whose gradient is not finite.
+
+    With a gradient scaler (fp16) it leaves this to the scaler, which meets such steps on purpose. DeepSpeed updates the
+    weights before anyone may look.
+
+    Args:
+        trainer: whose steps it guards.
+    """
+
+    def __init__(self, trainer: OGERTrainer) -> None:
+        self._trainer = trainer
+        self._micro_batches: list[tuple[Mapping[str, Any], torch.Tensor]] = []
+        self.skipped = 0
+        """Steps since the run began."""
+        self._in_a_row = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Both counts, for a checkpoint."""
+        return {"skipped": self.skipped, "in_a_row": self._in_a_row}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Restores what `state_dict` gave."""
+        self.skipped, self._in_a_row = state["skipped"], state["in_a_row"]
+
+    def watch(self, inputs: Mapping[str, Any], loss: torch.Tensor) -> torch.Tensor:
+        """The loss of a micro-batch of the coming step, NaN if one of its rows had a fault before the update."""
+        if "fault_codes" in inputs:
+            # A factor, not a choice of two losses: a NaN in the branch not taken would reach the gradient.
+            loss = loss * torch.where((inputs["fault_codes"] > 0).any(), math.nan, 1.0)
+        self._micro_batches.append((inputs, loss.detach()))
+        return loss
+
+    def check(self, model: torch.nn.Module, gradient_norm: torch.Tensor | float | None) -> None:
+        """Takes the gradients away if their norm over all ranks is not finite.
+
+        Raises:
+            RunFaultError: for the third time in a row.
+        """
+        micro_batches, self._micro_batches = self._micro_batches, []
+        trainer = self._trainer
+        if gradient_norm is None or trainer.accelerator.scaler is not None:
+            return
+        if hasattr(gradient_norm, "full_tensor"):  # of a sharded policy; a rank's own part might be finite
+            gradient_norm = gradient_norm.full_tensor()
+        if math.isfinite(float(gradient_norm)):
+            self._in_a_row = 0
+            return
+        model.zero_grad(set_to_none=True)  # an optimiser leaves parameters without a gradient alone
+        self.skipped += 1
+        self._in_a_row += 1
+        step = trainer.state.global_step + 1
+        mine = [row for place, entry in enumerate(micro_batches) for row in _rows(trainer, place, *entry)]
+        rows = gather_object(mine)
+        folder = Path(trainer.args.record_dir or trainer.args.output_dir)
+        if trainer.accelerator.is_main_process:
+            folder = write_faulty_step(folder, step, rows)
+        what = f"step {step}: {_reason(rows)} not finite, so the step is skipped; its rows are in {folder}"
+        if self._in_a_row >= MAX_IN_A_ROW:
+            raise RunFaultError(
+                f"{what}. This is number {self._in_a_row} in a row: find out why (a reward function or an encoder that "
+                "divides by 0, a learning rate that is too high, half precision), then go on with --resume."
+            )
+        logger.warning(what)
+
+
+def _reason(rows: list[dict[str, Any]]) -> str:
+    if kinds := {row["fault"] for row in rows} - {None}:
+        return f"of some rollouts the {' and the '.join(sorted(kinds))} is"
+    return "the loss is" if any(not math.isfinite(row["loss"]) for row in rows) else "the gradient is"
+
+
+def _rows(
+    trainer: OGERTrainer, micro_batch: int, inputs: Mapping[str, Any], loss: torch.Tensor
+) -> list[dict[str, Any]]:
+    """Rows of `oger.runs.faulty_steps.SCHEMA`."""
+    tokenizer = trainer._tokenizer
+    codes = inputs["fault_codes"].tolist() if "fault_codes" in inputs else None
+    offline = inputs["offline"].tolist() if "offline" in inputs else None
+    rows = []
+    for origin, name in (("online", "completion_ids"), ("imitated", "imitated_ids")):
+        for row, ids in enumerate(inputs.get(name, ())):
+            tokens = ids[ids != tokenizer.pad_token_id]  # a mask would hide a row that carries no loss
+            if origin == "imitated" and not len(tokens):
+                continue  # nothing is imitated on this row
+            is_policy = origin == "online"
+            prompt = inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()]
+            rows.append(
+                {
+                    "rank": trainer.accelerator.process_index,
+                    "micro_batch": micro_batch,
+                    "loss": loss.item(),
+                    "origin": "teacher" if is_policy and offline is not None and offline[row] else origin,
+                    "fault": _KINDS[codes[row] - 1] if is_policy and codes and codes[row] else None,
+                    "prompt": tokenizer.decode(prompt),
+                    "text": tokenizer.decode(tokens),
+                    "advantage": float(inputs["advantages"][row].mean()) if is_policy else None,
+                    "num_tokens": len(tokens),
+                }
+            )
+    return rows

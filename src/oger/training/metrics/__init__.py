@@ -1,0 +1,1 @@
+"""What a step leaves behind: sums, stored rows, histograms, trackers, profiles."""

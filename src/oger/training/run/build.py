@@ -1,0 +1,203 @@
+"""From a recipe to a trainer: data, rewards, model and options, checked in this order before anything is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.integrations import get_available_reporting_integrations
+
+from oger.io.rows import WORLD_PREFIX, load_rows
+from oger.plugins import load_plugin
+from oger.recipes.recipe import Recipe
+from oger.teachers.table.column import COLUMN, parse_cell
+from oger.training.config import OGERConfig
+from oger.training.loop.data import outcome_index
+from oger.training.trainer import OGERTrainer
+from oger.verification.rewards import accuracy_with, format_reward
+from oger.verification.self_test import probe_rows
+from oger.words import choose
+from oger.worlds import load_world
+
+REWARD_GROUP = "oger.rewards"
+"""Entry points of outcome and other TRL reward functions, besides "accuracy" and "format"."""
+
+_VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
+
+
+def build_trainer(recipe: Recipe) -> OGERTrainer:
+    """The trainer that a recipe describes.
+
+    Raises:
+        ValueError: on data, rewards or options that cannot be used; one line that says what to do.
+        FileNotFoundError: if the model folder does not exist.
+    """
+    rewards = reward_functions(recipe)
+    args = run_options(recipe)
+    rows = checked_rows(recipe, recipe.train)
+    if "accuracy" in recipe.rewards:
+        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
+    train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
+    validation = None
+    if recipe.validation:
+        validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
+    model = model_source(recipe.model)
+    tokenizer = load_tokenizer(model, trust_remote_code=args.trust_remote_code)
+    try:
+        return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
+    except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
+        raise ValueError(f"cannot start: {' '.join(str(error).split())}") from error
+
+
+def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Rows of a source that the recipe's rewards can read.
+
+    Raises:
+        ValueError: if a row lacks a column, or holds nothing or something unreadable in it; names the row.
+    """
+    rows = load_rows(source, limit)
+    needed = [getattr(function, "needed_columns", ()) for function in reward_functions(recipe)]
+    columns = {"prompt", *(column for names in needed for column in names)}
+    for column in sorted(columns):
+        _require_column(source, rows, column)
+    for index, row in enumerate(rows):
+        if not isinstance(row["prompt"], str | list):
+            raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
+    return rows
+
+
+def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with trajectories of some teachers only.
+
+    Args:
+        rows: with or without the column `teachers`.
+        wanted: names, or how many of those with the most trajectories (by name among equals).
+
+    Raises:
+        ValueError: if a name occurs in no row, or there are fewer teachers than asked for.
+    """
+    cells = [parse_cell(row.get(COLUMN)) for row in rows]
+    counts = Counter(trajectory["teacher"] for cell in cells for trajectory in cell)
+    if isinstance(wanted, int):
+        if wanted > len(counts):
+            raise ValueError(f"teachers: {wanted} asked for, and the training set has {len(counts)}")
+        chosen = set(sorted(counts, key=lambda name: (-counts[name], name))[:wanted])
+    else:
+        chosen = {choose({name: name for name in counts}, name, "teacher") for name in wanted}
+    return [
+        {**row, COLUMN: [trajectory for trajectory in cell if trajectory["teacher"] in chosen]}
+        for row, cell in zip(rows, cells, strict=True)
+    ]
+
+
+def outcome_function(recipe: Recipe) -> Callable[..., Any]:
+    """The reward function that is the outcome of this recipe."""
+    functions = reward_functions(recipe)
+    names = [function.__name__ for function in functions]
+    return functions[outcome_index(names, recipe.training.get("outcome_reward"))]
+
+
+def run_options(recipe: Recipe) -> OGERConfig:
+    """`OGERConfig` of a run folder: checkpoints below it, a metrics row per step, no bars but the run's own."""
+    options: dict[str, Any] = {
+        "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        **recipe.training,
+        "output_dir": str(recipe.output_dir / "checkpoints"),
+        "record_dir": str(recipe.output_dir),
+        "rollouts_every": recipe.rollouts_every,
+        "save_total_limit": recipe.keep_last,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+    }
+    if recipe.validation:
+        options.setdefault("eval_strategy", "steps")
+        options.setdefault("eval_steps", _VALIDATE_EVERY)
+    else:
+        options["eval_strategy"] = "no"
+    trackers = options["report_to"] or []
+    for tracker in [trackers] if isinstance(trackers, str) else trackers:
+        if tracker not in ("none", "all", *get_available_reporting_integrations()):
+            raise ValueError(f"report_to: the tracker {tracker!r} is unknown or not installed (pip install {tracker}).")
+    return OGERConfig(**options)
+
+
+def reward_functions(recipe: Recipe) -> list[Callable[..., Any]]:
+    """The recipe's reward functions, in order.
+
+    Raises:
+        ValueError: if one is not there.
+    """
+    shipped: Mapping[str, Callable[..., Any]] = {
+        "accuracy": accuracy_with(
+            recipe.answer_rules, timeout_s=recipe.verify_timeout, name="accuracy_reward", kinds=recipe.kinds
+        ),
+        "format": format_reward,
+    }
+    return [load_plugin(name, table=shipped, group=REWARD_GROUP, what="reward") for name in recipe.rewards]
+
+
+def model_source(model: str) -> str:
+    """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world.
+
+    Raises:
+        FileNotFoundError: if the model is written as a path and no such folder exists.
+    """
+    if model.startswith(WORLD_PREFIX):
+        return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
+    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
+        raise FileNotFoundError(f"model: the folder {model} does not exist")
+    return str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else model
+
+
+def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Tokenizer that pads and truncates on the left, as TRL loads it.
+
+    Raises:
+        ValueError: if neither the folder nor the hub gives one.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(
+            source, padding_side="left", truncation_side="left", trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model: cannot load a tokenizer from {source}: {str(error).splitlines()[0]}") from error
+
+
+def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:
+    for index, row in enumerate(rows):
+        if row.get(column) is not None:
+            continue
+        if column in row:
+            raise ValueError(f"{source}, row {index}: {column!r} is empty")
+        near = get_close_matches(column, row, n=1, cutoff=0.6)
+        hint = f"rename {near[0]!r} to {column!r}" if near else f"it has {', '.join(sorted(row))}"
+        raise ValueError(f"{source}, row {index} has no column {column!r}; {hint}")
+
+
+def _dataset(source: str, rows: list[dict[str, Any]]) -> Dataset:
+    try:
+        return Dataset.from_list(rows)
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(
+            f"{source}: a column holds values of different types, for example text in one row and a number in another "
+            f"({' '.join(str(error).split())}): write them all in one way."
+        ) from error
+
+
+def _lora(arguments: Mapping[str, Any] | None) -> Any:
+    if arguments is None:
+        return None
+    from peft import LoraConfig
+
+    try:
+        return LoraConfig(**arguments)
+    except TypeError as error:
+        raise ValueError(f"peft: {error}") from error

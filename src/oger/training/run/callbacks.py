@@ -1,0 +1,142 @@
+"""What listens to a run: the metrics file, the best policy, and the live progress line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate.utils import broadcast_object_list
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+from oger.io.whole import settle
+from oger.reporting.glossary import canonical
+from oger.runs.alarms import FILE_NAME as ALARMS_FILE
+from oger.runs.alarms import AlarmWatch
+from oger.runs.metrics_log import FILE_NAME as METRICS_FILE
+from oger.runs.metrics_log import MetricsLog, read_metrics
+from oger.training.loop.checkpoint import VALIDATION, save_policy
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+BEST_METRIC = "eval/outcome"
+_SHOWN = {
+    "reward": "reward/total",
+    "outcome": "reward/outcome",
+    "D": "divergence/mean",
+    "entropy": "entropy/mean",
+}
+_NARROW = 100  # columns; a longer bar would take the place of the step and the time left
+_PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
+
+
+class MetricsFile(TrainerCallback):
+    """metrics.jsonl: one row per optimiser step; a validation joins the row of its step."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = MetricsLog(path)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Writes what was logged; the closing summary of the whole training is not a step."""
+        if state.is_world_process_zero and logs and "train_runtime" not in logs:
+            self._log.log(state.global_step, {canonical(name): value for name, value in logs.items()})
+
+
+class AlarmBell(TrainerCallback):
+    """alarms.jsonl and a line on the terminal for each alarm that begins; see `oger.runs.alarms`.
+
+    Args:
+        run: the run folder; its metrics so far are what a resumed run compares with.
+        thresholds: as of `AlarmWatch`.
+        console: where the lines go.
+    """
+
+    def __init__(self, run: Path, thresholds: Mapping[str, float | None], console: Console) -> None:
+        self._watch = AlarmWatch(thresholds)
+        self._path = run / ALARMS_FILE
+        self._console = console
+        for row in read_metrics(run / METRICS_FILE):
+            self._watch.update(row)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Shows this step's metrics to the watch."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        row = {"step": state.global_step} | {canonical(name): value for name, value in logs.items()}
+        began = self._watch.update(row)
+        if began:
+            MetricsLog(self._path).log(state.global_step, began)
+        for name, message in began.items():
+            self._console.print(
+                f"alarm at step {state.global_step}, {name}: {message}", style="yellow", highlight=False
+            )
+
+
+class BestPolicy(TrainerCallback):
+    """Keeps the policy with the highest validation accuracy, and says in which step and by what it was chosen."""
+
+    def __init__(self, folder: Path, trainer: OGERTrainer) -> None:
+        if trainer.accelerator.is_main_process:
+            settle(folder)
+        self._folder = folder
+        self._trainer = trainer
+        self._record = folder / VALIDATION
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """{"step", "eval/outcome"} of the best policy so far."""
+        return json.loads(self._record.read_text()) if self._record.is_file() else None
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Saves the policy if it is strictly better; every rank takes part, since a sharded model needs them all."""
+        value = {canonical(name): number for name, number in (metrics or {}).items()}.get(BEST_METRIC)
+        best = self.record
+        is_better = value is not None and (best is None or value > best[BEST_METRIC])
+        # The main process decides for all: on several machines only one of them may hold the record.
+        [is_better] = broadcast_object_list([is_better])
+        if not is_better:
+            return
+        save_policy(self._trainer, self._folder, {"step": state.global_step, BEST_METRIC: value})
+
+
+class LiveProgress(TrainerCallback):
+    """Step, reward, divergence, entropy and time left: a live bar on a terminal, a few lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            BarColumn(bar_width=None if console.width > _NARROW else 8),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=None, shown="")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Starts the bar at the step of a resumed run."""
+        if state.is_world_process_zero:
+            self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
+            self._bar.start()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Shows the newest metrics."""
+        if not state.is_world_process_zero or not logs or "reward/total" not in logs:
+            return
+        digits = 2 if self._console.is_terminal else 3
+        shown = "  ".join(f"{label} {logs[name]:.{digits}f}" for label, name in _SHOWN.items() if name in logs)
+        self._bar.update(self._task, completed=state.global_step, shown=shown)
+        every = max(state.max_steps // _PLAIN_LINES, 1)
+        if not self._console.is_terminal and state.global_step % every == 0:
+            self._console.print(f"step {state.global_step}/{state.max_steps}  {shown}", highlight=False)
+
+    def close(self) -> None:
+        """Stops the bar and gives the cursor back."""
+        self._bar.stop()

@@ -1,0 +1,57 @@
+"""The fault boundary of a run: what the machine refuses, memory or disk, as one line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from accelerate.utils.memory import should_reduce_batch_size
+
+from oger.faults import RunFaultError
+
+if TYPE_CHECKING:
+    from oger.training.trainer import OGERTrainer
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO)
+
+
+@contextmanager
+def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
+    """Turns running out of memory or disk into a RunFaultError; anything else passes."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+            raise
+        raise RunFaultError(memory_advice(trainer)) from error
+    except OSError as error:
+        if error.errno not in _DISK and "No space left" not in str(error):
+            raise
+        what = " ".join(str(error).split())[:200]
+        raise RunFaultError(
+            f"cannot write into the run folder ({what}): make room, or make it writable, and go on with --resume."
+        ) from error
+
+
+def memory_advice(trainer: OGERTrainer) -> str:
+    """What to lower where the stage in progress did not fit."""
+    args = trainer.args
+    stage = trainer.stage_in_progress if trainer.model.training else "validation"
+    rows, chunks, length = args.per_device_train_batch_size, args.length_chunks, args.max_completion_length
+    generated = f"steps_per_generation (now {args.steps_per_generation}) or max_completion_length (now {length})"
+    advice = {
+        "generate": f"lower {generated}: {rows * (args.steps_per_generation or 1)} rollouts are generated at once",
+        "validation": f"lower per_device_eval_batch_size (now {args.per_device_eval_batch_size})",
+        "score": f"choose a smaller encoder or reward model, or lower {generated}",
+    }.get(
+        stage,
+        f"raise length_chunks (now {chunks}) or set gradient_checkpointing=true and go on with --resume; or lower "
+        f"per_device_train_batch_size (now {rows}) and raise gradient_accumulation_steps by the same factor, lower "
+        f"max_completion_length (now {length}), or train an adapter (peft)",
+    )
+    return (
+        f"out of memory in step {trainer.state.global_step + 1} ({stage}): {advice}. What is saved is whole; a new run "
+        "goes on from it with model=CHECKPOINT. oger plan estimates the memory."
+    )

@@ -1,0 +1,191 @@
+"""Probes: rollouts to the same few training prompts at step 0 and at every recorded step, for the report's map.
+
+A training prompt seldom comes back, so the stored groups do not show one problem at two steps. Probes do. They are
+sampled from one fixed seed, so that what moves between two steps is the policy; they take no draw from the training and
+are in no metric. Step N is the policy after N optimiser steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from accelerate.utils import DistributedType
+from rich.console import Console
+from transformers import TrainerCallback
+
+from oger.evaluation.evaluate import Evaluation, OutcomeReward, evaluate_policy
+from oger.method.divergence import teacher_divergence
+from oger.recipes.recipe import Recipe
+from oger.runs.rollouts import PROBES, write_rollouts
+from oger.teachers.table.column import COLUMN, parse_cell, teacher_token_ids
+from oger.training.run.build import outcome_function
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from oger.training.trainer import OGERTrainer
+
+_LOOKED_AT = 1000
+"""Rows that are drawn to choose from: more would be read in vain."""
+_ENOUGH_TEACHERS = 2  # one teacher alone is a point, from which the policy could only go one way
+_WHOLE_POLICY = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
+def choose_probes(dataset: Dataset, count: int, seed: int) -> list[dict[str, Any]]:
+    """At most `count` rows with different prompts, in an order drawn by `seed`.
+
+    Rows with at least two different teacher trajectories come first; rows without any are left out. The column
+    `teachers` holds the trajectories as `parse_cell` gives them.
+    """
+    if COLUMN not in dataset.column_names:
+        return []
+    order = np.random.default_rng(seed).permutation(len(dataset))[:_LOOKED_AT].tolist()
+    cells = dataset.select_columns([COLUMN])
+    teachers = {
+        index: [entry for entry in parse_cell(cells[index][COLUMN]) if entry["text"].strip()] for index in order
+    }
+    different = {index: len({entry["text"] for entry in entries}) for index, entries in teachers.items()}
+    chosen: dict[str, dict[str, Any]] = {}
+    for index in sorted((index for index in order if teachers[index]), key=lambda i: different[i] < _ENOUGH_TEACHERS):
+        if len(chosen) == count:
+            break
+        row = dataset[index]
+        chosen.setdefault(repr(row["prompt"]), {**row, COLUMN: teachers[index]})
+    return list(chosen.values())
+
+
+def _teachers(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in parse_cell(row[COLUMN]) if entry["text"].strip()]
+
+
+def probe_callbacks(recipe: Recipe, trainer: OGERTrainer, console: Console) -> list[Probes]:
+    """The callback that takes a recipe's probes; none where they are not asked for, cannot be had, or have no teachers.
+
+    What keeps a run that has teachers from taking them is said on the console.
+    """
+    if not recipe.probe_prompts or not recipe.rollouts_every:
+        return []
+    rows = choose_probes(trainer.train_dataset, recipe.probe_prompts, trainer.args.seed)
+    if not rows:
+        return []
+    reason = _why_none(trainer)
+    if reason is None:
+        outcome = outcome_function(recipe)
+        return [Probes(trainer, rows, outcome_reward=outcome, run=recipe.output_dir, every=recipe.rollouts_every)]
+    if trainer.accelerator.is_main_process:
+        console.print(f"no probes for the report's map: {reason}", highlight=False)
+    return []
+
+
+def _why_none(trainer: OGERTrainer) -> str | None:
+    if trainer.accelerator.distributed_type not in _WHOLE_POLICY:
+        return "no single process holds the whole policy"
+    if trainer.use_vllm:
+        return "vLLM generates, and without it they would take longer than a step"
+    return None
+
+
+class Probes(TrainerCallback):
+    """Writes RUN/probes/step-NNNNNN.parquet; the main process does, and the others wait for it at the next step.
+
+    Args:
+        trainer: holds the policy, the encoders and the options; each prompt gets its `num_generations` rollouts.
+        rows: what `choose_probes` chose.
+        outcome_reward: grades the rollouts, called as TRL calls it.
+        run: the run folder.
+        every: steps from one probe to the next.
+    """
+
+    def __init__(
+        self,
+        trainer: OGERTrainer,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        outcome_reward: OutcomeReward,
+        run: Path,
+        every: int,
+    ) -> None:
+        self._trainer = trainer
+        self._rows = rows
+        self._outcome_reward = outcome_reward
+        self._run = run
+        self._every = every
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The untrained policy."""
+        if state.global_step == 0:
+            self._take(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the checkpoint of the same step is saved, so that no checkpoint is ahead of its probes."""
+        if state.global_step % self._every == 0:
+            self._take(state.global_step)
+
+    def _take(self, step: int) -> None:
+        trainer = self._trainer
+        if not trainer.accelerator.is_main_process:
+            return
+        args = trainer.args
+        sampled = evaluate_policy(
+            trainer.accelerator.unwrap_model(trainer.model),
+            trainer.processing_class,
+            self._rows,
+            num_samples=args.num_generations,
+            max_new_tokens=trainer.max_completion_length,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            # As many rows at once as the training generates on this device: known to fit.
+            batch_size=args.per_device_train_batch_size * args.steps_per_generation,
+            seed=args.seed,
+            outcome_reward=self._outcome_reward,
+            chat_template_kwargs=args.chat_template_kwargs,
+        )
+        write_rollouts(self._run, step, _records(trainer, self._rows, sampled), store=PROBES)
+
+
+def _records(trainer: OGERTrainer, rows: Sequence[Mapping[str, Any]], sampled: Evaluation) -> list[dict[str, Any]]:
+    """Rows of `oger.runs.rollouts.PROBES`: for each prompt its rollouts, then every teacher."""
+    args = trainer.args
+    records: list[dict[str, Any]] = []
+    for group, (row, responses, outcomes) in enumerate(zip(rows, sampled.responses, sampled.outcomes, strict=True)):
+        teachers = row[COLUMN]
+        online_GE = trainer.encoder.encode([response.text for response in responses])
+        teacher_ME = trainer.teacher_encoder.encode([teacher["text"] for teacher in teachers])
+        divergence_G = teacher_divergence(
+            online_GE, teacher_ME, aggregation=args.divergence_aggregation, scale=args.divergence_scale
+        )
+        records += [
+            {
+                "group": group,
+                "row": place,
+                "origin": "online",
+                "prompt": row["prompt"],
+                "text": response.text,
+                "outcome": None if math.isnan(outcomes[place]) else float(outcomes[place]),
+                "divergence": divergence_G[place].item(),
+                "truncated": response.truncated,
+                "num_tokens": response.num_tokens,
+                "vector": online_GE[place].tolist(),
+            }
+            for place, response in enumerate(responses)
+        ]
+        records += [
+            {
+                "group": group,
+                "row": len(responses) + place,
+                "origin": "teacher",
+                "teacher": teacher["teacher"],
+                "prompt": row["prompt"],
+                "text": teacher["text"],
+                "outcome": teacher["verdict"],
+                "truncated": False,
+                "num_tokens": len(teacher_token_ids(teacher["text"], trainer._tokenizer)),
+                "vector": teacher_ME[place].tolist(),
+            }
+            for place, teacher in enumerate(teachers)
+        ]
+    return records

@@ -1,0 +1,1 @@
+"""From outcomes, divergences and entropies to rewards and advantages."""

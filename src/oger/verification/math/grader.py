@@ -1,0 +1,297 @@
+r"""Mathematical equality: what the kind "math" takes for the same answer.
+
+An answer is cleaned (`answer_text`), taken apart at its brackets and separators (`structure`), and its parts compared:
+written numbers exactly (`literals`), words as words (`phrases`), and every other expression by two graders: math-verify
+and a check of our own (`second_check`). Where the two disagree, the second decides and the judgement says so.
+
+Rulings, where mathematicians may differ:
+
+- **Numbers** are equal when exactly equal: 0.5, 1/2 and 3/6 are; 0.333 is not 1/3. One exception: a gold answer that is
+  a decimal of at least three significant digits accepts an exact value with no finite decimal form that rounds to it
+  (\sqrt{2} for 1.414), because such a gold answer was rounded by whoever wrote it.
+- **Units**: a unit that only one side has is ignored; two units must agree or convert exactly (500 cm is 5 m; 5 cm is
+  not 5 m). So with other words after a number ("apples"), where one side's must hold the other's; a unit, a percent
+  sign and words exclude each other. A bare letter glued to a number is a variable (5m), one set apart or in \text is a
+  unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees.
+- **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
+- **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
+  tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
+- **Intervals**: ends open or closed must agree; (1, 2) is both a pair and an open interval; x < 2 is (-\infty, 2).
+  Between inequalities "or" unites and "and" intersects.
+- **Equations**: a name in front (x = 3) is ignored when only one side has one; two names must agree. Other equations
+  are equal when one is a multiple of the other, or as math-verify finds. An answer that says 4 = 3 is wrong.
+- **Letters**: case matters (R is not r, AB not ab), but for a name in front of = and a constant of integration, + C.
+- **Notation** that the parser drops or misreads is never evaluated (`notation`): only the same text is equal to it.
+- **Times and ratios**: 3:30 PM accepts 3:30 and 15:30, not 3:30 AM; 6:8 is the ratio 3:4.
+- **Words**: case, punctuation and a leading article are ignored. "no solution" is the empty set.
+- **Nothing** is wrong. A gold answer that cannot be read, or a value too large to be represented, raises ValueError.
+"""
+
+import re
+from itertools import pairwise
+from typing import Any
+
+from oger.verification.judgement import Judgement
+from oger.verification.math.answer_text import clean
+from oger.verification.math.expressions import compare_equations, compare_expressions
+from oger.verification.math.literals import read_quantity, same_quantity
+from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
+from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
+from oger.verification.math.structure import Structure, nesting, read_structure, split_top
+from oger.verification.math.units import Unit, read_unit
+
+_MAX_CHARACTERS = 2000
+_MAX_ITEMS = 100
+_MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
+_PLAIN_INTEGER = re.compile(r"\s*\$?\s*([+-]?)(\d{1,3}(?:,\d{3})+|\d+)\s*\$?\s*")
+_GLUED_UNIT = re.compile(r"^(.*[\d}])([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$")
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
+_NUMBERS_ONLY = re.compile(
+    r"(?:\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|sin|cos|tan)(?![a-zA-Z])|[\d\s+*/^(){}\[\].,!%-])+"
+)
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
+_BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
+_APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\s*")
+
+
+def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None:
+    """Decide plain integers (sign, thousands separators, dollars around), in linear time; None for all else."""
+    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in (gold, extracted)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    left, right = ((side[1] == "-", side[2].replace(",", "").lstrip("0")) for side in sides if side is not None)
+    return left[1] == right[1] and (left[0] == right[0] or not left[1])
+
+
+def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
+    """Is `extracted` mathematically the gold answer, by the rulings above?
+
+    Raises:
+        ValueError: The gold answer cannot be read, an answer has more than 2,000 characters is nested more
+            than 50 deep or is a mere run of operators, or a value is too large.
+    """
+    if max(len(gold), len(extracted)) > _MAX_CHARACTERS:
+        raise ValueError(f"an answer of more than {_MAX_CHARACTERS} characters is not evaluated")
+    if max(nesting(gold), nesting(extracted)) > _MAX_DEPTH:
+        raise ValueError(f"an answer nested more than {_MAX_DEPTH} deep is not evaluated")
+    if _OPERATOR_RUN.search(gold) or _OPERATOR_RUN.search(extracted):
+        raise ValueError("an answer with a run of twenty equal operators is not evaluated")
+    left, right = clean(gold), clean(extracted)
+    if not left:
+        raise ValueError("the gold answer is empty")
+    if not right:
+        return Judgement(False, note="the answer is empty")
+    return _compare(left, right)
+
+
+def _compare(gold: str, answer: str) -> Judgement:
+    gold, answer = (canonical(_APPROXIMATELY.sub("", side)) for side in (gold, answer))
+    (gold, gold_modulus), (answer, answer_modulus) = split_modulus(gold), split_modulus(answer)
+    if gold_modulus and answer_modulus and gold_modulus != answer_modulus:
+        return Judgement(False, note="different moduli")
+    if _BLANK.sub("", gold) == _BLANK.sub("", answer):
+        return Judgement(True)
+    if _contradicts_itself(answer):
+        return Judgement(False, note="the answer holds a false equation")
+    by_name = _compare_bindings(gold, answer)
+    if by_name is not None:
+        return by_name
+    gold, answer = without_membership(gold), without_membership(answer)
+    gold_name, gold_value = assignment(gold)
+    answer_name, answer_value = assignment(answer)
+    if gold_name and answer_name:
+        if not same_name(gold_name, answer_name):
+            return compare_equations(gold, answer)
+        return _compare(gold_value, answer_value)
+    gold_equation, answer_equation = (len(split_top(side, ("=",))) > 1 for side in (gold, answer))
+    if gold_name and not answer_equation:
+        return _compare(gold_value, answer)
+    if answer_name and not gold_equation:
+        return _compare(gold, answer_value)
+    shapes = read_structure(gold), read_structure(answer)
+    if shapes != (None, None):
+        return _compare_structures(gold, answer, *shapes)
+    if gold_equation and answer_equation:
+        return compare_equations(gold, answer)
+    if answer_equation:
+        return _compare(gold, split_top(answer, ("=",))[-1])
+    if gold_equation:
+        return Judgement(False, note="an equation is asked for")
+    return _compare_leaves(gold, answer)
+
+
+def _compare_bindings(gold: str, answer: str) -> Judgement | None:
+    """Compare values by their names; None: not both sides give several."""
+    named = [bindings(side) for side in (gold, answer)]
+    left, right = named
+    if left is None and right is None:
+        return None
+    if left is not None and right is not None:
+        if left.keys() != right.keys():
+            return None
+        return _in_order(tuple(left.values()), tuple(right[name] for name in left))
+    point = as_tuple(left or right or {})
+    other = read_structure(answer if left is not None else gold)
+    if point is None or other is None or other.form != "tuple":
+        return None
+    return _compare(point, answer) if left is not None else _compare(gold, point)
+
+
+def _contradicts_itself(text: str) -> bool:
+    """Does an answer hold a false equation between numbers, such as 4 = 3?"""
+    sides = [side for side in split_top(text, ("=",)) if _NUMBERS_ONLY.fullmatch(side) and re.search(r"\d|\\pi", side)]
+    return any(_differ(left, right) for left, right in pairwise(sides))
+
+
+def _differ(left: str, right: str) -> bool:
+    numbers = [number for number in map(read_quantity, (left, right)) if number is not None]
+    if any(number.percent for number in numbers):
+        return False
+    decimals = [number.decimals for number in numbers if number.decimals is not None]
+    if len(numbers) == 2 and decimals:  # the last digit may be rounded
+        return abs(numbers[0].value - numbers[1].value) * 10 ** min(decimals) > 1
+    return "." not in left + right and not _compare(left, right).correct
+
+
+def _compare_structures(gold: str, answer: str, left: Structure | None, right: Structure | None) -> Judgement:
+    if left is None or right is None:
+        return _compare_with_one(gold, answer, left, right)
+    pair = {left.form, right.form}
+    if len(left.items) != len(right.items):
+        return Judgement(False, note=f"{len(right.items)} parts instead of {len(left.items)}")
+    if len(left.items) > _MAX_ITEMS:
+        raise ValueError(f"an answer of more than {_MAX_ITEMS} parts is not evaluated")
+    if "interval" in pair and pair <= {"interval", "tuple"}:
+        left_ends, right_ends = (
+            (s.form == "tuple" or s.left_open, s.form == "tuple" or s.right_open) for s in (left, right)
+        )
+        if left_ends != right_ends:
+            return Judgement(False, note="open and closed ends differ")
+        return _in_order(left.items, right.items)
+    if {left.joined, right.joined} == {"and", "or"} and any(map(_RELATION.search, left.items)):
+        return Judgement(False, note="one side says and, the other or")
+    if pair <= {"set", "list"} or pair <= {"list", "union"}:
+        return _compare_lists(left, right)
+    if pair == {"matrix"}:
+        if left.columns != right.columns:
+            return Judgement(False, note="matrices of different shapes")
+        return _in_order(left.items, right.items)
+    if pair == {"matrix", "tuple"}:
+        if 1 not in (max(left.columns, right.columns), len(left.items) // max(left.columns, right.columns)):
+            return Judgement(False, note="a matrix is not a tuple")
+        return _in_order(left.items, right.items)
+    if pair <= {"tuple", "list"}:
+        return _in_order(*(tuple(assignment(item)[1] for item in side.items) for side in (left, right)))
+    return Judgement(False, note=f"a {right.form} instead of a {left.form}")
+
+
+def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Structure | None) -> Judgement:
+    """One side has parts, the other has none that were found."""
+    shape, plain = (left, answer) if left is not None else (right, gold)
+    assert shape is not None
+    if shape.form in ("set", "list") and len(shape.items) == 1:
+        return _compare(*((shape.items[0], answer) if left is not None else (gold, shape.items[0])))
+    if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
+        numbers = Structure("list", tuple(plain.split(",")))
+        return _compare_structures(gold, answer, left or numbers, right or numbers)
+    if shape.form in ("interval", "union") and read_quantity(plain) is None and not is_words(plain):
+        return compare_expressions(gold, answer)
+    if shape.form == "list" and left is not None and is_words(gold):
+        return Judgement(words(gold) == words(answer))
+    return Judgement(False, note="one side has several parts, the other has one")
+
+
+def _compare_lists(left: Structure, right: Structure) -> Judgement:
+    named = [[assignment(item) for item in side.items] for side in (left, right)]
+    names = [{name for name, _ in side} for side in named]
+    if names[0] != names[1] and {""} in names:  # x = 1, y = 2 beside 1, 2
+        items = [tuple(value for _, value in side) for side in named]
+        distinct = max(len(names[0]), len(names[1])) > 1
+        return _in_order(*items) if distinct else _any_order(*items)
+    return _any_order(left.items, right.items)
+
+
+def _in_order(gold: tuple[str, ...], answer: tuple[str, ...]) -> Judgement:
+    overruled = False
+    for left, right in zip(gold, answer, strict=True):
+        judgement = _compare(left, right)
+        overruled |= judgement.overruled
+        if not judgement.correct:
+            return Judgement(False, overruled, judgement.note)
+    return Judgement(True, overruled)
+
+
+def _any_order(gold: tuple[str, ...], answer: tuple[str, ...]) -> Judgement:
+    """Pair the parts off; equality is transitive, so the first partner that fits is as good as any."""
+    left_over, overruled = list(answer), False
+    for item in gold:
+        for position, candidate in enumerate(left_over):
+            judgement = _compare(item, candidate)
+            if judgement.correct:
+                overruled |= judgement.overruled
+                del left_over[position]
+                break
+        else:
+            return Judgement(False, overruled, f"{item} is missing")
+    return Judgement(True, overruled)
+
+
+def _compare_leaves(gold: str, answer: str) -> Judgement:
+    for compare in (same_time, same_ratio, same_based):
+        decided = compare(gold, answer)
+        if decided is not None:
+            return Judgement(decided)
+    gold_number, answer_number = read_quantity(gold), read_quantity(answer)
+    if gold_number is not None and answer_number is not None:
+        return Judgement(same_quantity(gold_number, answer_number))
+    if is_words(gold) and gold_number is None:
+        return Judgement(same_words(gold, answer))
+    if not any(character.isalnum() for character in answer):
+        return Judgement(False, note="no number and no letter")
+    if is_words(answer) and answer_number is None:
+        return Judgement(False, note="words instead of mathematics")
+    return _compare_with_units(gold, answer)
+
+
+def _compare_with_units(gold: str, answer: str) -> Judgement:
+    (gold, gold_unit), (answer, answer_unit) = _split_measure(gold), _split_measure(answer)
+    if gold_unit is not None and answer_unit is not None:
+        if gold_unit.differs_from(answer_unit):
+            return Judgement(False, note="different units")
+        ratio = answer_unit.ratio_to(gold_unit)
+        if ratio != 1:
+            answer = f"\\frac{{{ratio.numerator}}}{{{ratio.denominator}}}({answer})"
+    judgement = compare_expressions(gold, answer)
+    angles = {unit.dimension for unit in (gold_unit, answer_unit) if unit is not None}
+    if judgement.correct or angles != {(("degree", 1),)} or (gold_unit is None) == (answer_unit is None):
+        return judgement
+    radians = "\\frac{{\\pi}}{{180}}({})"
+    return compare_expressions(
+        radians.format(gold) if gold_unit else gold, radians.format(answer) if answer_unit else answer
+    )
+
+
+def _split_measure(text: str) -> tuple[str, Unit | None]:
+    """(expression, unit); a literal loses the words and the money sign that no parser of expressions reads."""
+    number = read_quantity(text)
+    return _split_unit(text) if number is None else (number.latex(), number.unit)
+
+
+def _split_unit(text: str) -> tuple[str, Unit | None]:
+    if _TRIGONOMETRIC.search(text):
+        return text, None  # the degrees belong to the argument
+    if glued := _GLUED_UNIT.match(text):
+        unit = read_unit(glued[2])
+        if unit is not None:
+            return glued[1].strip(), unit
+    blanks = [match.start() for match in re.finditer(" ", text)][-4:]
+    for blank in blanks:
+        head, tail = text[:blank].strip(), text[blank:].strip()
+        unit = read_unit(tail)
+        if unit is None or not head or head[-1] in "+-*/^(\\":
+            continue
+        # Beside variables a single letter is one of them: c^2 m.
+        if len(tail) > 1 or not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", head)):
+            return head, unit
+    return text, None

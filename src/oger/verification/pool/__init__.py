@@ -1,0 +1,1 @@
+"""Worker processes that grade, each answer with a deadline."""

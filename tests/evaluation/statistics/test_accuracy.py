@@ -1,0 +1,113 @@
+"""Statistics against enumeration and hand-computed values."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from oger.evaluation.statistics.accuracy import (
+    bootstrap_interval,
+    outcome_matrix,
+    pass_at_k,
+    pass_curve,
+    powers_of_two,
+    summarize,
+)
+
+
+@pytest.mark.parametrize("num_samples", range(1, 8))
+def test_pass_at_k_equals_the_share_of_all_subsets_that_hold_a_correct_sample(num_samples: int) -> None:
+    for num_correct in range(num_samples + 1):
+        correct = [1] * num_correct + [0] * (num_samples - num_correct)
+        for k in range(1, num_samples + 1):
+            subsets = list(itertools.combinations(correct, k))
+            expected = sum(any(subset) for subset in subsets) / len(subsets)
+            assert pass_at_k(num_samples, num_correct, k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_pass_at_k_stays_exact_where_the_binomials_overflow_a_float() -> None:
+    expected = 1 - math.comb(4990, 2000) / math.comb(5000, 2000)  # exact integers
+    assert pass_at_k(5000, 10, 2000) == pytest.approx(expected, rel=1e-12)
+
+
+def test_pass_at_k_of_more_samples_than_drawn_is_refused() -> None:
+    with pytest.raises(ValueError, match="number of samples"):
+        pass_at_k(4, 1, 5)
+    with pytest.raises(ValueError, match="num_correct"):
+        pass_at_k(4, 5, 1)
+
+
+def test_the_interval_of_equal_values_has_no_width() -> None:
+    assert bootstrap_interval([1.0] * 20) == (1.0, 1.0)
+    assert bootstrap_interval([0.25]) == (0.25, 0.25)
+
+
+def test_the_interval_is_reproducible_and_follows_the_seed() -> None:
+    values = np.arange(30) / 30
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
+    values = np.repeat([0.0, 1.0], 200)
+    low, high = bootstrap_interval(values, num_resamples=20_000)
+    half = 1.959964 * 0.5 / math.sqrt(400)
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.004)
+
+
+def test_the_interval_does_not_depend_on_the_size_of_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(7) / 7
+    whole = bootstrap_interval(values)
+    monkeypatch.setattr("oger.evaluation.statistics.accuracy._RESAMPLES_AT_ONCE", 50)
+    assert bootstrap_interval(values) == whole
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    intervals = [bootstrap_interval(generator.random(60) < 0.4, num_resamples=400, seed=run) for run in range(200)]
+    covered = sum(low <= 0.4 <= high for low, high in intervals) / len(intervals)
+    assert 0.89 <= covered <= 0.99
+
+
+@pytest.mark.parametrize("values", [[], [[1.0]], [float("nan"), 1.0]])
+def test_values_that_have_no_mean_over_problems_are_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="values"):
+        bootstrap_interval(values)
+
+
+def test_a_summary_by_hand() -> None:
+    outcomes = [[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
+    summary = summarize(outcomes, k=2)
+    assert summary["pass@1"] == pytest.approx((0.25 + 1 + 0) / 3)
+    assert summary["pass@2"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert (summary["problems"], summary["samples"], summary["undecided"]) == (3, 4, 0.0)
+    low, high = summary["ci95"]
+    assert 0.0 <= low <= summary["pass@1"] <= high <= 1.0
+
+
+def test_an_undecided_sample_counts_as_wrong_and_is_reported() -> None:
+    with_undecided = summarize([[1, None], [0, float("nan")]], k=2)
+    as_wrong = summarize([[1, 0], [0, 0]], k=2)
+    assert with_undecided["undecided"] == 0.5
+    assert {**with_undecided, "undecided": 0.0} == as_wrong
+
+
+def test_pass_at_8_of_fewer_samples_is_unknown() -> None:
+    assert summarize([[1, 0]])["pass@8"] is None
+
+
+@pytest.mark.parametrize("outcomes", [[], [[]], [[1, 0], [1]], [1, 0], [[0.5]], [["a"]]])
+def test_what_is_no_matrix_of_outcomes_is_refused(outcomes: list) -> None:
+    with pytest.raises(ValueError, match="outcomes"):
+        outcome_matrix(outcomes)
+
+
+def test_the_curve_of_pass_at_k_by_hand() -> None:
+    curve = pass_curve([[1, 0, 0], [None, 0, 0]])
+    assert curve == pytest.approx({1: 1 / 6, 2: (2 / 3) / 2, 3: 0.5})
+
+
+@pytest.mark.parametrize(("n", "ks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (32, [1, 2, 4, 8, 16, 32])])
+def test_the_ks_of_a_curve_end_with_all_samples(n: int, ks: list[int]) -> None:
+    assert powers_of_two(n) == ks

@@ -1,0 +1,121 @@
+"""Sources of rows and the errors of unusable ones."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from oger.io.rows import SourceError, load_rows, world_name
+
+ROWS = [{"prompt": f"{n}+1=?", "answer": str(n + 1)} for n in range(5)]
+
+
+@pytest.fixture
+def jsonl(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in ROWS) + "\n\n")
+    return path
+
+
+def test_jsonl_and_parquet_give_the_same_rows(jsonl, tmp_path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    assert load_rows(str(jsonl)) == load_rows(str(tmp_path / "rows.parquet")) == ROWS
+
+
+def test_a_limit_takes_the_first_rows(jsonl) -> None:
+    assert load_rows(str(jsonl), 2) == ROWS[:2]
+    assert load_rows(str(jsonl), 99) == ROWS
+    with pytest.raises(SourceError, match="at least 1"):
+        load_rows(str(jsonl), 0)
+
+
+def test_a_split_of_a_world() -> None:
+    rows = load_rows("world:arithmetic/test", 3)
+    assert len(rows) == 3
+    assert {"prompt", "answer", "teachers"} <= set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("missing.jsonl", "missing.jsonl does not exist"),
+        ("rows.csv", "must be one of .jsonl, .parquet"),
+        ("world:arithmetic", "write world:NAME/SPLIT"),
+        ("arithmetic", "is no source of rows"),
+        ("./folder/rows", "is no source of rows"),
+    ],
+)
+def test_what_is_no_source_is_refused(source: str, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        load_rows(source)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_world_or_split_is_refused() -> None:
+    with pytest.raises(ValueError, match="arithmetic"):
+        load_rows("world:arithmetics/test")
+    with pytest.raises(ValueError, match="test"):
+        load_rows("world:arithmetic/tset")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no rows"),
+        (b'{"prompt": 1}\n{"prompt"\n', "line 2 is not JSON"),
+        (b"[1]\n", "line 1 is not a JSON object"),
+        (b"\xff\xfe\n", "not UTF-8"),
+    ],
+)
+def test_a_broken_jsonl_file_is_named_with_its_line(tmp_path, content: bytes, message: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        load_rows(str(path))
+
+
+def test_a_broken_parquet_file_is_named(tmp_path) -> None:
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(SourceError, match="not a readable Parquet file"):
+        load_rows(str(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        ("owner/name", ("owner/name", None, "train")),
+        ("owner/name:test", ("owner/name", None, "test")),
+        ("owner/name/main:test[:10]", ("owner/name", "main", "test[:10]")),
+    ],
+)
+def test_a_hub_source_names_dataset_config_and_split(monkeypatch, source: str, asked: tuple) -> None:
+    import datasets
+
+    seen = []
+
+    def load_dataset(name, config, *, split):
+        seen.append((name, config, split))
+        return datasets.Dataset.from_list(ROWS)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert load_rows(source, 2) == ROWS[:2]
+    assert seen == [asked]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch) -> None:
+    import datasets
+
+    def load_dataset(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(SourceError, match="cannot load owner/name from the hub: ConnectionError: no network"):
+        load_rows("owner/name")
+
+
+def test_the_world_of_a_source() -> None:
+    assert world_name("world:arithmetic/test") == world_name("world:arithmetic") == "arithmetic"
+    assert world_name("data.jsonl") is None

@@ -1,0 +1,27 @@
+"""What loads a generator, importable by a process that was not started by pytest."""
+
+import os
+import signal
+
+from oger.evaluation.backends.base import TransformersGenerator
+
+
+def make_tiny() -> TransformersGenerator:
+    from tests.support.tiny import tiny_policy, tiny_tokenizer  # takes seconds, which the others need not wait for
+
+    print("a library that prints")
+    return TransformersGenerator(tiny_policy(), tiny_tokenizer(), batch_size=3)
+
+
+def make_broken(message: str) -> TransformersGenerator:
+    raise ValueError(message)
+
+
+def make_dying() -> TransformersGenerator:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def never(gold: str, answer: str, metadata: object) -> bool:
+    """A grader that finds nothing correct."""
+    return False
