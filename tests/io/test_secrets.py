@@ -10,9 +10,7 @@ import pytest
 
 from oger.io.secrets import find_secrets, names_secret, without_secrets
 from oger.runs.environment import write_environment
-from tests.cli.conftest import Outcome, oger
-
-__all__ = ["oger"]
+from tests.support.command import Outcome
 
 SECRET = "hf_s3cr3ts3cr3t"
 
