@@ -28,7 +28,7 @@ from oger.method.objective import SHAPINGS
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.imitation_options import ImitationOptions, check_imitation
-from oger.training.rollouts.replay import check_rollouts
+from oger.training.rollouts.replay import check_rollouts, replayed_path
 from oger.words import choose
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
@@ -276,6 +276,33 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     def shapes(self) -> bool:
         """Whether any shaping reward has a weight."""
         return self.exploration_weight != 0 or bool(self.shaping_rewards)
+
+    @property
+    def generates_lean(self) -> bool:
+        """Whether transformers generates without finished rollouts and leaves the entropies of what it drew."""
+        elsewhere = (
+            self.use_vllm or self.use_transformers_continuous_batching or replayed_path(self.rollouts) is not None
+        )
+        return self.lean_generation and self.generates and self.needs_own_objective and not elsewhere
+
+    @property
+    def needs_old_logps(self) -> bool:
+        """Whether log-probabilities are taken before the first update on a rollout batch, as TRL takes them."""
+        every = self.steps_per_generation * self.num_iterations
+        corrects = self.use_vllm and self.vllm_importance_sampling_correction
+        return self.gradient_accumulation_steps % every != 0 or corrects
+
+    @property
+    def needs_entropies(self) -> bool:
+        """Whether a reward or an advantage of the rollouts depends on their token entropies."""
+        by_entropy = self.exploration_weight != 0 and REDUCTIONS[self.entropy_reduction].needs_entropy
+        return bool(self.shaping_rewards) or by_entropy or self.positive_row_weight != "one"
+
+    @property
+    def needs_forward(self) -> bool:
+        """Whether the policy runs once over the whole rollout batch without gradient."""
+        recorded = self.generates_lean and not self.shaping_rewards  # entropies, taken while tokens were drawn
+        return self.generates and (self.needs_old_logps or (self.needs_entropies and not recorded))
 
     @property
     def needs_own_objective(self) -> bool:
