@@ -7,7 +7,6 @@ None, which means the preset's value; an explicit value always wins. After const
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from trl import GRPOConfig
 
@@ -84,8 +83,29 @@ _WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None
 """Options that only teacher rows give an effect, with the value that asks for none."""
 
 
+if TYPE_CHECKING:  # what these options are once constructed
+    _Clip = Any
+    _Mapping = dict[str, Any]
+    _Weights = dict[str, float]
+else:  # what a command-line parser may make of its text
+    _Clip = str | None
+    _Mapping = _Weights = dict | str | None
+
+
+class _KnownOptions:
+    """Refuses an unknown option by the nearest valid one, before the constructor of the dataclass sees it."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise TypeError(f"{cls.__name__} has no option {name!r}; did you mean {near!r}?")
+        return super().__new__(cls)
+
+
 @dataclass
-class OGERConfig(ImitationOptions, GRPOConfig):
+class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
     """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
 
     Raises:
@@ -115,7 +135,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     exploration_schedule_end: float | None = field(
         default=None, metadata={"help": "Part of the shaping weights that is left at the end of a schedule; None = 0."}
     )
-    shaping_rewards: dict[str, float] = field(  # declared for command-line parsers below
+    shaping_rewards: _Weights = field(
         default=None,  # type: ignore[arg-type]
         metadata={"help": "Further shaping rewards and their weights: {NAME or file.py:function: weight}."},
     )
@@ -174,7 +194,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         metadata={"help": "f of a teacher token's probability: p_over_p_plus_gamma | p | sqrt_p."},
     )
     shaping_gamma: float = field(default=0.1, metadata={"help": "γ in f(p) = p / (p + γ)."})
-    clip: Any = field(  # a word, a number or a list; declared as text for command-line parsers, below
+    clip: _Clip = field(
         default=None,
         metadata={"help": "Clip of the online ratio: none | 0.2 | [0.2, 0.28]; None = the preset's value."},
     )
@@ -188,7 +208,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     encoder_part: str = field(
         default="full", metadata={"help": "What of each text is encoded: full | reasoning | final | equations."}
     )
-    encoder_options: dict[str, Any] = field(  # declared for command-line parsers below
+    encoder_options: _Mapping = field(
         default=None,  # type: ignore[arg-type]
         metadata={"help": "Options of the encoder, such as {device: cuda, dtype: bfloat16}; see docs/encoders.md."},
     )
@@ -447,22 +467,3 @@ def _parse_clip(value: Any) -> str | float | list[float]:
     if len(numbers) not in (1, 2) or min(numbers) <= 0:
         raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
     return numbers[0] if len(set(numbers)) == 1 else numbers
-
-
-_DICT = "dict | str | None"
-for _name, _type in (("clip", "str | None"), ("shaping_rewards", _DICT), ("encoder_options", _DICT)):
-    OGERConfig.__annotations__[_name] = OGERConfig.__dataclass_fields__[_name].type = _type
-_generated_init = OGERConfig.__init__
-
-
-@functools.wraps(_generated_init)
-def _init_that_knows_its_options(self: OGERConfig, *args: Any, **options: Any) -> None:
-    fields = {f.name for f in dataclasses.fields(OGERConfig) if f.init}
-    for name in options:
-        if name not in fields:
-            near = get_close_matches(name, fields, n=1, cutoff=0.0)[0]
-            raise TypeError(f"OGERConfig has no option {name!r}; did you mean {near!r}?")
-    _generated_init(self, *args, **options)
-
-
-OGERConfig.__init__ = _init_that_knows_its_options  # type: ignore[method-assign]
