@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
-    from oger.evaluation.runner import Policy, Result
+    from oger.evaluation.job import Policy, Result
 
 _CUT_WARNING = 0.2
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oger.evaluation.evaluate import Evaluation
+    from oger.evaluation.job import Result
     from oger.recipes import Recipe
     from oger.study.measure import ProblemOutcome
 
@@ -120,8 +120,8 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
             what = (weights, source, measure["limit"], measure["samples"])
             if what not in found:  # one policy under two names is measured once
                 rows = checked_rows(recipe, source, measure["limit"])
-                evaluation = _evaluate(recipe, models[weights], rows, measure["samples"], spec["seed"])
-                found[what] = summarize_policy(evaluation, rows, encoder), problem_outcomes(evaluation)
+                result = _evaluate(recipe, models[weights], rows, measure["samples"], spec["seed"])
+                found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [
@@ -139,23 +139,23 @@ def _last_is_best(run: Path) -> bool:
     return record["step"] == _summary(run)["steps"]
 
 
-def _evaluate(
-    recipe: Recipe, policy: tuple[Any, Any], rows: list[dict[str, Any]], samples: int, seed: int
-) -> Evaluation:
-    from oger.evaluation.evaluate import evaluate_policy
+def _evaluate(recipe: Recipe, policy: tuple[Any, Any], rows: list[dict[str, Any]], samples: int, seed: int) -> Result:
+    from oger.evaluation.backends.base import SamplingSettings
+    from oger.evaluation.job import own_job
+    from oger.evaluation.runner import run_job
     from oger.training.run.build import outcome_function, run_options
 
     options = run_options(recipe)
-    return evaluate_policy(
-        *policy,
+    job = own_job(
+        "cell",
         rows,
+        *policy,
+        reward=outcome_function(recipe),
         num_samples=samples,
-        max_new_tokens=options.max_completion_length,
-        temperature=recipe.eval_temperature,
-        seed=seed,
-        outcome_reward=outcome_function(recipe),
+        sampling=SamplingSettings(recipe.eval_temperature, 1.0, options.max_completion_length, seed),
         chat_template_kwargs=options.chat_template_kwargs,
     )
+    return run_job(job)
 
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
