@@ -27,7 +27,7 @@ def tensorise(context: StepContext, rollouts: Rollouts, teacher_rows: Sequence[T
         if sampling_logps is not None:
             sampling_logps[teacher.row] = [None] * len(teacher.token_ids)  # no engine sampled them: ratio 1
 
-    multiple = context.args.pad_to_multiple_of or 1
+    multiple = int(context.args.pad_to_multiple_of or 1)
     padded = partial(pad_rows, multiple=multiple, device=device)
     mask = partial(mask_rows, multiple=multiple, device=device)
     completion_mask_NT = mask(completion_ids)

@@ -100,7 +100,7 @@ def micro_batch_loss(
         num_tokens = share.tokens(inputs["num_imitated_in_batch"])
         loss = loss + imitation_weight * imitation_part(rows, logps_KW, entropy_KW, args, num_tokens)
         records.add_imitation_metrics(context.sums, logps_KW, rows.imitated_mask_KW, imitation_weight)
-    return loss if aux_weight is None else loss + aux_weight * aux_loss / accumulation
+    return loss if aux_weight is None or aux_loss is None else loss + aux_weight * aux_loss / accumulation
 
 
 def _policy_loss(
