@@ -60,8 +60,8 @@ WRONG = [
     (["--source", "a=plain:good.jsonl", "--decontaminate", "no-prompt.jsonl"], "none of the columns prompt, problem"),
     (["--source", "a=world:arithmetic"], "names no split of a world"),
     (["--source", "a=champ:somewhere"], "write champ: alone"),
-    (["--source", "a=openr1:hub:nobody/nothing"], "cannot read hub:nobody/nothing from the hub"),
-    (["--source", "a=openr1:hub:nobody"], "write hub:OWNER/NAME"),
+    (["--source", "a=openr1:hub:nobody/nothing"], "cannot load hub:nobody/nothing from the hub"),
+    (["--source", "a=openr1:hub:nobody"], "'hub:nobody' is no source of rows"),
     (["--source", "a=plain:good.jsonl", "--out", "taken"], "taken exists already; name another folder"),
 ]
 
