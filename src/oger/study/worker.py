@@ -10,18 +10,18 @@ A cell that was killed goes on where it was: the run is resumed, a finished run 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oger.io.lock import Lock
 
 if TYPE_CHECKING:
     from oger.evaluation.evaluate import Evaluation
@@ -196,7 +196,7 @@ def main() -> None:
     """Entry point: the threads were set by the parent through the environment."""
     cell = Path(sys.argv[1])
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    with _alone(cell):
+    with Lock(cell, wait=True):  # such as for one whose study was killed a moment ago
         work(cell)
 
 
@@ -205,17 +205,6 @@ def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_PARENT_CHECK_S)
     os._exit(1)
-
-
-@contextmanager
-def _alone(cell: Path) -> Iterator[None]:
-    """Waits until no other process works on the cell, such as one whose study was killed a moment ago."""
-    folder = os.open(cell, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 if __name__ == "__main__":
