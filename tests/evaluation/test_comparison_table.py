@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from oger.evaluation.comparison_table import columns_of, difference_grid, main_grid, render
+from oger.evaluation.comparison_table import columns_of, difference_grid, main_grid
 from oger.evaluation.statistics.intervals import Comparison
+from oger.terminal.grid import render
 
 HARD = np.random.default_rng(1).random((1, 120))
 GROUPS = {"x": "math", "y": "math", "mine": ""}
@@ -59,8 +59,3 @@ def test_markdown_and_latex_escape_what_would_break_them() -> None:
     assert latex[5].startswith(r"new|50\% & \textbf{")
     assert latex[5].endswith(r"} \\")
     assert latex[-1] == r"\end{tabular}"
-
-
-def test_an_unknown_format_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'latex'"):
-        render([["a"]], "latx")

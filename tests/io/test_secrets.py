@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from oger.io.secrets import find_secrets, names_secret, without_secrets
+from oger.io.secrets import api_key, find_secrets, names_secret, without_secrets
 from oger.runs.environment import write_environment
+from oger.terminal.errors import UserError
 from tests.cli.conftest import Outcome, oger
 
 __all__ = ["oger"]
@@ -28,6 +29,16 @@ def test_names_of_secrets(name: str) -> None:
 @pytest.mark.parametrize("name", ["eos_token", "pad_token", "max_tokens", "tokenizer", "api_key_env", "keep_last"])
 def test_names_of_other_things(name: str) -> None:
     assert not names_secret(name)
+
+
+def test_a_key_is_sent_only_where_its_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("EMPTY", "")
+    assert api_key(None) is None
+    assert api_key("OPENAI_API_KEY") == SECRET
+    for variable in ("EMPTY", "NOT_SET"):
+        with pytest.raises(UserError, match=f"variable {variable} is not set; it should hold the API key"):
+            api_key(variable)
 
 
 def test_secrets_are_found_however_deep() -> None:

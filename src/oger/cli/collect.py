@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from oger.cli.errors import EXIT_INTERRUPTED
 from oger.cli.options import SeedOption
 from oger.io.secrets import find_secrets
-from oger.terminal.errors import EXIT_INTERRUPTED, UserError
+from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:

@@ -281,7 +281,7 @@ def _check_backend(
     context: typer.Context, endpoint: str | None, backend: str, prompt_style: str, table_format: str
 ) -> None:
     from oger.cli.evaluate_targets import BACKENDS, PROMPT_STYLES
-    from oger.evaluation.comparison_table import FORMATS
+    from oger.terminal.grid import FORMATS
     from oger.words import choose
 
     choose(dict.fromkeys(BACKENDS), backend, "backend")

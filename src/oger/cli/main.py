@@ -24,8 +24,9 @@ from oger.cli import (
     train,
     version,
 )
+from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging
 from oger.faults import RunStopped
-from oger.terminal.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging, one_line
+from oger.terminal.errors import one_line
 from oger.terminal.plain import say
 
 app = typer.Typer(
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SHOWN_AS_ONE_LINE as error:
         if debugging():
             raise
-        _say(one_line(error))
+        _say(f"error: {one_line(error)}")
         code = EXIT_USER_ERROR
     if code == EXIT_INTERRUPTED:
         _say("interrupted")

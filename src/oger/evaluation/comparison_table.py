@@ -1,4 +1,4 @@
-"""Systems x benchmarks as text: plain for a terminal, Markdown, or LaTeX (booktabs)."""
+"""Systems x benchmarks as grids of cells, for `oger.terminal.grid`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oger.evaluation.statistics.intervals import Comparison, Estimate
-from oger.words import choose
-
-FORMATS = ("plain", "markdown", "latex")
+from oger.terminal.grid import bold
 
 _DETAILS = (
     ("pass@n", "pass", "{:.1%}"),
@@ -51,7 +49,7 @@ def main_grid(
     grid = [["%", *titles]]
     for system in comparison.systems:
         cells = [
-            _marked(interval(comparison.mean(system, members)), form) if best[title] == system else
+            bold(interval(comparison.mean(system, members)), form) if best[title] == system else
             interval(comparison.mean(system, members))
             for title, members in columns.items()
         ]  # fmt: skip
@@ -98,55 +96,3 @@ def interval(estimate: Estimate, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     value, low, high = (100 * number for number in (estimate.value, estimate.low, estimate.high))
     return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
-
-
-def render(grid: Sequence[Sequence[str]], form: str, *, turned: bool = False) -> str:
-    """A grid whose first row and column are headings.
-
-    Args:
-        form: one of `FORMATS`.
-        turned: rows become columns, which fits a terminal better where there are many columns.
-
-    Raises:
-        ValueError: an unknown format.
-    """
-    rows = [list(row) for row in zip(*grid, strict=True)] if turned else [list(row) for row in grid]
-    return choose({"plain": _plain, "markdown": _markdown, "latex": _latex}, form, "format")(rows)
-
-
-def _plain(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in
-                  enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    ]  # fmt: skip
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(row) + " |" for row in escaped]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
-
-
-def _latex(rows: list[list[str]]) -> str:
-    lines = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
-    head = [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\toprule", lines[0], r"\midrule"]
-    return "\n".join([*head, *lines[1:], r"\bottomrule", r"\end{tabular}"])
-
-
-_BOLD_LATEX = r"\textbf{"
-
-
-def _escaped(cell: str) -> str:
-    if cell.startswith(_BOLD_LATEX):
-        return _BOLD_LATEX + _escaped(cell[len(_BOLD_LATEX) : -1]) + "}"
-    cell = cell.replace("\\", r"\textbackslash ")
-    for character in "%_&#$":
-        cell = cell.replace(character, "\\" + character)
-    return "{}" + cell if cell.startswith("[") else cell
-
-
-def _marked(cell: str, form: str) -> str:
-    return {"plain": f"{cell} *", "markdown": f"**{cell}**", "latex": f"{_BOLD_LATEX}{cell}}}"}[form]

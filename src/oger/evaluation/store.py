@@ -8,8 +8,6 @@ summary.json        the numbers
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +19,7 @@ from typing import Any, Self
 from oger.evaluation.backends.base import Generated
 from oger.evaluation.problems import Prompt
 from oger.evaluation.summary import Graded
+from oger.io.lock import HeldError, Lock
 
 LINES, TABLE, SETTINGS, SUMMARY = "responses.jsonl", "responses.parquet", "settings.json", "summary.json"
 
@@ -111,12 +110,11 @@ class ResponseStore(Responses):
         check_settings(folder, settings)
         folder.mkdir(parents=True, exist_ok=True)
         # The folder is locked rather than a file in it: the file of lines comes and goes.
-        self._folder = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        self._lock = _locked(folder)
         try:
-            self._lock()
             self._file = os.open(folder / LINES, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except BaseException:
-            os.close(self._folder)
+            self._lock.release()
             raise
         try:
             write_json(folder / SETTINGS, self.settings)
@@ -133,7 +131,7 @@ class ResponseStore(Responses):
 
     def _close(self) -> None:
         os.close(self._file)
-        os.close(self._folder)
+        self._lock.release()
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""
@@ -153,13 +151,14 @@ class ResponseStore(Responses):
         if self.responses.keys() <= {(row["problem"], row["sample"]) for row in rows}:
             os.ftruncate(self._file, 0)
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise StoreError(f"cannot lock {self.folder}: {error.strerror}") from error
-            raise StoreError(f"another process is evaluating into {self.folder}: wait for it") from None
+
+def _locked(folder: Path) -> Lock:
+    try:
+        return Lock(folder)
+    except HeldError:
+        raise StoreError(f"another process is evaluating into {folder}: wait for it") from None
+    except OSError as error:
+        raise StoreError(f"cannot lock {folder}: {error.strerror}") from error
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oger.terminal.grid import render
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def print_tables(
     reference: str | None,
 ) -> None:
     """Means, differences, details, and by group where the problems have groups; also as OUT/comparison.json."""
-    from oger.evaluation.comparison_table import columns_of, detail_grid, difference_grid, main_grid, render
+    from oger.evaluation.comparison_table import columns_of, detail_grid, difference_grid, main_grid
     from oger.evaluation.statistics.intervals import Comparison
     from oger.evaluation.store import write_json
     from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix

@@ -1,68 +1,113 @@
-"""One process, or one group of ranks, at a time in a run folder.
+"""The kernel's lock of a file or a folder: it dies with its process, by SIGKILL too.
 
-The lock is the kernel's: it dies with its process, by SIGKILL too, and the file that it is on is then left behind
-without meaning. A file, since network file systems lock no folders.
+filelock's `FileLock` locks no folder, tells nobody who holds it, and without `flock` turns to a file whose presence is
+the lock, which would outlive its process; so only its `lock_descriptor` serves here.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-FILE_NAME = "lock"
+from filelock import lock_descriptor
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
-@contextmanager
-def run_lock(run: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Holds the lock of a run folder, which is made where it is not there; afterwards no empty folder is left.
+class HeldError(BlockingIOError):
+    """Another process holds the lock; the message is who, such as "process 12 on host"."""
+
+
+class Lock:
+    """The lock of a folder or of a file with a content of its own; held until `release`. A context manager.
 
     Args:
-        run: the run folder.
-        warn: takes a line where the file system has no locks, and nothing can be promised.
+        path: a folder that is there, or a file, which is made where it is not there.
+        wait: for whoever holds it, without limit.
 
     Raises:
-        ValueError: another process trains in this folder, or nothing can be written into it.
+        HeldError: another process holds it.
+        OSError: it cannot be opened or locked.
     """
-    path = run / FILE_NAME
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        file = _locked(path, warn)
-    except BlockingIOError:
-        raise ValueError(f"{_holder(path)} trains in {run}: wait for it, or set another output_dir.") from None
-    except OSError as error:
-        raise ValueError(f"cannot write into {run} ({error.strerror}): set another output_dir.") from error
-    try:
-        yield
-    finally:
+
+    def __init__(self, path: Path, *, wait: bool = False) -> None:
+        self._descriptor = _open(path)
+        _take(self._descriptor, "another process", wait=wait)
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class LockFile:
+    """A file that is only there to be locked: it says who holds it and is removed on `release`. A context manager.
+
+    A file rather than its folder where the folder may lie on a network: such file systems lock no folders. What a
+    killed process left behind means nothing.
+
+    Args:
+        path: of the file; its folder is there.
+        warn: takes a line where the file system has no locks, and nothing can be promised; without it that is an error.
+
+    Raises:
+        HeldError: another process holds it.
+        OSError: it cannot be written or locked.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None] | None = None) -> None:
+        self._path = path
+        while True:
+            self._descriptor = _open(path)
+            try:
+                _take(self._descriptor, _holder(path))
+            except OSError as error:
+                if warn is None or error.errno not in _NO_LOCKS:
+                    raise
+                warn(f"{path.parent} cannot be locked ({error.strerror}): start no second process on it.")
+                self._descriptor = _open(path)
+            if path.exists() and os.path.samestat(os.fstat(self._descriptor), path.stat()):
+                os.ftruncate(self._descriptor, 0)
+                os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                return
+            os.close(self._descriptor)  # its last holder has just removed it
+
+    def release(self) -> None:
+        """Removes the file and gives the lock back."""
         # While it is still locked: whoever opened the file meanwhile finds that it is no longer the one in the folder.
         with suppress(OSError):  # a folder that can no longer be written keeps a file without meaning
-            path.unlink(missing_ok=True)
-            run.rmdir()  # unless something is in it
-        os.close(file)
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def __enter__(self) -> LockFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
-def _locked(path: Path, warn: Callable[[str], None]) -> int:
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(file)
-                raise
-            warn(f"{path.parent} cannot be locked ({error.strerror}): start no second process on it.")
-        if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-            os.ftruncate(file, 0)
-            os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-            return file
-        os.close(file)  # its last holder has just removed it
+def _open(path: Path) -> int:
+    mode = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    return os.open(path, mode | os.O_CLOEXEC, 0o644)
+
+
+def _take(descriptor: int, holder: str, *, wait: bool = False) -> None:
+    """Locks, or closes what is not locked."""
+    try:
+        if not lock_descriptor(descriptor, blocking=wait):
+            raise HeldError(holder)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _holder(path: Path) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from oger.terminal.errors import UserError
 
 MASK = "***"
 
@@ -58,3 +61,17 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
             shown.append(_PASSWORD_IN_ADDRESS.sub(rf"\g<1>{MASK}@", argument))
         named = not named and argument.startswith("--") and not equals and names_secret(name)
     return shown
+
+
+def api_key(variable: str | None) -> str | None:
+    """The key in an environment variable. Without one none is sent: a key that lies there is for another server.
+
+    Raises:
+        UserError: the variable is not set.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(f"the environment variable {variable} is not set; it should hold the API key")
+    return key

@@ -1,6 +1,7 @@
-"""Folders that are there whole or not at all: written beside their place, on disk before they take it.
+"""Files and folders that are there whole or not at all: written beside their place, on disk before they take it.
 
-A checkpoint holds a list of its files and their sizes, written last, by which a damaged one is told from a whole one.
+A kill leaves at most a hidden file or folder `.NAME.PID.tmp`; a failure leaves nothing. A checkpoint holds a list of
+its files and their sizes, written last, by which a damaged one is told from a whole one.
 """
 
 from __future__ import annotations
@@ -8,16 +9,82 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MANIFEST = "oger_files.json"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` once the body has ended without an error."""
+    beside = _beside(path)
+    try:
+        yield beside
+        _sync(beside)
+        os.replace(beside, path)
+        _sync(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which becomes `folder` once the body has ended without an error.
+
+    Where `folder` is there by then, since another process was faster, that one stays.
+    """
+    beside = _beside(folder)
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        _sync_tree(beside)
+        try:
+            os.rename(beside, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file of UTF-8 text; its folder is there."""
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """A JSON file for people too: indented by two."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_table(path: Path, table: pa.Table, **options: Any) -> None:
+    """A Parquet file, zstd, with a checksum of every page unless the options of `pyarrow.parquet.write_table` say
+    otherwise."""
+    import pyarrow.parquet as pq
+
+    with whole_file(path) as beside:
+        pq.write_table(table, beside, **{"compression": "zstd", "write_page_checksum": True, **options})
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left half written in `folder`; nobody may be writing there."""
+    for path in folder.glob(".*.tmp"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def put_in_place(new: Path, folder: Path) -> None:
     """Makes `new`, once it is on disk, take the place of `folder`, which need not be there."""
     old = _old(folder)
-    for path in (*new.rglob("*"), new):
-        _sync(path)
+    _sync_tree(new)
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.rename(folder, old)
@@ -59,6 +126,15 @@ def damage(folder: Path) -> str | None:
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} of {size} bytes"
     return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

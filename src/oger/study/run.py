@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from oger.io.lock import HeldError, Lock
 from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study
@@ -67,7 +65,7 @@ def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
     store = ResultStore(options.out / RESULTS_FOLDER)
     work = options.out / CELLS_FOLDER
     plan = _Plan(study, store, work)
-    with _alone(work):
+    with _locked(work):
         pool = CellPool(work, options.workers, options.nice)
         session = _Session(plan, pool, options, console)
         session.merge_leftovers()
@@ -168,16 +166,10 @@ class _Session:
         }
 
 
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
+def _locked(work: Path) -> Lock:
     """One study at a time in a folder."""
     work.mkdir(parents=True, exist_ok=True)
-    folder = os.open(work, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StudyError(f"another oger compare is at work in {work}: wait for it, or name another --out") from None
-        yield
-    finally:
-        os.close(folder)
+        return Lock(work)
+    except HeldError:
+        raise StudyError(f"another oger compare is at work in {work}: wait for it, or name another --out") from None

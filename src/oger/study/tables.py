@@ -7,11 +7,12 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from oger.evaluation.comparison_table import interval, render
+from oger.evaluation.comparison_table import interval
 from oger.study.analysis import Analysis
 from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE
 from oger.study.provenance import stamp
+from oger.terminal.grid import render
 
 MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from oger.io.lock import run_lock
+from oger.runs.lock import run_lock
 from oger.runs.metrics_log import read_metrics
 from oger.runs.rollouts import read_rollouts
 from oger.training.loop.checkpoint import newest_whole
@@ -179,7 +179,7 @@ def test_a_second_process_is_refused_while_the_first_one_lives(whole: Path, tmp_
 HOLDER = """
 import sys, time
 from pathlib import Path
-from oger.io.lock import run_lock
+from oger.runs.lock import run_lock
 with run_lock(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)

@@ -162,7 +162,7 @@ def test_resuming_with_another_recipe_names_what_differs(whole: Path, tmp_path: 
 
 
 def test_resuming_compares_what_the_options_mean_not_how_they_are_written(whole: Path, tmp_path: Path) -> None:
-    from oger.training.run.train import _differences
+    from oger.training.run.folder import _differences
 
     def recipe(*options: str) -> Any:
         return load_recipe("smoke", [*OPTIONS, f"output_dir={whole}", *options])

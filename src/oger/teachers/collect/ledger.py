@@ -7,8 +7,6 @@ loses no answer it had received; a line that a kill or a full disk tore is cut o
 from __future__ import annotations
 
 import asyncio
-import errno
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from oger.endpoint.reply import Answer
+from oger.io.lock import HeldError, Lock
 from oger.teachers.collect.plan import CollectError, Request, Settings, canonical
 
 _LINE_START = b'{"id": "'
@@ -117,7 +116,12 @@ class Ledger:
         except OSError as error:
             raise CollectError(f"cannot write {path}: {error.strerror}") from error
         try:
-            self._take_over()
+            self._lock = self._locked()
+            try:
+                self._take_over()
+            except BaseException:
+                self._lock.release()
+                raise
         except BaseException:
             os.close(self._file)
             raise
@@ -129,6 +133,7 @@ class Ledger:
         for file in (self._file, self._failures):
             if file is not None:
                 os.close(file)
+        self._lock.release()
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one answer. The system has it then: only a crash of the machine can lose it, until `sync`.
@@ -175,15 +180,17 @@ class Ledger:
         except OSError as error:
             raise CollectError(f"cannot write {failures_path(self.path)}: {error.strerror}") from error
 
-    def _take_over(self) -> None:
+    def _locked(self) -> Lock:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise CollectError(f"cannot lock {self.path}: {error.strerror}") from error
+            return Lock(self.path)
+        except HeldError:
             raise CollectError(
                 f"another process is collecting into {self.path}: wait for it, or name another file"
             ) from None
+        except OSError as error:
+            raise CollectError(f"cannot lock {self.path}: {error.strerror}") from error
+
+    def _take_over(self) -> None:
         failures = failures_path(self.path)
         if failures.exists() and failures.stat().st_size and failures.read_bytes()[: len(_LINE_START)] != _LINE_START:
             raise CollectError(f"{failures}, where failures go, is some other file: move it, or name another --out")

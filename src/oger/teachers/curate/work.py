@@ -6,7 +6,6 @@ into it, so a shard is there whole or not at all, and a killed curation continue
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import oger
+from oger.io.lock import HeldError, LockFile
 from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
@@ -56,11 +56,9 @@ class WorkFolder:
         if (self.path / _STARTED).exists():
             _require_same(json.loads((self.path / _STARTED).read_text()), started, self.path)
         self._shards.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until __exit__
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
+            self._lock = LockFile(self.path / "lock")
+        except HeldError as error:
             raise ValueError(f"another process is curating into {self.path}") from error
         for leftover in self._shards.glob("*.tmp*"):
             shutil.rmtree(leftover)
@@ -73,7 +71,7 @@ class WorkFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
+        self._lock.release()
 
     @property
     def _shards(self) -> Path:

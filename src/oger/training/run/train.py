@@ -14,7 +14,7 @@ RUN/probes/             the same for a few prompts that are sampled again at eac
 RUN/profile/            where the time of two steps went, if `profile` is set
 RUN/checkpoints/        what `--resume` continues from
 RUN/faults/             Parquet, rows of each step that was skipped because a number was not finite
-RUN/lock                while a process trains here; see oger.io.lock
+RUN/lock                while a process trains here; see oger.runs.lock
 RUN/before.json         evaluation of the untrained policy
 RUN/model/, RUN/best/   the last policy, and the best one on the validation set
 RUN/summary.json        before and after; its presence says that the run has finished
@@ -28,8 +28,8 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,11 @@ from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
 from oger.evaluation.store import write_json
-from oger.io.lock import FILE_NAME as LOCK
-from oger.io.lock import run_lock
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.reporting.tables import alternatives_table, preview_table
 from oger.runs.alarms import FILE_NAME as ALARMS
 from oger.runs.environment import write_environment
+from oger.runs.lock import run_lock
 from oger.runs.metrics_log import FILE_NAME as METRICS
 from oger.runs.metrics_log import MetricsLog, read_metrics
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
@@ -57,10 +56,11 @@ from oger.training.metrics.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.metrics.profiling import Profile
 from oger.training.metrics.records import rollout_rows
 from oger.training.run.budget import BudgetStop, finish_from
-from oger.training.run.build import build_trainer, checked_rows, run_options
+from oger.training.run.build import build_trainer, checked_rows
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_tests, show_change
+from oger.training.run.evaluate import BEFORE, can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
+from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import CONFIG, SUMMARY, cost_before, warm_start
@@ -68,16 +68,6 @@ from oger.training.scores.alternatives import WHY_REPLACED, alternatives
 from oger.training.trainer import OGERTrainer
 
 ENCODER = "encoder.json"
-
-_MAY_CHANGE = (
-    "description",
-    "profile",
-    "logging_dir",
-    "length_chunks",
-    "gradient_checkpointing",
-    "gradient_checkpointing_kwargs",
-)
-"""Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
 
 
 def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -97,8 +87,8 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     with StopSignals() as signals:
         if int(os.environ.get("RANK", 0)) != 0:  # would see what the first process writes
             return _train(recipe, resume, console, signals)
-        _check_folder(run, recipe, resume=resume)
-        with run_lock(run, console.print), _no_trace_of_failure(run):
+        check_folder(run, recipe, resume=resume)
+        with run_lock(run, console.print), no_trace_of_failure(run):
             if not (run / CONFIG).is_file():  # so that --resume finds a run that is killed before its first step
                 dump_recipe(recipe, run / CONFIG)
             return _train(recipe, resume, console, signals)
@@ -129,7 +119,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    before = evaluate_before(run, recipe, trainer, tests, console)
+    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
     best = BestPolicy(run / "best", trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -146,7 +136,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
         save_policy(trainer, run / "model")
-    after = evaluate_tests(recipe, trainer, tests, "after", console)
+    after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
         "after": {name: result.accuracy for name, result in after.items()},
@@ -202,7 +192,7 @@ def quickstart(
     overrides = [f"seed={seed}"]
     if steps is not None:
         overrides.append(f"max_steps={steps}")
-    overrides.append(f"output_dir={json.dumps(str(out or _free_folder(Path('runs') / 'quickstart')))}")
+    overrides.append(f"output_dir={json.dumps(str(out or free_folder(Path('runs') / 'quickstart')))}")
     return train_recipe(load_recipe("quickstart", overrides), console=console)
 
 
@@ -213,51 +203,6 @@ def resolved_recipe(recipe: Recipe, trainer: OGERTrainer) -> Recipe:
 
 
 # --- the run folder ---------------------------------------------------------------------------------------------------
-
-
-def _check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
-    if resume:
-        if not (run / CONFIG).is_file():
-            raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
-        if (run / SUMMARY).is_file():
-            raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
-        started = load_recipe(run / CONFIG)
-        if changed := _differences(started, recipe):
-            raise ValueError(
-                f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
-            )
-    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
-        raise FileExistsError(
-            f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
-        )
-
-
-def _differences(started: Recipe, asked: Recipe) -> list[str]:
-    """Keys whose resolved values differ between the recipe that a run was started with and the one asked for."""
-    own = [key for key, value in started.own.items() if asked.own[key] != value and key not in _MAY_CHANGE]
-    options = [run_options(recipe).to_dict() for recipe in (started, asked)]
-    return own + [key for key, value in options[0].items() if options[1][key] != value and key not in _MAY_CHANGE]
-
-
-@contextmanager
-def _no_trace_of_failure(run: Path) -> Iterator[None]:
-    """Empties the folder of a run that failed before it began, so that the corrected recipe can use it."""
-    try:
-        yield
-    except Exception:
-        checkpoints = run / "checkpoints"
-        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-            checkpoints.rmdir()
-        if {path.name for path in run.iterdir()} <= {CONFIG, LOCK}:
-            (run / CONFIG).unlink(missing_ok=True)
-        raise
-
-
-def _free_folder(folder: Path) -> Path:
-    candidate, number = folder, 2
-    while candidate.exists():
-        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return candidate
 
 
 def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:

@@ -1,0 +1,120 @@
+"""Progress bars on a terminal, and lines where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import ProgressColumn
+
+Item = TypeVar("Item")
+
+
+class Bars:
+    """One bar for each task, in the columns that are named. A context manager; bars may be added before it is entered.
+
+    Args:
+        columns: words among "title", "bar", "short bar" (8 characters), "wide bar" (all room there is), "count"
+            (done/total), "percent", "note" (a text of the caller's), "elapsed", "left".
+        console: where they stand; standard error by default.
+        wanted: False = no bars, and no lines of `tell`.
+        transient: whether the bars go at the end.
+    """
+
+    def __init__(
+        self, *columns: str, console: Console | None = None, wanted: bool = True, transient: bool = False
+    ) -> None:
+        from rich.progress import Progress
+
+        from oger.terminal.console import Terminal
+
+        self._console = console or Terminal(stderr=True)
+        self.shown = wanted and self._console.is_terminal
+        """Whether somebody sees the bars."""
+        self._wanted = wanted
+        made = [_COLUMNS[name]() for name in columns]
+        self._progress = Progress(*made, console=self._console, transient=transient, disable=not self.shown)
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all bars and gives the cursor back."""
+        self._progress.stop()
+
+    def add(self, title: str = "", total: float | None = None, note: str = "") -> Bar:
+        """A new bar; `total` None = nobody knows."""
+        return Bar(self._progress, self._progress.add_task(title, total=total, note=note))
+
+    def say(self, line: str) -> None:
+        """A line that stays, above the bars."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def tell(self, line: str, every_s: float = 0.0) -> None:
+        """Where no bar is seen: a line, unless the last one, or the start, is less than so many seconds ago."""
+        if self.shown or not self._wanted or time.monotonic() - self._told < every_s:
+            return
+        self._told = time.monotonic()
+        self.say(line)
+
+
+class Bar:
+    """One task of `Bars`."""
+
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, by: float = 1) -> None:
+        """Move on."""
+        self._progress.advance(self._task, by)
+
+    def update(self, **fields: Any) -> None:
+        """Set "completed", "total", "note" or "description"."""
+        self._progress.update(self._task, **fields)
+
+    def follow(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, each moving the bar by one."""
+        for item in items:
+            yield item
+            self.advance()
+
+
+def clock(seconds: float) -> str:
+    """A span of time as hours, minutes and seconds.
+
+    >>> clock(75.9), clock(7300), clock(100 * 3600)
+    ('0:01:15', '2:01:40', '100:00:00')
+    """
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _column(name: str, **options: Any) -> Callable[[], ProgressColumn]:
+    def make() -> ProgressColumn:
+        from rich import progress
+
+        return getattr(progress, name)(**options)
+
+    return make
+
+
+_COLUMNS: dict[str, Callable[[], ProgressColumn]] = {
+    "title": _column("TextColumn", text_format="{task.description}", markup=False),
+    "bar": _column("BarColumn"),
+    "short bar": _column("BarColumn", bar_width=8),
+    "wide bar": _column("BarColumn", bar_width=None),
+    "count": _column("MofNCompleteColumn"),
+    "percent": _column("TaskProgressColumn"),
+    "note": _column("TextColumn", text_format="{task.fields[note]}", markup=False),
+    "elapsed": _column("TimeElapsedColumn"),
+    "left": _column("TimeRemainingColumn"),
+}

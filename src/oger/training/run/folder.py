@@ -1,0 +1,74 @@
+"""What a run folder may be used for: a new run, or the one whose recipe stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oger.recipes.recipe import Recipe, load_recipe
+from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
+from oger.training.run.build import run_options
+
+_MAY_CHANGE = (
+    "description",
+    "profile",
+    "logging_dir",
+    "length_chunks",
+    "gradient_checkpointing",
+    "gradient_checkpointing_kwargs",
+)
+"""Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
+
+
+def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Whether a run may begin in a folder, or be resumed there.
+
+    Raises:
+        FileExistsError: it holds something, or the run to resume has finished.
+        FileNotFoundError: there is no run to resume.
+        ValueError: the run to resume was started with another recipe.
+    """
+    if resume:
+        if not (run / CONFIG).is_file():
+            raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
+        if (run / SUMMARY).is_file():
+            raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
+        started = load_recipe(run / CONFIG)
+        if changed := _differences(started, recipe):
+            raise ValueError(
+                f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
+            )
+    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
+        raise FileExistsError(
+            f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
+        )
+
+
+def _differences(started: Recipe, asked: Recipe) -> list[str]:
+    """Keys whose resolved values differ between the recipe that a run was started with and the one asked for."""
+    own = [key for key, value in started.own.items() if asked.own[key] != value and key not in _MAY_CHANGE]
+    options = [run_options(recipe).to_dict() for recipe in (started, asked)]
+    return own + [key for key, value in options[0].items() if options[1][key] != value and key not in _MAY_CHANGE]
+
+
+@contextmanager
+def no_trace_of_failure(run: Path) -> Iterator[None]:
+    """Empties the folder of a run that failed before it began, so that the corrected recipe can use it."""
+    try:
+        yield
+    except Exception:
+        checkpoints = run / CHECKPOINTS
+        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+            checkpoints.rmdir()
+        if {path.name for path in run.iterdir()} <= {CONFIG, LOCK}:
+            (run / CONFIG).unlink(missing_ok=True)
+        raise
+
+
+def free_folder(folder: Path) -> Path:
+    """`folder`, or the first of FOLDER-2, FOLDER-3, ... that is not there."""
+    candidate, number = folder, 2
+    while candidate.exists():
+        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return candidate
