@@ -9,14 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oger.evaluation.statistics.accuracy import (
-    bootstrap_interval,
-    outcome_matrix,
-    pass_curve,
-    powers_of_two,
-    summarize,
-)
+from oger.evaluation.statistics.accuracy import outcome_matrix, pass_curve, powers_of_two, summarize
 from oger.evaluation.statistics.diversity import distinct_solutions
+from oger.evaluation.statistics.intervals import bootstrap_interval
 from oger.evaluation.statistics.majority import calibration, distinct_answers, majority_at_k, vote
 
 

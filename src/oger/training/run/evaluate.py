@@ -13,10 +13,11 @@ from rich.text import Text
 from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
-from oger.evaluation.store import write_json
 from oger.evaluation.summary import by_problem
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe
 from oger.reporting.tables import comparison_table, sample_panel
+from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
 from oger.training.trainer import OGERTrainer
 
@@ -26,44 +27,53 @@ Tests = Mapping[str, Sequence[Mapping[str, Any]]]
 """Name -> rows of each test set."""
 
 
+def evaluate(
+    recipe: Recipe,
+    args: OGERConfig,
+    policy: tuple[Any, Any],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    num_samples: int,
+    seed: int,
+) -> Result:
+    """A policy (model, tokenizer) on problems, asked and graded as the recipe says; `args` are its `run_options`."""
+    job = own_job(
+        recipe.name,
+        rows,
+        *policy,
+        reward=outcome_function(recipe),
+        num_samples=num_samples,
+        sampling=SamplingSettings(recipe.eval_temperature, 1.0, args.max_completion_length, seed),
+        chat_template_kwargs=args.chat_template_kwargs,
+    )
+    return run_job(job)
+
+
 def can_evaluate(trainer: OGERTrainer) -> bool:
     """One process alone: it holds the whole policy, and no other waits for it."""
     return trainer.accelerator.num_processes == 1
 
 
-def evaluate_tests(
-    recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, console: Console
-) -> dict[str, Result]:
-    """The policy as it is on every test set; `when` is said on the console."""
-    sampling = SamplingSettings(recipe.eval_temperature, 1.0, trainer.max_completion_length, trainer.args.seed)
+def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, console: Console) -> dict[str, Result]:
+    """The policy as it is on every test set."""
+    policy, args = (trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class), trainer.args
     results = {}
     for name, rows in tests.items():
-        job = own_job(
-            name,
-            rows,
-            trainer.accelerator.unwrap_model(trainer.model),
-            trainer.processing_class,
-            reward=outcome_function(recipe),
-            num_samples=recipe.eval_samples,
-            sampling=sampling,
-            chat_template_kwargs=trainer.args.chat_template_kwargs,
-        )
         with console.status(Text(f"evaluating {name} {when} training")):
-            results[name] = run_job(job)
+            results[name] = evaluate(recipe, args, policy, rows, num_samples=recipe.eval_samples, seed=args.seed)
     return results
 
 
 def evaluate_before(
-    run: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
+    path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
 ) -> dict[str, dict[str, Any]]:
     """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
     if not tests:
         return {}
-    path = run / BEFORE
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     before = {}
-    for name, result in evaluate_tests(recipe, trainer, tests, "before", console).items():
+    for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
         first = [samples[0] for samples in by_problem(result.responses).values()]
         before[name] = {
             "summary": result.accuracy,

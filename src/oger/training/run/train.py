@@ -58,7 +58,7 @@ from oger.training.metrics.records import rollout_rows
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_tests, show_change
+from oger.training.run.evaluate import BEFORE, can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
 from oger.training.run.probes import probe_callbacks
@@ -119,7 +119,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    before = evaluate_before(run, recipe, trainer, tests, console)
+    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
     best = BestPolicy(run / "best", trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -136,7 +136,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
         save_policy(trainer, run / "model")
-    after = evaluate_tests(recipe, trainer, tests, "after", console)
+    after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
         "after": {name: result.accuracy for name, result in after.items()},

@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from oger.evaluation.statistics.intervals import Estimate
+
 Matrix = NDArray[np.float64]
 """Accuracies in [0, 1], (seeds, problems)."""
 
@@ -37,12 +39,9 @@ _PERMUTATIONS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Estimate):
     """A mean or a difference of means."""
 
-    value: float
-    low: float
-    high: float
     standard_error: float
     degrees: float
     """Of freedom, Satterthwaite; infinite where the standard error is 0."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from oger.study.statistics import (
+from oger.evaluation.statistics.crossed import (
     Interval,
     crossed_p,
     difference_interval,
