@@ -90,7 +90,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
 
     how = dict(spec["encoder"])
     encoder = create_encoder(resolve_spec(how.pop("encoder"), model_source(recipe.model)), **how)
-    options = run_options(recipe)
+    args = run_options(recipe)
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
@@ -107,8 +107,10 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
             what = (weights, source, measure["limit"], measure["samples"])
             if what not in found:  # one policy under two names is measured once
                 rows = checked_rows(recipe, source, measure["limit"])
-                evaluation = evaluate(recipe, options, models[weights], rows, measure["samples"], spec["seed"])
-                found[what] = summarize_policy(evaluation, rows, encoder), problem_outcomes(evaluation)
+                result = evaluate(
+                    recipe, args, models[weights], rows, num_samples=measure["samples"], seed=spec["seed"]
+                )
+                found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [

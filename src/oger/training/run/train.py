@@ -29,11 +29,11 @@ from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now
+from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
 from oger.training.run.probes import probe_callbacks
-from oger.training.run.show import describe, quiet_libraries, show_result
+from oger.training.run.show import describe, quiet_libraries
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import cost_before, warm_start
 from oger.training.trainer import OGERTrainer
@@ -108,7 +108,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
-        "after": {name: evaluation.summary() for name, evaluation in after.items()},
+        "after": {name: result.accuracy for name, result in after.items()},
         "wall_seconds": round(time.perf_counter() - started, 1),
         "steps": trainer.state.global_step,
         "generated_tokens": budget.tokens,
@@ -118,7 +118,13 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     }
     if is_main:
         write_json(run / SUMMARY, summary)
-        show_result(console, run, summary, before, after, tests)
+        show_change(console, before, after, tests)
+        console.print(
+            f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
+            f"(oger evaluate {run}, oger sample {run} PROBLEM)",
+            highlight=False,
+            soft_wrap=True,
+        )
     return summary
 
 
