@@ -9,9 +9,9 @@ from typing import Any
 
 from oger.io.rows import WORLD_PREFIX, world_name
 from oger.recipes import Recipe, load_recipe
+from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, MODEL, checkpoint_step
 from oger.terminal.errors import UserError
 
-_CONFIG = "config.yaml"
 _HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w.-]+$")
 
 
@@ -38,12 +38,12 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     if checkpoint not in ("last", "best") and not checkpoint.isdecimal():
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
     folder = Path(target)
-    if (folder / _CONFIG).is_file():
-        recipe = load_recipe(folder / _CONFIG, check_training=False)
+    if (folder / CONFIG).is_file():
+        recipe = load_recipe(folder / CONFIG, check_training=False)
         source = _of_run(folder, checkpoint)
         return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, world_name(recipe.train))
     if checkpoint != "last":
-        raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {_CONFIG}")
+        raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {CONFIG}")
     if target.startswith(WORLD_PREFIX):
         from oger.worlds import load_world
 
@@ -52,7 +52,7 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     if _is_model(folder):
         return PolicyLocation(target, target, None, None)
     if folder.exists():
-        raise UserError(f"{target} is neither a run folder (no {_CONFIG}) nor a model folder (no config.json)")
+        raise UserError(f"{target} is neither a run folder (no {CONFIG}) nor a model folder (no config.json)")
     if not _HUB_ID.match(target):
         raise UserError(f"no run or model at {target}; a model of the hub is named OWNER/NAME")
     return PolicyLocation(target, target, None, None)
@@ -97,19 +97,16 @@ def max_new_tokens(location: PolicyLocation, default: int = 1024) -> int:
 
 
 def _of_run(run: Path, checkpoint: str) -> Path:
-    checkpoints = {
-        int(path.name.removeprefix("checkpoint-")): path
-        for path in (run / "checkpoints").glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdecimal() and _is_model(path)
-    }
-    if checkpoint == "last" and not _is_model(run / "model") and checkpoints:
+    found = {checkpoint_step(path): path for path in (run / CHECKPOINTS).glob("*") if _is_model(path)}
+    checkpoints = {step: path for step, path in found.items() if step is not None}
+    if checkpoint == "last" and not _is_model(run / MODEL) and checkpoints:
         return checkpoints[max(checkpoints)]
     if checkpoint.isdecimal():
         if int(checkpoint) not in checkpoints:
             have = ", ".join(str(step) for step in sorted(checkpoints)) or "none"
             raise UserError(f"{run} has no checkpoint of step {checkpoint}; it has: {have}")
         return checkpoints[int(checkpoint)]
-    path = run / ("model" if checkpoint == "last" else "best")
+    path = run / (MODEL if checkpoint == "last" else BEST)
     if not _is_model(path):
         raise UserError(f"{run} has no {checkpoint} policy yet ({path} is not a model folder)")
     return path
