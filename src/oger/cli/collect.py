@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oger.endpoint.client import Endpoint
     from oger.teachers.collect.ledger import Answered, Ledger
     from oger.teachers.collect.plan import Messages, Plan, Prompts
-    from oger.teachers.collect.run import Tally
+    from oger.teachers.collect.progress import Tally
 
 
 def collect(
@@ -101,18 +101,14 @@ def collect(
 def _run(client: Endpoint, plan: Plan, ledger: Ledger, concurrency: int) -> Tally:
     import asyncio
 
-    from oger.teachers.collect.progress import terminal_progress
-    from oger.teachers.collect.run import Tally
+    from oger.teachers.collect.progress import Progress, Tally
     from oger.teachers.collect.run import collect as collect_answers
 
     answered = frozenset(ledger.answered.ids)
     tally = Tally(total=sum(1 for _ in plan.requests(answered)))
     if tally.total:
-        progress = terminal_progress(f"collect {plan.settings.teacher}", tally.total)
-        try:
+        with Progress(f"collect {plan.settings.teacher}", tally.total) as progress:
             asyncio.run(collect_answers(client, plan.requests(answered), ledger, tally, progress, concurrency))
-        finally:
-            progress.close()
     return tally
 
 

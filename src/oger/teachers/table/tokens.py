@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from oger.terminal.errors import one_line
+
 TokenCounter = Callable[[Sequence[str]], list[int]]
 
 WITHOUT_TOKENIZER: dict[str, TokenCounter] = {
@@ -29,8 +31,8 @@ def token_counter(tokenizer: str) -> TokenCounter:
     try:
         loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"cannot load the tokenizer {tokenizer!r}: {type(error).__name__}: {reason}") from error
+        reason = f"{type(error).__name__}: {one_line(error, 300)}"
+        raise ValueError(f"cannot load the tokenizer {tokenizer!r}: {reason}") from error
     if loaded.eos_token_id is None:
         raise ValueError(f"the tokenizer {tokenizer!r} has no end-of-sequence token")
     return lambda texts: [len(teacher_token_ids(text, loaded)) for text in texts]
