@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.study.cells import Cell, main_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study, make_study

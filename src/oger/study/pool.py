@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.study.cells import UNTRAINED, Cell
 from oger.study.worker import RESULT, RUN, SPEC
 from oger.verification.pool.pool import WORKERS_VARIABLE

@@ -37,7 +37,7 @@ def work(cell: Path) -> None:
     spec = json.loads((cell / SPEC).read_text(encoding="utf-8"))
     started = time.perf_counter()
 
-    from oger.evaluation.store import write_json
+    from oger.io.whole import write_json
     from oger.recipes import load_recipe
     from oger.runs.environment import environment
 

@@ -40,7 +40,7 @@ from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.reporting.tables import alternatives_table, preview_table
 from oger.runs.alarms import FILE_NAME as ALARMS

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.training.batch import ScoredBatch
 from oger.training.run.build import build_trainer
