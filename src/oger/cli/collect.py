@@ -218,12 +218,9 @@ def _key(variable: str | None) -> str | None:
 
 def _counter(name: str) -> Callable[[str | Messages], int]:
     """Counts the tokens of a prompt, with the chat template where there is one."""
-    from transformers import AutoTokenizer
+    from oger.io.pretrained import load_tokenizer
 
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the tokenizer {name}: {error}") from error
+    tokenizer = load_tokenizer(name)
 
     def count(prompt: str | Messages) -> int:
         if isinstance(prompt, str):
