@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.study.cell_folder import SPEC, stored_specs
 from oger.study.cells import main_cells
 from oger.study.plan import make_study

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.study.cell_folder import SPEC, finished
 from oger.study.cells import Cell, main_cells
 from oger.study.fields import StudyError

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.integrations import get_available_reporting_integrations
 
+from oger.io.pretrained import load_tokenizer
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
@@ -51,7 +51,9 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     if recipe.validation:
         validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
     model = model_source(recipe.model)
-    tokenizer = load_tokenizer(model, trust_remote_code=args.trust_remote_code)
+    tokenizer = load_tokenizer(  # padded and truncated as TRL does
+        model, padding_side="left", truncation_side="left", trust_remote_code=args.trust_remote_code
+    )
     try:
         return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
     except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
@@ -157,20 +159,6 @@ def model_source(model: str) -> str:
     if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
         raise FileNotFoundError(f"model: the folder {model} does not exist")
     return str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else model
-
-
-def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """Tokenizer that pads and truncates on the left, as TRL loads it.
-
-    Raises:
-        ValueError: if neither the folder nor the hub gives one.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(
-            source, padding_side="left", truncation_side="left", trust_remote_code=trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise ValueError(f"model: cannot load a tokenizer from {source}: {str(error).splitlines()[0]}") from error
 
 
 def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:
