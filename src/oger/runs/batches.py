@@ -1,6 +1,6 @@
 """RUN/batches/batch-NNNNNN.parquet: what generation returned, kept exactly, one file per rollout batch.
 
-A row per rollout of all processes, in the order of the batch: the G rows of a group together, rank 0 first.
+A row per rollout of all processes, in the order of the batch: the G rows of a group together, those of rank 0 first.
 """
 
 from __future__ import annotations
