@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from oger.io import yaml as yaml_dialect
-from oger.io.lines import read_lines
+from oger.io.lines import Line, read_lines
 from oger.runs.metrics_log import metrics_row
 from oger.runs.paths import (
     ALARMS,
@@ -84,6 +83,14 @@ class RunFolder:
         if line not in self.problems:
             self.problems.append(line)
 
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Fault boundary: what another program cut or wrote over costs its own part of the page, and says so."""
+        try:
+            yield
+        except (OSError, ValueError, RecursionError) as error:
+            self.add_problem(f"{what} cannot be read: {one_line(error)}")
+
 
 def read_run(path: Path, label: str) -> RunFolder:
     """Everything of a run folder but its rollouts.
@@ -144,36 +151,29 @@ def _has_summary(entry: Any) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("summary"), Mapping)
 
 
+def _is_there(run: RunFolder, name: str, required: bool) -> bool:
+    there = (run.path / name).exists()
+    if required and not there:
+        run.add_problem(f"{name} is missing")
+    return there
+
+
 def _mapping(run: RunFolder, name: str, parse: Callable[[str], Any], *, required: bool = True) -> Mapping[str, Any]:
-    """Fault boundary: a file that another program cut or wrote over costs its own part of the page."""
-    path = run.path / name
-    if not path.exists():
-        if required:
-            run.add_problem(f"{name} is missing")
-        return {}
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        run.add_problem(f"{name} cannot be read: {one_line(error)}")
-        return {}
-    if not isinstance(content, Mapping):
-        run.add_problem(f"{name} cannot be read: it holds no mapping")
-        return {}
-    return {str(key): value for key, value in content.items()}
+    if _is_there(run, name, required):
+        with run.reading(name):
+            content = parse((run.path / name).read_text(encoding="utf-8"))
+            if not isinstance(content, Mapping):
+                raise ValueError("it holds no mapping")
+            return {str(key): value for key, value in content.items()}
+    return {}
 
 
 def _lines(run: RunFolder, name: str, *, required: bool) -> list[dict[str, Any]]:
-    """Whole rows of a file of JSON lines in the order of their steps; fault boundary as `_mapping`."""
-    path = run.path / name
-    if not path.exists():
-        if required:
-            run.add_problem(f"{name} is missing")
-        return []
-    try:
-        lines = [line for line in read_lines(path) if line.is_whole]  # the rest is being written
-    except OSError as error:
-        run.add_problem(f"{name} cannot be read: {one_line(error)}")
-        return []
+    """Whole rows of a file of JSON lines in the order of their steps."""
+    lines: list[Line] = []
+    if _is_there(run, name, required):
+        with run.reading(name):
+            lines = [line for line in read_lines(run.path / name) if line.is_whole]  # the rest is being written
     rows: list[dict[str, Any]] = []
     damaged: list[int] = []
     for line in lines:
