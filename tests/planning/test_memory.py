@@ -171,3 +171,10 @@ def test_the_cache_of_vllm_is_what_its_share_leaves_beside_the_weights() -> None
     room = 0.35 * 80 * GIB - 2 * 7_615_616_512 - 1.5 * GIB
     assert kv_capacity(setting) == pytest.approx(room / (2 * 2 * 28 * 4 * 128))
     assert kv_capacity(dataclasses.replace(setting, vllm_share=0.1)) == 0
+
+
+def test_an_encoder_is_counted_wherever_rollouts_are_compared_with_teachers() -> None:
+    encoder = "encoder=sentence-transformers:sentence-transformers/all-MiniLM-L6-v2"
+    luffy = setting_of("single_80gb", "method=luffy", encoder)
+    assert luffy.encoder_bytes == 2 * 22_713_216, "no exploration reward, but its teacher row is compared; bfloat16"
+    assert setting_of("single_80gb", "method=dr_grpo", encoder).encoder_bytes == 0

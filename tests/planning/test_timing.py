@@ -95,6 +95,25 @@ def test_no_forward_for_entropies_where_nothing_asks_for_one() -> None:
     assert setting_of("quickstart").extra_forwards == 0
 
 
+def test_weights_of_correct_rollouts_ask_for_entropies_as_the_exploration_reward_does() -> None:
+    srft = "method=dr_grpo", "positive_row_weight=exp_entropy"
+    assert setting_of("quickstart", *srft, "lean_generation=false").extra_forwards == 1
+    assert setting_of("quickstart", *srft).extra_forwards == 0, "recorded while tokens are drawn"
+
+
+def test_replayed_rollouts_take_no_time_to_generate_and_leave_no_entropies() -> None:
+    setting = setting_of("quickstart", "rollouts=replay:runs/other")
+    assert [stage.name for stage in stages(setting)] == ["log-probabilities, entropies", "update"]
+    assert tokens_per_step(setting).generated == 0
+    assert tokens_per_step(setting).trained == tokens_per_step(setting_of("quickstart")).trained
+
+
+def test_generation_under_trls_own_objective_is_trls_own() -> None:
+    stock = "method=dr_grpo", "clip=0.2", "entropy_coef=0", "importance_sampling_level=sequence"
+    assert setting_of("quickstart", "method=dr_grpo").lean
+    assert not setting_of("quickstart", *stock).lean
+
+
 def test_rows_that_leave_the_batch_are_not_computed_to_its_end() -> None:
     usual, lean = (setting_of("single_80gb", "use_vllm=false", f"lean_generation={word}") for word in ("false", "true"))
     assert generation(lean)[0] < generation(usual)[0]

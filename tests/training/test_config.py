@@ -194,3 +194,44 @@ def test_resolved_options_make_the_same_configuration_again(tmp_path: Path) -> N
     again = config(tmp_path, **made.resolved_options())
     assert again.resolved_options() == made.resolved_options()
     assert made.resolved_options()["scale_rewards"] == "group"
+
+
+@pytest.mark.parametrize(
+    ("options", "forward", "lean"),
+    [
+        ({}, False, True),  # entropies are left by generation, old log-probabilities are those of the update
+        ({"lean_generation": False}, True, False),
+        ({"lean_generation": False, "entropy_reduction": "none"}, False, False),
+        ({"lean_generation": False, "exploration_weight": 0}, False, False),
+        ({"lean_generation": False, "exploration_weight": 0, "positive_row_weight": "exp_entropy"}, True, False),
+        ({"shaping_rewards": {"within_group_diversity": 1.0}}, True, True),
+        ({"num_iterations": 2}, True, True),
+        ({"use_transformers_continuous_batching": True}, True, False),
+        ({"rollouts": "replay:runs/other"}, True, False),
+        ({"rollouts": "record"}, False, True),
+        ({"use_vllm": True}, True, False),
+        (
+            {"use_vllm": True, "vllm_importance_sampling_correction": False, "entropy_reduction": "none"},
+            False,
+            False,
+        ),
+        (
+            {"preset": "none", "exploration_weight": 0, "teacher_rows": 0, "loss_type": "luspo"},
+            False,
+            False,
+        ),  # TRL's own objective and generation
+        (
+            {
+                "policy_weight": 0, "imitation_weight": 1, "exploration_weight": 0, "teacher_rows": 0,
+                "entropy_coef": 0,
+            },
+            False,
+            False,
+        ),  # nothing is generated
+    ],
+)  # fmt: skip
+def test_config_knows_whether_a_rollout_batch_needs_a_forward_and_whether_generation_is_lean(
+    tmp_path: Path, options: dict[str, Any], forward: bool, lean: bool
+) -> None:
+    made = config(tmp_path, **options)
+    assert (made.needs_forward, made.generates_lean) == (forward, lean)

@@ -203,12 +203,9 @@ def _parsed_body(text: str) -> dict[str, Any]:
 
 def _counter(name: str) -> Callable[[str | Messages], int]:
     """Counts the tokens of a prompt, with the chat template where there is one."""
-    from transformers import AutoTokenizer
+    from oger.io.pretrained import load_tokenizer
 
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the tokenizer {name}: {error}") from error
+    tokenizer = load_tokenizer(name)
 
     def count(prompt: str | Messages) -> int:
         if isinstance(prompt, str):

@@ -96,12 +96,13 @@ def make_setting(
         steps_per_generation=args.steps_per_generation,
         num_iterations=args.num_iterations,
         group=args.num_generations,
-        teacher_rows=args.teacher_rows if args.generates else 0,
+        teacher_rows=args.teacher_rows,
         imitated=_imitated(args, assumptions),
         length_chunks=args.length_chunks,
-        extra_forwards=_extra_forwards(args),
+        extra_forwards=int(args.needs_forward) + int(args.beta != 0.0),
         engine=engine,
-        lean=_lean(args),
+        replays=args.replayed is not None,
+        lean=args.generates_lean,
         vllm_share=args.vllm_gpu_memory_utilization,
         vllm_sleeps=args.vllm_enable_sleep_mode,
         tensor_parallel=args.vllm_tensor_parallel_size if engine == "colocate" else max(server_gpus, 1),
@@ -150,36 +151,15 @@ def _engine(args: OGERConfig) -> str:
 def _imitated(args: OGERConfig, assumptions: Assumptions) -> float:
     if not args.imitates:
         return 0.0
-    return (
-        float(args.imitation_rows)
-        if args.imitation_rows is not None
-        else min(assumptions.trajectories, args.num_generations)
-    )
-
-
-def _extra_forwards(args: OGERConfig) -> int:
-    """As `oger.training.logprobs.forward` decides it."""
-    from oger.method.confidence import REDUCTIONS
-
-    if not args.generates:
-        return 0
-    corrects = args.use_vllm and args.vllm_importance_sampling_correction
-    old = args.gradient_accumulation_steps % (args.steps_per_generation * args.num_iterations) != 0 or corrects
-    entropy = args.exploration_weight != 0 and REDUCTIONS[args.entropy_reduction].needs_entropy
-    entropy = entropy and not _lean(args)  # taken while tokens are drawn
-    return int(old or entropy or bool(args.shaping_rewards)) + int(args.beta != 0.0)
-
-
-def _lean(args: OGERConfig) -> bool:
-    """As `oger.training.rollouts.lean_generation` decides it."""
-    return args.lean_generation and not args.use_vllm and not args.use_transformers_continuous_batching
+    return args.imitation_rows or min(assumptions.trajectories, args.num_generations)
 
 
 def _encoder_bytes(args: OGERConfig, shape: ModelShape) -> int | None:
     """Of the encoder's weights on the policy's GPU."""
     options = args.encoder_options
     name, _, model = args.encoder.partition(":")
-    if not args.generates or not args.shapes or name == "ngram" or str(options.get("device", "cuda")) == "cpu":
+    compares = args.shapes or args.teacher_rows > 0  # a teacher takes the place of the row least unlike it
+    if not compares or name == "ngram" or str(options.get("device", "cuda")) == "cpu":
         return 0
     size = 4 if options.get("dtype", "float32") == "float32" else 2
     if name == "policy-init":

@@ -70,7 +70,7 @@ def _tokens(plan: Plan) -> Table:
     rows = setting.rows * setting.accumulation * setting.num_gpus
     table = _table("tokens per optimiser step", "number", "arithmetic")
     shape = f"{rows / setting.group:g} prompts x {setting.group} rows"
-    if setting.engine != "none":
+    if tokens.generated:
         table.add_row("generated", f"{tokens.generated:,.0f}", f"{shape} x {setting.mean_tokens:,} (--mean-tokens)")
     if tokens.teacher:
         teachers = rows / setting.group * setting.teacher_rows

@@ -87,6 +87,8 @@ class Setting:
     """Without gradient, over each rollout batch."""
     engine: str
     """none | transformers | colocate | server, the last two vLLM."""
+    replays: bool
+    """Rollouts are read from files; the engine only validates."""
     lean: bool
     """Finished rows leave the batch of transformers."""
     vllm_share: float

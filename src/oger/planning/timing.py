@@ -46,7 +46,7 @@ def tokens_per_step(setting: Setting) -> Tokens:
     imitated = groups * setting.imitated * setting.teacher_tokens
     online = (rows - groups * setting.teacher_rows) * setting.mean_tokens if generates else 0.0
     return Tokens(
-        generated=rows * setting.mean_tokens / setting.num_iterations if generates else 0.0,
+        generated=rows * setting.mean_tokens / setting.num_iterations if generates and not setting.replays else 0.0,
         teacher=teacher,
         imitated=imitated,
         trained=online + teacher + imitated,
@@ -57,12 +57,10 @@ def tokens_per_step(setting: Setting) -> Tokens:
 def stages(setting: Setting) -> list[Stage]:
     """The stages of one optimiser step; what comes once per rollout batch is spread over the steps that it feeds."""
     found = []
-    if setting.engine != "none":
-        seconds, why = generation(setting)
-        found.append(_spread("generation", seconds, why, setting))
-        if setting.extra_forwards:
-            seconds, why = _forwards(setting)
-            found.append(_spread("log-probabilities, entropies", seconds, why, setting))
+    if setting.engine != "none" and not setting.replays:
+        found.append(_spread("generation", *generation(setting), setting))
+    if setting.extra_forwards:
+        found.append(_spread("log-probabilities, entropies", *_forwards(setting), setting))
     return [*found, _update(setting)]
 
 

@@ -7,14 +7,14 @@ None, which means the preset's value; an explicit value always wins. After const
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from trl import GRPOConfig
 
@@ -27,8 +27,7 @@ from oger.method.hybrid_group import CHOICES, STRATEGIES
 from oger.method.objective import SHAPINGS
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
-from oger.training.imitation_options import ImitationOptions, check_imitation
-from oger.training.rollouts.replay import check_rollouts
+from oger.training.imitation_options import ImitationOptions
 from oger.words import choose
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
@@ -78,12 +77,35 @@ HONOURED_WITH_TEACHER_ROWS = frozenset(
 )  # fmt: skip
 
 
+_REPLAY = "replay:"
+
 _WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None, "failed_groups": "push_down"}
 """Options that only teacher rows give an effect, with the value that asks for none."""
 
 
+if TYPE_CHECKING:  # what these options are once constructed
+    _Clip = Any
+    _Mapping = dict[str, Any]
+    _Weights = dict[str, float]
+else:  # what a command-line parser may make of its text
+    _Clip = str | None
+    _Mapping = _Weights = dict | str | None
+
+
+class _KnownOptions:
+    """Refuses an unknown option by the nearest valid one, before the constructor of the dataclass sees it."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise TypeError(f"{cls.__name__} has no option {name!r}; did you mean {near!r}?")
+        return super().__new__(cls)
+
+
 @dataclass
-class OGERConfig(ImitationOptions, GRPOConfig):
+class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
     """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
 
     Raises:
@@ -113,7 +135,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     exploration_schedule_end: float | None = field(
         default=None, metadata={"help": "Part of the shaping weights that is left at the end of a schedule; None = 0."}
     )
-    shaping_rewards: dict[str, float] = field(  # declared for command-line parsers below
+    shaping_rewards: _Weights = field(
         default=None,  # type: ignore[arg-type]
         metadata={"help": "Further shaping rewards and their weights: {NAME or file.py:function: weight}."},
     )
@@ -172,7 +194,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         metadata={"help": "f of a teacher token's probability: p_over_p_plus_gamma | p | sqrt_p."},
     )
     shaping_gamma: float = field(default=0.1, metadata={"help": "γ in f(p) = p / (p + γ)."})
-    clip: Any = field(  # a word, a number or a list; declared as text for command-line parsers, below
+    clip: _Clip = field(
         default=None,
         metadata={"help": "Clip of the online ratio: none | 0.2 | [0.2, 0.28]; None = the preset's value."},
     )
@@ -186,7 +208,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
     encoder_part: str = field(
         default="full", metadata={"help": "What of each text is encoded: full | reasoning | final | equations."}
     )
-    encoder_options: dict[str, Any] = field(  # declared for command-line parsers below
+    encoder_options: _Mapping = field(
         default=None,  # type: ignore[arg-type]
         metadata={"help": "Options of the encoder, such as {device: cuda, dtype: bfloat16}; see docs/encoders.md."},
     )
@@ -282,6 +304,40 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         """Whether the mixed objective is used; otherwise TRL's own loss is, with every option that it has."""
         return not self._trl_only()
 
+    @property
+    def corrects_for_engine(self) -> bool:
+        """Whether the mismatch between the engine's probabilities and the policy's is corrected."""
+        return self.use_vllm and self.vllm_importance_sampling_correction
+
+    @property
+    def needs_old_logps(self) -> bool:
+        """Whether log-probs are taken at rollout time: the ratio is not 1 at every step, or an engine sampled."""
+        every = self.steps_per_generation * self.num_iterations
+        return self.gradient_accumulation_steps % every != 0 or self.corrects_for_engine
+
+    @property
+    def needs_entropies(self) -> bool:
+        """Whether a reward or a weight reads the policy's entropies."""
+        pays_by_entropy = self.exploration_weight != 0 and REDUCTIONS[self.entropy_reduction].needs_entropy
+        return bool(self.shaping_rewards) or pays_by_entropy or self.positive_row_weight != "one"
+
+    @property
+    def generates_lean(self) -> bool:
+        """Whether transformers generates without finished rollouts and leaves the entropies of what it drew."""
+        elsewhere = self.use_vllm or self.use_transformers_continuous_batching or self.replayed is not None
+        return self.lean_generation and self.generates and self.needs_own_objective and not elsewhere
+
+    @property
+    def needs_forward(self) -> bool:
+        """Whether the policy runs once over the whole rollout batch without gradient."""
+        recorded = self.generates_lean and not self.shaping_rewards  # entropies, taken while tokens were drawn
+        return self.generates and (self.needs_old_logps or (self.needs_entropies and not recorded))
+
+    @property
+    def replayed(self) -> Path | None:
+        """PATH of rollouts=replay:PATH."""
+        return Path(self.rollouts.removeprefix(_REPLAY)).expanduser() if self.rollouts.startswith(_REPLAY) else None
+
     def resolved_options(self) -> dict[str, Any]:
         """Every option that is OGER's own or set by a preset, as the run uses it; for the saved recipe."""
         own = {f.name for f in dataclasses.fields(self)} - set(_TRL_DEFAULTS) - {"record_dir", "rollouts_every"}
@@ -315,7 +371,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
         choose(SHAPINGS, self.shaping, "shaping")
         choose(POSITIVE_WEIGHTS, self.positive_row_weight, "positive_row_weight")
         choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
-        check_rollouts(self.rollouts)
+        _check_rollouts(self.rollouts)
         self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
         self.shaping_rewards = _parse_shaping(self.shaping_rewards)
@@ -349,7 +405,7 @@ class OGERConfig(ImitationOptions, GRPOConfig):
                 f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, no "
                 "imitation, no weight of positive rows, and a clip (say clip=0.2)."
             )
-        check_imitation(self)
+        self.check_imitation()
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:
             raise ValueError(
                 "exploration_schedule_end belongs to a schedule: set exploration_schedule=linear or cosine."
@@ -364,6 +420,13 @@ class OGERConfig(ImitationOptions, GRPOConfig):
                 raise ValueError(f"{name}={getattr(self, name)!r} has no effect with teacher_rows=0: leave it out.")
         if self.clip == "none" and self.delta is not None:
             raise ValueError("delta bounds the clipped objective: set clip (say clip=0.2) or leave delta unset.")
+
+
+def _check_rollouts(value: Any) -> None:
+    if not isinstance(value, str) or value == _REPLAY:
+        raise ValueError(f"rollouts={value!r} must be generate, record or replay:PATH (a run folder, or a file).")
+    if not value.startswith(_REPLAY):
+        choose(dict.fromkeys(("generate", "record", "replay:PATH")), value, "rollouts")
 
 
 def _parse_mapping(name: str, value: Any) -> dict[str, Any]:
@@ -404,22 +467,3 @@ def _parse_clip(value: Any) -> str | float | list[float]:
     if len(numbers) not in (1, 2) or min(numbers) <= 0:
         raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
     return numbers[0] if len(set(numbers)) == 1 else numbers
-
-
-_DICT = "dict | str | None"
-for _name, _type in (("clip", "str | None"), ("shaping_rewards", _DICT), ("encoder_options", _DICT)):
-    OGERConfig.__annotations__[_name] = OGERConfig.__dataclass_fields__[_name].type = _type
-_generated_init = OGERConfig.__init__
-
-
-@functools.wraps(_generated_init)
-def _init_that_knows_its_options(self: OGERConfig, *args: Any, **options: Any) -> None:
-    fields = {f.name for f in dataclasses.fields(OGERConfig) if f.init}
-    for name in options:
-        if name not in fields:
-            near = get_close_matches(name, fields, n=1, cutoff=0.0)[0]
-            raise TypeError(f"OGERConfig has no option {name!r}; did you mean {near!r}?")
-    _generated_init(self, *args, **options)
-
-
-OGERConfig.__init__ = _init_that_knows_its_options  # type: ignore[method-assign]

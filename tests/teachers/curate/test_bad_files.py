@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import Outcome, oger
+from tests.support.command import Outcome
 from tests.support.planted import good_text, plain_row, prompt_of, read_rejects, read_table, run, write_jsonl
-
-__all__ = ["oger"]
 
 ROWS = [plain_row(prompt_of(n), str(2 * n + 1), good_text(n, "a")) for n in range(6)]
 

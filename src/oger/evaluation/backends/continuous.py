@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed, room_for
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings, room_for
+from oger.seeds import derived_seed
 
 _PAGE_TOKENS = 64
 _PREFILL_TOKENS = 512
@@ -72,8 +73,7 @@ class ContinuousGenerator:
                     output = _next(manager)
                     key = names[output.request_id]
                     response = sampling.as_response(self._tokenizer, output.generated_tokens, eos_ids)
-                    reason = "length" if response.truncated else "stop"
-                    yield [Generated(*key, response.text, response.num_tokens, reason)]
+                    yield [Generated(*key, response.text, response.num_tokens, response.finish_reason)]
             finally:
                 manager.stop(block=True, hard_stop=True)
                 manager.destroy()

@@ -79,11 +79,10 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 def _tokenizer(gguf: Path) -> Any:
     from tokenizers import pre_tokenizers
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, model_max_length=_CONTEXT, padding_side="left"
-    )
+    from oger.io.pretrained import load_tokenizer
+
+    tokenizer = load_tokenizer(str(gguf.parent), gguf_file=gguf.name, model_max_length=_CONTEXT, padding_side="left")
     # The file asks for the pre-tokenizer "smollm", digits one by one, then bytes as in GPT-2; transformers leaves the
     # digits out, which splits white space in front of a number in another way than the model has learned.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
