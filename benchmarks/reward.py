@@ -28,15 +28,15 @@ from transformers import PrinterCallback
 ROUNDS = 3
 WARM_UP = 3
 PARTS = {  # what is timed: (module, attribute) -> name
-    ("oger.training.trainer.OGERTrainer", "_sample"): "generate",
-    ("oger.training.trainer.OGERTrainer", "_verify"): "verify",
+    ("oger.training.trainer", "sample"): "generate",
+    ("oger.training.trainer.OGERTrainer", "_calculate_rewards"): "verify",
     ("oger.training.groups.vectors.BatchVectors", "divergence"): "embed and compare",
-    ("oger.training.stages", "replace"): "choose rows and teachers",
+    ("oger.training.trainer", "replace"): "choose rows and teachers",
     ("oger.training.trainer", "forward_without_gradient"): "log-probs and entropies",
-    ("oger.training.stages", "hesitation"): "confidence",
+    ("oger.training.trainer", "hesitation"): "confidence",
     ("oger.training.trainer", "shape"): "shaping rewards",
-    ("oger.training.stages", "score"): "reward and advantage",
-    ("oger.training.trainer.OGERTrainer", "_record"): "metrics and histograms",
+    ("oger.training.trainer", "score"): "reward and advantage",
+    ("oger.training.metrics.recorder.Recorder", "record"): "metrics and histograms",
 }
 ADDED = tuple(name for name in PARTS.values() if name not in ("generate", "verify"))
 

@@ -12,6 +12,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 
+from tests.support.command import oger, run_folder  # noqa: F401 - fixtures
+
 torch.set_num_threads(1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oger.evaluation.benchmark import BenchmarkError, find_benchmarks
-from oger.evaluation.runner import folder_name
+from oger.evaluation.job import folder_name
 from oger.recipes import load_recipe
 from oger.study.cells import tuning_cells
 from oger.study.fields import StudyError

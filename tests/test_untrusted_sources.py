@@ -12,13 +12,16 @@ import pytest
 import oger as package
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored_map import _encoder
-from tests.cli.conftest import Outcome, oger, save_policy
+from tests.support.command import Outcome, save_policy
 from tests.support.planted import write_jsonl
 
-__all__ = ["oger"]
-
 SOURCE = Path(package.__file__).parent
-PIPES = ("verification/worker.py", "verification/frames.py", "evaluation/process_worker.py", "evaluation/processes.py")
+PIPES = (
+    "verification/pool/worker.py",
+    "verification/pool/frames.py",
+    "evaluation/backends/process_worker.py",
+    "evaluation/backends/processes.py",
+)
 """They unpickle what another process of the same command sent through a pipe."""
 
 
@@ -34,7 +37,7 @@ def calls() -> Iterator[tuple[str, str, dict[str, str]]]:
 def test_nothing_is_evaluated_or_unpickled_from_a_file() -> None:
     forbidden = ("eval", "exec", "compile", "__import__", "os.system", "os.popen", "joblib.load", "marshal.loads")
     yaml_loaders = {name for _, name, _ in calls() if name.startswith("yaml.") and "load" in name}
-    assert not yaml_loaders  # recipes/yaml_dialect.py composes with a safe loader of its own
+    assert not yaml_loaders  # io/yaml.py composes with a safe loader of its own
     for file, name, options in calls():
         assert name not in forbidden, (file, name)
         assert name not in ("pickle.load", "pickle.loads") or file in PIPES, (file, name)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oger.worlds import load_world
-from tests.cli.conftest import save_policy
+from tests.support.command import save_policy
 from tests.support.endpoint_server import EndpointServer
 
 

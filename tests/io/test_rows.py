@@ -65,7 +65,7 @@ def test_an_unknown_world_or_split_is_refused() -> None:
     [
         (b"", "has no rows"),
         (b'{"prompt": 1}\n{"prompt"\n', "line 2 is not JSON"),
-        (b"[1]\n", "line 1 is not a JSON object"),
+        (b"[1]\n", "line 1 is JSON, but list, not an object"),
         (b"\xff\xfe\n", "not UTF-8"),
     ],
 )

@@ -11,9 +11,7 @@ import pytest
 from oger.io.secrets import api_key, find_secrets, names_secret, without_secrets
 from oger.runs.environment import write_environment
 from oger.terminal.errors import UserError
-from tests.cli.conftest import Outcome, oger
-
-__all__ = ["oger"]
+from tests.support.command import Outcome
 
 SECRET = "hf_s3cr3ts3cr3t"
 

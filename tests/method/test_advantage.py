@@ -61,6 +61,8 @@ def test_advantage_equals_trl_bit_for_bit_in_float32(scale, group_size):
     if scale == "std":
         std = trl_nanstd()(rewards.view(-1, group_size), dim=1).repeat_interleave(group_size, dim=0)
         expected = expected / (std + 1e-4)
+    if scale == "batch":
+        expected = expected / (trl_nanstd()(rewards) + 1e-4)
     assert torch.equal(group_advantage(reward_NG, scale=scale, eps=1e-4), expected.view(-1, group_size))
 
 

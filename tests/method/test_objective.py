@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oger.method.objective import mixed_policy_loss, online_token_loss, teacher_token_loss
+from oger.method.objective import entropy_bonus, kl_estimate, mixed_policy_loss, online_token_loss, teacher_token_loss
 from oger.method.shaping import SHAPINGS
 
 NAN, INF = float("nan"), float("inf")
@@ -218,11 +218,11 @@ def test_statistics_equal_their_definition(shaping):
         "token_count": mask.sum(),
         "online_token_count": online.sum(),
         "offline_token_count": teacher.sum(),
-        "clip_low_share": ((ratio < 0.9) & (advantage_BT < 0))[online].double().mean(),
-        "clip_high_share": ((ratio > 1.3) & (advantage_BT > 0))[online].double().mean(),
-        "ratio_mean": ratio[online].mean(),
-        "teacher_prob_mean": logp.exp()[teacher].mean(),
-        "teacher_weight_mean": SHAPINGS[shaping].weight(logp, 0.1)[teacher].mean(),
+        "clip_low_count": ((ratio < 0.9) & (advantage_BT < 0))[online].sum(),
+        "clip_high_count": ((ratio > 1.3) & (advantage_BT > 0))[online].sum(),
+        "ratio_sum": ratio[online].sum(),
+        "teacher_prob_sum": logp.exp()[teacher].sum(),
+        "teacher_weight_sum": SHAPINGS[shaping].weight(logp, 0.1)[teacher].sum(),
     }
     differentiable = {"loss_sum", "token_loss_BT"}
     assert {field.name for field in dataclasses.fields(result)} == set(expected) | differentiable
@@ -233,8 +233,8 @@ def test_statistics_equal_their_definition(shaping):
         torch.testing.assert_close(statistic, value.detach(), rtol=1e-12, atol=1e-14, msg=name)
         assert statistic != 0, name
     unclipped = mixed_policy_loss(logp, old_logp, advantage, mask, offline)
-    assert unclipped.clip_low_share == 0
-    assert unclipped.clip_high_share == 0
+    assert unclipped.clip_low_count == 0
+    assert unclipped.clip_high_count == 0
 
 
 def test_result_cannot_be_changed():
@@ -300,3 +300,28 @@ def test_nan_under_the_mask_makes_the_loss_nan():
         poisoned[row, 1] = NAN
         assert mixed_policy_loss(poisoned, clean, advantage, mask, offline).loss_sum.isnan()
     assert mixed_policy_loss(clean, clean, torch.tensor([NAN, 1.0]), mask, offline).loss_sum.isnan()
+
+
+def test_the_kl_estimate_is_exp_of_x_minus_x_minus_one_on_online_tokens_alone():
+    logp = torch.tensor([[-1.0, -0.5], [-400.0, math.nan]], dtype=torch.float64, requires_grad=True)
+    ref = torch.tensor([[-2.0, -0.5], [-1.0, math.nan]], dtype=torch.float64)
+    online = torch.tensor([[True, True], [False, False]])
+    kl_BT = kl_estimate(logp, ref, online)
+    torch.testing.assert_close(kl_BT, torch.tensor([[math.exp(-1), 0.0], [0.0, 0.0]], dtype=torch.float64))
+    kl_BT.sum().backward()
+    # d/d log pi of exp(x) - x - 1 is 1 - exp(x), and nothing reaches a token that nobody sampled
+    expected = torch.tensor([[1 - math.exp(-1), 0.0], [0.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(logp.grad, expected)
+    old = torch.tensor([[-1.5, -0.5], [math.inf, 0.0]], dtype=torch.float64)
+    corrected = kl_estimate(logp, ref, online, old_logp_BT=old)
+    torch.testing.assert_close(corrected.detach(), kl_BT.detach() * math.exp(0.5))
+
+
+def test_the_entropy_bonus_is_a_mean_over_the_online_tokens_of_the_step():
+    entropy = torch.tensor([[0.5, 1.5], [math.nan, 2.0]], requires_grad=True)
+    online = torch.tensor([[True, True], [False, False]])
+    bonus = entropy_bonus(entropy, online, num_tokens=torch.tensor(8.0))
+    assert bonus.item() == 0.25
+    bonus.backward()
+    assert entropy.grad.tolist() == [[0.125, 0.125], [0.0, 0.0]]
+    assert entropy_bonus(entropy, torch.zeros_like(online), num_tokens=0).item() == 0.0

@@ -7,7 +7,7 @@ from oger.method.advantage import group_advantage
 from oger.method.confidence import confidence, reduce_entropy
 from oger.method.divergence import teacher_divergence
 from oger.method.hybrid_group import Teachers, plan_replacement
-from oger.method.reward import exploration_reward, total_reward
+from oger.method.reward import exploration_reward, total_reward, weighted_bonus
 
 SIMILARITY = [0.90, 0.80, 0.70, 0.85, 0.60, 0.95, 0.75, 0.65]
 OUTCOME = [1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
@@ -31,6 +31,11 @@ def group_after_replacement():
     return (outcome_G, divergence_G, confidence_G, offline_G), plan
 
 
+def total_of(group):
+    outcome_G, _, _, offline_G = group
+    return total_reward(outcome_G, weighted_bonus({"oger": exploration_reward(*group)}, {"oger": 1.0}, offline_G))
+
+
 def assert_to_4_decimals(actual, expected):
     assert [round(value, 4) for value in actual.tolist()] == pytest.approx(expected, abs=1e-9)
 
@@ -43,7 +48,7 @@ def test_most_teacher_like_row_is_replaced():
 def test_exploration_and_total_reward():
     group, _ = group_after_replacement()
     assert_to_4_decimals(exploration_reward(*group), [0.1, 0.1213, 0, 0.1228, 0, 0, 0, 0.0474])
-    total_G = total_reward(*group)
+    total_G = total_of(group)
     assert_to_4_decimals(total_G, [1.1, 1.1213, 0, 1.1228, 0, 1, 0, 1.0474])
     assert total_G.mean().item() == pytest.approx(0.673935, abs=5e-7)
     assert total_G.std().item() == pytest.approx(0.559527, abs=5e-7)
@@ -51,7 +56,7 @@ def test_exploration_and_total_reward():
 
 def test_advantages():
     group, _ = group_after_replacement()
-    reward_G = total_reward(*group)
+    reward_G = total_of(group)
     assert_to_4_decimals(group_advantage(reward_G), [0.4261, 0.4474, -0.6739, 0.4489, -0.6739, 0.3261, -0.6739, 0.3734])
     assert_to_4_decimals(
         group_advantage(reward_G, scale="std"), [0.7615, 0.7995, -1.2045, 0.8022, -1.2045, 0.5827, -1.2045, 0.6674]

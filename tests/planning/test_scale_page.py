@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from oger.recipes import recipe_names
-from tests.cli.conftest import oger  # noqa: F401 - a fixture
 from tests.cli.test_plan import plan
 from tests.support.scale_page import BLOCK, COLUMNS, PAGE, block
 
@@ -17,7 +16,7 @@ BLOCKS = [(match["arguments"], match[0]) for match in BLOCK.finditer(TEXT)]
 
 
 @pytest.mark.parametrize(("arguments", "shown"), BLOCKS, ids=[arguments for arguments, _ in BLOCKS])
-def test_the_page_shows_what_the_command_prints(oger, monkeypatch, arguments: str, shown: str) -> None:  # noqa: F811
+def test_the_page_shows_what_the_command_prints(oger, monkeypatch, arguments: str, shown: str) -> None:
     assert plan is not None
     monkeypatch.setenv("COLUMNS", COLUMNS)
     done = oger("plan", *arguments.split())

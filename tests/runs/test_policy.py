@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from oger.terminal.errors import UserError
 from oger.runs.policy import load_policy, locate_policy, max_new_tokens
+from oger.terminal.errors import UserError
 from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 

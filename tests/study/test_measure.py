@@ -7,29 +7,36 @@ import pytest
 import torch
 
 from oger.encoders.registry import create_encoder
-from oger.evaluation.backends.transformers import Response
-from oger.evaluation.evaluate import Evaluation
+from oger.evaluation.backends.base import SamplingSettings
+from oger.evaluation.job import Result, own_job
+from oger.evaluation.summary import Graded
 from oger.study.measure import mean_pairwise_distance, problem_outcomes, summarize_policy
 
 TEXTS = [["3 + 4 = 7, so 7.", "3+4=7, So 7.", "Count up from 4: 5, 6, 7.", "9"], ["1", "2", "3", "4"]]
-OUTCOMES = np.array([[1.0, 1.0, 1.0, 0.0], [0.0, np.nan, 0.0, 0.0]])
+STATUS = {"1": "correct", "0": "wrong", "?": "undecided"}
+OUTCOMES = ["1110", "0?00"]
 ROWS = [{"teachers": [{"text": "3 + 4 = 7, so 7."}]}, {"teachers": []}]
 
 
 @pytest.fixture
-def evaluation() -> Evaluation:
-    responses = tuple(
-        tuple(Response(text, truncated=text == "9", num_tokens=len(text)) for text in texts) for texts in TEXTS
-    )
-    return Evaluation(OUTCOMES, responses, ("a", "b"), ("sum", "sum"))
+def responses() -> list[Graded]:
+    return [
+        Graded(str(problem), sample, text, len(text), "length" if text == "9" else "stop", None, STATUS[mark])
+        for problem, (texts, marks) in enumerate(zip(TEXTS, OUTCOMES, strict=True))
+        for sample, (text, mark) in enumerate(zip(texts, marks, strict=True))
+    ]
 
 
-def test_outcomes_are_one_character_per_sample(evaluation: Evaluation) -> None:
-    assert [found.samples for found in problem_outcomes(evaluation)] == ["1110", "0?00"]
+def test_outcomes_are_one_character_per_sample(responses: list[Graded]) -> None:
+    rows = [{"prompt": "a", "family": "sum"}, {"prompt": "b"}]
+    sampling = SamplingSettings(1.0, 1.0, 8, seed=0)
+    job = own_job("id", rows, None, None, reward=lambda **_: [], num_samples=4, sampling=sampling)
+    found = problem_outcomes(Result(job, tuple(responses)))
+    assert [(entry.problem, entry.family, entry.samples) for entry in found] == [(0, "sum", "1110"), (1, "", "0?00")]
 
 
-def test_summary_by_hand(evaluation: Evaluation) -> None:
-    found = summarize_policy(evaluation, ROWS, create_encoder("ngram"))
+def test_summary_by_hand(responses: list[Graded]) -> None:
+    found = summarize_policy(responses, ROWS, create_encoder("ngram"))
     assert found["accuracy"] == pytest.approx(3 / 8)
     assert found["pass_at"] == pytest.approx({1: 3 / 8, 2: 1 / 2, 4: 1 / 2})
     assert (found["undecided"], found["truncated"]) == (1 / 8, 1 / 8)
@@ -38,21 +45,20 @@ def test_summary_by_hand(evaluation: Evaluation) -> None:
     assert found["length"] == pytest.approx(np.mean([len(text) for texts in TEXTS for text in texts]))
 
 
-def test_distances_are_those_of_every_pair(evaluation: Evaluation) -> None:
+def test_distances_are_those_of_every_pair(responses: list[Graded]) -> None:
     encoder = create_encoder("ngram")
     vectors = encoder.encode(TEXTS[0]).double()
     pairs = [1.0 - float(vectors[i] @ vectors[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
-    found = summarize_policy(evaluation, ROWS, encoder)
+    found = summarize_policy(responses, ROWS, encoder)
     assert found["solution_distance"] == pytest.approx(np.mean(pairs), abs=1e-6)  # the wrong sample is not in it
     to_teacher = [1.0 - float(vector @ vectors[0]) for vector in vectors]
     assert found["teacher_divergence"] == pytest.approx(np.mean(to_teacher), abs=1e-6)
 
 
-def test_distances_of_nothing_are_none(evaluation: Evaluation) -> None:
-    found = summarize_policy(evaluation.of_family("sum"), [{}, {}], create_encoder("ngram"))
+def test_distances_of_nothing_are_none(responses: list[Graded]) -> None:
+    found = summarize_policy(responses, [{}, {}], create_encoder("ngram"))
     assert found["teacher_divergence"] is None
-    wrong = Evaluation(OUTCOMES[1:], evaluation.responses[1:], ("b",), ("",))
-    assert summarize_policy(wrong, ROWS[1:], create_encoder("ngram"))["solution_distance"] is None
+    assert summarize_policy(responses[4:], ROWS[1:], create_encoder("ngram"))["solution_distance"] is None
 
 
 def test_pairwise_distance_equals_the_naive_mean() -> None:

@@ -1,12 +1,17 @@
 """What loads a generator, importable by a process that was not started by pytest."""
 
+from __future__ import annotations
+
 import os
 import signal
+from typing import TYPE_CHECKING
 
-from oger.evaluation.backends.base import TransformersGenerator
+if TYPE_CHECKING:
+    from oger.evaluation.backends.transformers import TransformersGenerator
 
 
 def make_tiny() -> TransformersGenerator:
+    from oger.evaluation.backends.transformers import TransformersGenerator
     from tests.support.tiny import tiny_policy, tiny_tokenizer  # takes seconds, which the others need not wait for
 
     print("a library that prints")

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from oger import OGERTrainer
-from tests.training.loop.test_nonfinite import make_trainer, replace_reward
+from tests.support.trainers import make_breaking_trainer, replace_reward
 
 STEPS = 3
 
@@ -23,7 +23,7 @@ def on_the_second_rank(trainer: OGERTrainer, is_due: Callable[[], bool]) -> None
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    trainer, weights = make_trainer(
+    trainer, weights = make_breaking_trainer(
         folder, on_the_second_rank, lambda step: step == 2, max_steps=STEPS, ddp_backend="gloo",
         save_strategy="steps", save_steps=2,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from oger.encoders import create_encoder
 from oger.encoders.identity import identity_record
 from oger.io import yaml as yaml_dialect
 from oger.reporting.report.curves import PANELS
-from oger.runs.metrics_log import MetricsLog
+from oger.runs.metrics_log import MetricsLog, read_metrics
 from oger.runs.rollouts import PROBES, write_rollouts
 
 TEACHERS = ("brisk", "calm")
@@ -99,3 +99,12 @@ def probe_rows(step: int, group: int, text: str) -> list[dict[str, Any]]:
         rows.append({**common, "row": 4 + place, "origin": "teacher", "teacher": name, "text": f"{text} {name}",
                      "outcome": 1.0, "vector": [1.0, 0.2 * place, float(group)]})  # fmt: skip
     return rows
+
+
+def comparable(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what depends on the clock."""
+    clocks = ("time", "per_second", "runtime")
+    return [
+        {name: value for name, value in row.items() if not any(clock in name for clock in clocks)}
+        for row in read_metrics(folder / "metrics.jsonl")
+    ]

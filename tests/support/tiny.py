@@ -86,3 +86,9 @@ def quiet_options(output_dir: Any, **options: Any) -> dict[str, Any]:
         "disable_tqdm": True,
     }
     return {**defaults, **options}
+
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}=.{% endif %}"
+)

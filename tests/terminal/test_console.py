@@ -17,10 +17,8 @@ import oger as package
 from oger.reporting.tables import preview_table, sample_panel, summary_table
 from oger.terminal.console import Terminal
 from oger.terminal.plain import plain
-from tests.cli.conftest import Outcome, oger
+from tests.support.command import Outcome
 from tests.support.planted import good_text, plain_row, prompt_of, run, write_jsonl
-
-__all__ = ["oger"]
 
 HOSTILE = (
     "\x1b]0;taken\x07\x1b]52;c;dGFrZW4=\x07\x1b]8;;http://taken\x1b\\link\x1b]8;;\x1b\\\x1b[2J\x1b[31m\x9b5A\x9d0;t\x9c"

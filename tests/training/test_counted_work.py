@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import send_to_device
 
 from oger.training.rollouts.shrinking_generation import MIN_FINISHED
-from tests.training.test_hybrid_training import CountingReward, make_trainer
+from tests.support.trainers import CountingReward, make_trainer
 
 STEPS, ROWS, PROMPTS, MICRO_BATCHES, CHUNKS = 2, 16, 4, 2, 4
 

@@ -14,11 +14,14 @@ from transformers import TrainerCallback
 from trl import TrlParser
 
 from oger import OGERConfig, OGERTrainer
-from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
-
-CHAT_TEMPLATE = (
-    "{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}=.{% endif %}"
+from tests.support.tiny import (
+    CHAT_TEMPLATE,
+    contains_answer,
+    quiet_options,
+    tiny_policy,
+    tiny_tokenizer,
+    toy_dataset,
+    toy_rows,
 )
 
 

@@ -14,49 +14,7 @@ from oger import OGERConfig, OGERTrainer
 from oger.encoders.registry import create_encoder
 from oger.method.divergence import teacher_divergence
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
-
-G = 4
-
-
-class CountingReward:
-    """The outcome function, with a record of what it was asked."""
-
-    __name__ = "contains_answer"
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-
-    def __call__(self, completions: list[str], answer: list[str], **columns: Any) -> list[float]:
-        self.calls.append(list(completions))
-        return contains_answer(completions, answer)
-
-
-def make_trainer(
-    tmp_path: Path, dataset: Any = None, reward: Any = None, model: Any = None, **options: Any
-) -> OGERTrainer:
-    return OGERTrainer(
-        model=model or tiny_policy(),
-        reward_funcs=reward or contains_answer,
-        args=OGERConfig(**quiet_options(tmp_path, **options)),
-        train_dataset=toy_dataset() if dataset is None else dataset,
-        processing_class=tiny_tokenizer(),
-    )
-
-
-def first_batch(trainer: OGERTrainer) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The first rollout batch as the loss gets it, and its stored rows."""
-    stored: list[dict[str, Any]] = []
-    trainer.rollout_sinks.append(lambda step, rows: stored.extend(rows))
-    trainer.model.train()
-    inputs = next(iter(trainer.get_train_dataloader()))
-    return trainer._generate_and_score_completions(inputs), stored
-
-
-def groups_of(rows: list[dict[str, Any]], *origins: str) -> list[list[dict[str, Any]]]:
-    numbers = sorted({row["group"] for row in rows})
-    return [
-        sorted((r for r in rows if r["group"] == n and r["origin"] in origins), key=lambda r: r["row"]) for n in numbers
-    ]
+from tests.support.trainers import CountingReward, G, first_batch, groups_of, make_trainer
 
 
 def test_reward_functions_see_every_online_row_once_before_replacement(tmp_path: Path) -> None:

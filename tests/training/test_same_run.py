@@ -15,8 +15,7 @@ import torch
 from oger.training.logprobs.fused_head import fused_head_for
 from oger.training.rollouts import shrinking_generation
 from tests.support.tiny import tiny_policy
-from tests.training.test_hybrid_training import make_trainer
-from tests.training.test_stock_equality import FLOAT32, FLOAT64, STOCK_PATHS
+from tests.support.trainers import FLOAT32, FLOAT64, STOCK_PATHS, make_trainer
 
 
 def trained(folder: Path, dtype: torch.dtype, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:

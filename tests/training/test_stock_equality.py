@@ -12,6 +12,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from oger import OGERConfig, OGERTrainer
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
+from tests.support.trainers import FLOAT32, FLOAT64, STOCK_PATHS
 
 
 class _Gradients(TrainerCallback):
@@ -55,13 +56,6 @@ def _length_reward(completions: list[str], **_: Any) -> list[float | None]:
 
 
 # TRL's log-prob kernel gives float32 whatever the policy's dtype; float64 keeps the rest of the arithmetic sharp.
-FLOAT64 = (torch.float64, 1e-9)
-FLOAT32 = (torch.float32, 1e-5)
-
-# TRL's random numbers, and its one padded forward over all rows.
-STOCK_PATHS: dict[str, Any] = {"lean_generation": False, "length_chunks": 1, "skip_idle_rows": False}
-
-
 @pytest.mark.parametrize("loss_type", ["dr_grpo", "grpo", "dapo"])
 @pytest.mark.parametrize(
     ("name", "options"),

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from oger.verification import accuracy_reward, accuracy_with, check_kinds_of_rows, close_pools, probe_rows
-from tests.cli.conftest import Outcome, oger, run_folder
+from tests.support.command import Outcome
 from tests.support.planted import plain_row, read_rejects, write_jsonl
-
-__all__ = ["oger", "run_folder"]
 
 REFUSED = "as its kind, and rows alone load no code: list it under kinds"
 

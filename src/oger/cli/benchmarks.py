@@ -11,7 +11,7 @@ from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
-    from oger.evaluation.runner import Job, Policy, Result
+    from oger.evaluation.job import Job, Policy, Result
 
 DEFAULT_OUT = Path("evaluations")
 
@@ -51,8 +51,9 @@ def evaluate_benchmarks(
     """
     from oger.evaluation.benchmark import find_benchmarks
     from oger.evaluation.grading import probe_jobs
+    from oger.evaluation.job import make_job
     from oger.evaluation.problems import load_problems
-    from oger.evaluation.runner import make_job, run_jobs
+    from oger.evaluation.runner import run_jobs
     from oger.evaluation.tables import print_tables
     from oger.words import choose
 
@@ -122,13 +123,13 @@ def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
         sampling = job.sampling
         style = "text" if isinstance(job.policy.form.prompt(job.problems[0]), str) else "chat"
         say(
-            f"{job.policy.label}, {job.benchmark.name}: {len(job.problems)} problems x {job.num_samples} samples, "
+            f"{job.policy.label}, {job.name}: {len(job.problems)} problems x {job.num_samples} samples, "
             f"{total - stored[key]} responses to draw, {stored[key]} stored; temperature {sampling.temperature:g}, "
             f"top-p {sampling.top_p:g}, at most {sampling.max_tokens} tokens, seed {sampling.seed}, {style} prompts, "
             f"rules {' > '.join(job.rules)}; into {job.folder}"
         )
     first = next(iter(jobs.values()))
-    say(f"the first prompt of {first.benchmark.name}: {first.policy.form.prompt(first.problems[0])!r}")
+    say(f"the first prompt of {first.name}: {first.policy.form.prompt(first.problems[0])!r}")
 
 
 class _ProgressBars:
@@ -162,7 +163,7 @@ class _ProgressBars:
         import time
 
         total = len(job.problems) * job.num_samples
-        name = f"{job.policy.label}, {job.benchmark.name}"
+        name = f"{job.policy.label}, {job.name}"
         if not self._shown:
             say(f"{name}: drawing {missing} of {total} responses", err=True)
         task = self._bars.add_task(name, total=missing, done=0, problems=len(job.problems), rate="- problems/s")

@@ -183,7 +183,9 @@ def _evaluate_test_sets(
     limit = limit if limit is not None or recipe is None else recipe.eval_limit
     sets = {name: load_rows(source, limit) for name, source in _sources(location, data).items()}
 
-    from oger.evaluation.evaluate import check_rows, evaluate_policy
+    from oger.evaluation.backends.base import SamplingSettings
+    from oger.evaluation.job import check_rows, own_job
+    from oger.evaluation.runner import run_job
     from oger.reporting.tables import summary_table
     from oger.verification import DEFAULT_RULES, accuracy_with
 
@@ -194,24 +196,37 @@ def _evaluate_test_sets(
         "batch_size": batch_size,
         "seed": seed,
     }
-    reward: dict[str, Any] = {"outcome_reward": accuracy_with(DEFAULT_RULES, kinds=kinds)}
+    reward: Any = accuracy_with(DEFAULT_RULES, kinds=kinds)
+    template = None
     if recipe is not None:
         from oger.training.run.build import outcome_function
 
         recipe = replace(recipe, kinds=(*recipe.kinds, *kinds))
-        reward["outcome_reward"] = outcome_function(recipe)
-        reward["chat_template_kwargs"] = recipe.training.get("chat_template_kwargs")
+        reward = outcome_function(recipe)
+        template = recipe.training.get("chat_template_kwargs")
     for rows in sets.values():
-        check_rows(rows, reward["outcome_reward"])
+        check_rows(rows, reward)
     _probe([row for rows in sets.values() for row in rows], recipe, kinds)
     model, tokenizer = load_policy(location)
     results: dict[str, dict[str, Any]] = {}
     families: dict[str, dict[str, Any]] = {}
+    sampling = SamplingSettings(options["temperature"], 1.0, options["max_new_tokens"], seed)
     for name, rows in sets.items():
+        job = own_job(
+            name,
+            rows,
+            model,
+            tokenizer,
+            reward=reward,
+            num_samples=options["num_samples"],
+            sampling=sampling,
+            batch_size=batch_size,
+            chat_template_kwargs=template,
+        )
         with _ProgressBar(name) as progress:
-            evaluation = evaluate_policy(model, tokenizer, rows, progress=progress, **reward, **options)
-        results[name] = evaluation.summary()
-        families |= {f"{name}: {family}": numbers for family, numbers in evaluation.summary_by_family().items()}
+            result = run_job(job, progress)
+        results[name] = result.accuracy
+        families |= {f"{name}: {family}": numbers for family, numbers in result.accuracy_by_family().items()}
     console = Terminal()
     console.print(summary_table(results, title=location.label))
     if len(families) > len(results):
@@ -301,7 +316,7 @@ def _mapping(text: str | None) -> dict[str, str]:
 
 
 class _ProgressBar:
-    """A progress bar on standard error, as a context that gives the callback of `evaluate_policy`."""
+    """A progress bar on standard error, as a context that gives the callback of `run_job`."""
 
     def __init__(self, title: str) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -20,7 +20,7 @@ from oger.terminal.errors import UserError
 if TYPE_CHECKING:
     from oger.endpoint.client import Endpoint
     from oger.evaluation.backends.base import Generator, PromptForm
-    from oger.evaluation.runner import Policy
+    from oger.evaluation.job import Policy
 
 BACKENDS = ("transformers", "continuous", "vllm")
 PROMPT_STYLES = ("auto", "chat", "text")
@@ -101,7 +101,7 @@ def local_policy(target: str, options: Options) -> Policy:
     Raises:
         UserError: no such run, checkpoint or model, or no tokenizer; names --prompt-style where that would help.
     """
-    from oger.evaluation.runner import Policy
+    from oger.evaluation.job import Policy
 
     location = locate_target(target, options.checkpoint)
     named = "@" in target or options.checkpoint == "last"
@@ -139,7 +139,7 @@ def _load_generator(location: PolicyLocation, backend: str, batch_size: int, tem
         from oger.evaluation.backends.continuous import ContinuousGenerator
 
         return ContinuousGenerator(model, tokenizer, most_at_once=batch_size, chat_template_kwargs=template)
-    from oger.evaluation.backends.base import TransformersGenerator
+    from oger.evaluation.backends.transformers import TransformersGenerator
 
     return TransformersGenerator(model, tokenizer, batch_size=batch_size, chat_template_kwargs=template)
 
@@ -152,7 +152,7 @@ def endpoint_policy(model: str, address: EndpointAddress, options: Options) -> P
     """
     from oger.evaluation.backends.base import PromptForm
     from oger.evaluation.backends.endpoint import EndpointGenerator
-    from oger.evaluation.runner import Policy
+    from oger.evaluation.job import Policy
 
     endpoint = _endpoint(model, address, options)
     return Policy(

@@ -1,11 +1,12 @@
 """Policies on benchmarks: sampling, verdicts, honest statistics, comparison.
 
-`evaluate` and `sampling` are what a training run measures itself with. Benchmarks go through `benchmark` (what one is),
-`problems` (its rows), `generators` (who answers) and `processes` (several at once), `store` (nothing is drawn twice),
-`grading` (verdicts), `runner` (plan, draw, grade), `summary` with `majority` and `diversity` (the numbers of one
-policy), and `compare` (several, with intervals).
+Everything that is measured is a `job`: one policy on one set of problems. It goes through `benchmark` (what one is),
+`problems` (its rows), `backends` (who answers), `store` (nothing is drawn twice), `grading` (verdicts), `runner` (plan,
+draw, grade), `summary` (the numbers of one policy, from `statistics`) and `tables` (several, with intervals). What a
+training run or a study cell measures are jobs in memory.
 """
 
-from oger.evaluation.statistics.accuracy import bootstrap_interval, pass_at_k, pass_curve, summarize
+from oger.evaluation.statistics.accuracy import pass_at_k, pass_curve, summarize
+from oger.evaluation.statistics.intervals import bootstrap_interval
 
 __all__ = ["bootstrap_interval", "pass_at_k", "pass_curve", "summarize"]

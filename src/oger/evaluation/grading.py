@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from oger.evaluation.job import Job, OutcomeReward
+from oger.evaluation.problems import Problem, Prompt
 from oger.evaluation.store import StoredResponse
+from oger.evaluation.summary import Graded
 from oger.verification import probe_rows, verify_many
-
-if TYPE_CHECKING:
-    from oger.evaluation.runner import Job
 
 
 def probe_jobs(jobs: Iterable[Job]) -> None:
@@ -21,7 +22,7 @@ def probe_jobs(jobs: Iterable[Job]) -> None:
         VerifierError: one came out otherwise, so verdicts on hours of generation would mean nothing.
         ValueError: a kind without a probe of its own whose gold answer it cannot read.
     """
-    different = {(job.benchmark.name, job.rules): job for job in jobs}
+    different = {(job.name, job.rules): job for job in jobs}
     for job in different.values():
         rows = [{"kind": entry.kind, "answer": entry.answer, "metadata": entry.metadata} for entry in job.problems]
         probe_rows(rows, rules=job.rules, kinds={row["kind"] for row in rows})  # checked where they were loaded
@@ -74,3 +75,32 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for place, verdict in zip(places, graded, strict=True):
             found[place] = {"extracted": verdict.extracted, "status": verdict.status, "reason": verdict.reason}
     return found
+
+
+def rewarded(
+    reward: OutcomeReward, problems: Sequence[Problem], responses: Sequence[StoredResponse]
+) -> tuple[Graded, ...]:
+    """Verdicts of a run's reward function: 1 or more is correct, None or NaN undecided."""
+    rows = {problem.id: problem.row for problem in problems}
+    columns = {column for row in rows.values() for column in row} - {"prompt", "completion", "teachers"}
+    drawn = [response.generated for response in responses]
+    rewards = reward(
+        prompts=[rows[each.problem]["prompt"] for each in drawn],
+        completions=[_completion(rows[each.problem]["prompt"], each.text) for each in drawn],
+        **{column: [rows[each.problem].get(column) for each in drawn] for column in columns},
+    )
+    return tuple(
+        Graded(**asdict(each), extracted=None, status=_status(value))
+        for each, value in zip(drawn, rewards, strict=True)
+    )
+
+
+def _status(reward: float | None) -> str:
+    if reward is None or math.isnan(reward):
+        return "undecided"
+    return "correct" if reward >= 1.0 else "wrong"
+
+
+def _completion(prompt: Prompt, text: str) -> str | list[dict[str, str]]:
+    """The completion in the form of its prompt, as TRL hands it to a reward function."""
+    return text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]

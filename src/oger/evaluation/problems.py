@@ -16,6 +16,9 @@ from oger.evaluation.benchmark import Benchmark, BenchmarkError
 from oger.io.rows import WORLD_PREFIX, SourceError, load_rows
 from oger.verification.kinds import check_kinds_of_rows, load_kind
 
+Prompt = str | list[dict[str, Any]]
+"""A text, or a chat: a list of {"role", "content"} messages."""
+
 LETTERS = "ABCDEFGHIJ"
 _SUFFIXES = (".jsonl", ".parquet")
 _ID_CHARACTERS = 16
@@ -27,7 +30,7 @@ class Problem:
 
     id: str
     """Of the row where it has one, else a hash of the prompt; never twice in a benchmark."""
-    prompt: str | list[dict[str, Any]]
+    prompt: Prompt
     """The user's message as a text; or, where the rows hold whole prompts, the prompt as it stands there."""
     verbatim: bool
     """Whether the prompt is asked as it stands, without a chat made around it."""
@@ -37,6 +40,8 @@ class Problem:
     """What the grader needs besides; for multiple choice {"options": shuffled texts, "order": places in the data}."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Column -> value, of the columns that accuracy is broken down by; without those that the row does not have."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """The row as it stands, where a reward function of a run grades it."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from oger.evaluation.backends.base import Generated, Prompt
+from oger.evaluation.backends.base import Generated
+from oger.evaluation.problems import Prompt
 from oger.evaluation.summary import Graded
 from oger.io.lock import HeldError, Lock
 
@@ -62,7 +63,36 @@ def schema() -> Any:
     return pa.schema([*texts, ("sample", pa.int32()), ("num_tokens", pa.int32())])
 
 
-class ResponseStore:
+class Responses:
+    """Responses by problem and sample, in memory alone."""
+
+    def __init__(self) -> None:
+        self.responses: dict[Key, StoredResponse] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def add(self, batch: Sequence[Generated], asked: Mapping[str, str]) -> None:
+        """Take new responses.
+
+        Args:
+            asked: problem -> `prompt_hash` of its prompt.
+        """
+        new = [StoredResponse(generated, asked[generated.problem]) for generated in batch]
+        for response in new:
+            if response.key in self.responses:
+                raise RuntimeError(f"the response {response.key} is stored already")
+        self._keep(new)
+        self.responses |= {response.key: response for response in new}
+
+    def _keep(self, new: Sequence[StoredResponse]) -> None:
+        """Nothing outlives this object."""
+
+
+class ResponseStore(Responses):
     """Open a folder for adding responses; a context manager that locks it.
 
     Args:
@@ -74,6 +104,7 @@ class ResponseStore:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        super().__init__()
         self.folder = folder
         self.settings = json.loads(json.dumps(settings))
         check_settings(folder, settings)
@@ -87,14 +118,11 @@ class ResponseStore:
             raise
         try:
             write_json(folder / SETTINGS, self.settings)
-            self.responses = {response.key: response for response in _lines(folder, cut=self._file)}
+            self.responses |= {response.key: response for response in _lines(folder, cut=self._file)}
             self.responses |= {response.key: response for response in read_table(folder)}
         except BaseException:
             self._close()
             raise
-
-    def __enter__(self) -> ResponseStore:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if not os.fstat(self._file).st_size:
@@ -105,16 +133,8 @@ class ResponseStore:
         os.close(self._file)
         self._lock.release()
 
-    def add(self, batch: Sequence[Generated], asked: Mapping[str, str]) -> None:
-        """Append responses by one write and wait until the disk has them.
-
-        Args:
-            asked: problem -> `prompt_hash` of its prompt.
-        """
-        new = [StoredResponse(generated, asked[generated.problem]) for generated in batch]
-        for response in new:
-            if response.key in self.responses:
-                raise RuntimeError(f"the response {response.key} is stored already")
+    def _keep(self, new: Sequence[StoredResponse]) -> None:
+        """Append responses by one write and wait until the disk has them."""
         data = memoryview("".join(_line(response) for response in new).encode())
         size = os.fstat(self._file).st_size
         try:
@@ -124,7 +144,6 @@ class ResponseStore:
         except OSError as error:
             os.ftruncate(self._file, size)  # nothing may be appended to half a line
             raise StoreError(f"cannot write {self.folder / LINES}: {error.strerror}; what is in it is kept") from error
-        self.responses |= {response.key: response for response in new}
 
     def close_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace responses.parquet by `rows`; lines are dropped once the table holds every stored response."""

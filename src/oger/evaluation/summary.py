@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oger.evaluation.statistics.accuracy import bootstrap_interval, pass_curve, powers_of_two
+from oger.evaluation.statistics.accuracy import outcome_matrix, pass_curve, powers_of_two, summarize
 from oger.evaluation.statistics.diversity import distinct_solutions
+from oger.evaluation.statistics.intervals import bootstrap_interval
 from oger.evaluation.statistics.majority import calibration, distinct_answers, majority_at_k, vote
 
 
@@ -34,6 +35,11 @@ class Graded:
         """1.0 correct, 0.0 wrong, None undecided."""
         return {"correct": 1.0, "wrong": 0.0}.get(self.status)
 
+    @property
+    def truncated(self) -> bool:
+        """Cut by the length limit."""
+        return self.finish_reason == "length"
+
 
 def by_problem(responses: Sequence[Graded]) -> dict[str, list[Graded]]:
     """Problem -> its responses in the order of their sample numbers; problems in order of appearance.
@@ -52,6 +58,11 @@ def by_problem(responses: Sequence[Graded]) -> dict[str, list[Graded]]:
     if len(sizes) > 1:
         raise ValueError(f"problems have different numbers of samples, from {sizes[0]} to {sizes[-1]}")
     return problems
+
+
+def outcomes_by_problem(responses: Sequence[Graded]) -> NDArray[np.float64]:
+    """(problems, samples) of 1 correct, 0 wrong, NaN undecided."""
+    return outcome_matrix([[response.outcome for response in samples] for samples in by_problem(responses).values()])
 
 
 def accuracy_by_problem(responses: Sequence[Graded]) -> dict[str, float]:
@@ -94,7 +105,7 @@ def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95
             str(k): float(np.mean([majority_at_k(votes, k) for votes in votes_P])) for k in powers_of_two(num_samples)
         },
         "format_rate": _share([response.extracted is not None for response in responses]),
-        "truncated_share": _share([response.finish_reason == "length" for response in responses]),
+        "truncated_share": _share([response.truncated for response in responses]),
         "undecided": _share([response.status == "undecided" for response in responses]),
         "length": float(np.mean(lengths)) if len(lengths) == len(responses) else None,
         "distinct_answers": float(np.mean([distinct_answers(votes) for votes in votes_P])),
@@ -106,17 +117,28 @@ def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95
     }
 
 
+def summarize_accuracy(responses: Sequence[Graded]) -> dict[str, Any]:
+    """`accuracy.summarize` of all problems, with the mean length in tokens and the share of truncated samples."""
+    return {
+        **summarize(outcomes_by_problem(responses)),
+        "length": float(np.mean([response.num_tokens for response in responses])),
+        "truncated_share": _share([response.truncated for response in responses]),
+    }
+
+
 def summarize_groups(
-    responses: Sequence[Graded], groups: Mapping[str, Mapping[str, str]]
+    responses: Sequence[Graded],
+    groups: Mapping[str, Mapping[str, str]],
+    summarize_members: Callable[[Sequence[Graded]], dict[str, Any]] = summarize_responses,
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """`summarize_responses` of the problems of each value of each column: column -> value -> numbers.
+    """The numbers of the problems of each value of each column: column -> value -> numbers.
 
     Args:
         groups: problem -> column -> value; a problem without a column belongs to none of its values.
     """
     return {
         column: {
-            value: summarize_responses([response for response in responses if response.problem in members])
+            value: summarize_members([response for response in responses if response.problem in members])
             for value, members in values.items()
         }
         for column, values in members_by_group(groups).items()

@@ -10,7 +10,7 @@ from oger.terminal.grid import render
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
-    from oger.evaluation.runner import Policy, Result
+    from oger.evaluation.job import Policy, Result
 
 _CUT_WARNING = 0.2
 

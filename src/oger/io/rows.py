@@ -1,6 +1,7 @@
-"""Sources of rows, as recipes and the command line name them.
+"""Sources of rows, as recipes and the command line name them: the one reader, of whole sources or in chunks.
 
 world:NAME/SPLIT           a split of an embedded world
+champ:                     the problems of the installed package champ-dataset
 PATH.jsonl, PATH.parquet   a local file, one row per line or row
 FOLDER                     a folder of `oger teachers curate`: its table.parquet
 [hub:]OWNER/NAME[/CONFIG][:SPLIT]  a dataset of the Hugging Face hub, split "train" unless named
@@ -10,18 +11,63 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from oger.plugins import import_object
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WORLD_PREFIX = "world:"
+HUB_PREFIX = "hub:"
 
-_TABLE = "table.parquet"
-_FILE_FORMATS = (".jsonl", ".parquet")
+READERS: Mapping[str, str] = {
+    WORLD_PREFIX: "oger.worlds.world:read_split",
+    "champ:": "oger.teachers.curate.layouts.champ:read_corpus",
+}
+"""Prefix -> who reads such sources: a function of what follows the prefix, a limit of rows or None, and whether rows
+with all that teachers wrote are wanted, unverified. By name, since the rooms that it lies in stand above this one."""
+
+FILE_FORMATS = (".jsonl", ".parquet")
 _OTHER_FILES = (".json", ".csv", ".tsv", ".arrow", ".txt", ".yaml", ".gz", ".zst")
+_TABLE = "table.parquet"
+
+ROWS_PER_CHUNK = 256
+_STREAMED_ROWS_PER_CHUNK = 32  # a row of a corpus can hold dozens of solutions
+_BYTES_PER_CHUNK = 4 << 20
+_LEAST_ROWS_PER_BATCH = 8
+_LINES_LOOKED_AT = 100  # of a JSON lines file, for the names of its columns
+_REASON_CHARACTERS = 200
 
 
 class SourceError(ValueError):
     """Rows that cannot be had; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one source, not parsed yet: another process may do that."""
+
+    first_row: int
+    num_rows: int
+    payload: list[bytes] | list[dict[str, Any]] | pa.RecordBatch | str
+    """JSON lines, rows, Arrow rows; or why the rows cannot be read."""
+    size: int = 0
+    """Bytes of the file that this chunk stands for; 0 where that is not known."""
+
+    def rows(self) -> Iterator[dict[str, Any] | ValueError]:
+        """Each row; what cannot be read is a ValueError, as a value."""
+        if isinstance(self.payload, str):
+            yield from (ValueError(self.payload) for _ in range(self.num_rows))
+        elif isinstance(self.payload, list):
+            yield from (_json_row(row) if isinstance(row, bytes) else row for row in self.payload)
+        else:
+            yield from self.payload.to_pylist()
 
 
 def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -32,20 +78,12 @@ def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
     """
     if limit is not None and limit < 1:
         raise SourceError(f"the limit of rows must be at least 1, got {limit}")
-    if not source.startswith(WORLD_PREFIX) and os.path.isfile(Path(source) / _TABLE):
-        source = str(Path(source) / _TABLE)
-    suffix = Path(source).suffix.lower()
-    if source.startswith(WORLD_PREFIX):
-        rows = _world_rows(source, limit)
-    elif suffix in _FILE_FORMATS:
-        path = Path(source)
-        if not os.path.isfile(path):
-            raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()})")
-        rows = _jsonl_rows(path, limit) if suffix == ".jsonl" else _parquet_rows(path)
-    elif suffix in _OTHER_FILES or os.path.exists(source):
-        raise SourceError(f"cannot read {source}: a data file must be one of {', '.join(_FILE_FORMATS)}")
+    if is_registered(source):
+        rows = list(islice(read_registered(source, limit), limit))
+    elif (path := _data_file(source)) is not None:
+        rows = list(islice(_file_rows(path), limit))
     else:
-        rows = _hub_rows(source)
+        rows = _hub_dataset(source).to_list()
     if not rows:
         raise SourceError(f"{source} has no rows")
     return rows[:limit]
@@ -56,51 +94,112 @@ def world_name(source: str) -> str | None:
     return source.removeprefix(WORLD_PREFIX).split("/")[0] if source.startswith(WORLD_PREFIX) else None
 
 
-def _world_rows(source: str, limit: int | None) -> list[dict[str, Any]]:
-    from oger.worlds import load_world
-
-    name, _, split = source.removeprefix(WORLD_PREFIX).partition("/")
-    if not name or not split:
-        raise SourceError(f"{source!r} names no split of a world; write {WORLD_PREFIX}NAME/SPLIT")
-    return [dict(row) for row in load_world(name).rows(split, limit=limit)]
+def is_registered(source: str) -> bool:
+    """Whether one of READERS reads it."""
+    return source.startswith(tuple(READERS))
 
 
-def _jsonl_rows(path: Path, limit: int | None) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if len(rows) == limit:
-                    break
-                if line.strip():
-                    rows.append(_jsonl_row(path, number, line))
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text: {error}") from error
-    return rows
+def read_registered(source: str, limit: int | None = None, *, raw: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a source that one of READERS reads; `raw` with all that teachers wrote, unverified.
+
+    Raises:
+        ValueError: the reader's, about a name that is not there or a package that is not installed.
+    """
+    prefix = next(prefix for prefix in READERS if source.startswith(prefix))
+    read = import_object(READERS[prefix], what="the reader")
+    return iter(read(source.removeprefix(prefix), limit=limit, raw=raw))
 
 
-def _jsonl_row(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} line {number} is not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise SourceError(f"{path} line {number} is not a JSON object")
-    return row
+def stream_from_hub(source: str) -> tuple[list[str], Iterator[dict[str, Any]]]:
+    """The columns of a dataset of the hub, and its rows as they arrive.
+
+    Raises:
+        SourceError: see `load_rows`.
+    """
+    stream = _hub_dataset(source, streaming=True)
+    with _hub_faults(source):
+        names = list(stream.features or next(iter(stream)))
+    return names, iter(stream)
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+def data_files(path: Path) -> list[Path]:
+    """A data file, or every one below a folder, sorted.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        SourceError: a file of another format, or a folder without a data file.
+    """
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in FILE_FORMATS and p.is_file())
+        if not found:
+            raise SourceError(f"the folder {path} holds no {' or '.join(FILE_FORMATS)} file")
+        return found
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {str(path)!r}")
+    if path.suffix.lower() not in FILE_FORMATS:
+        raise SourceError(_wrong_format(path))
+    return [path]
+
+
+def column_names(path: Path) -> list[list[str]]:
+    """The columns of a Parquet file, or those of each object in the first lines of a JSON lines file.
+
+    Raises:
+        SourceError: not Parquet, or no object in those lines.
+    """
+    if path.suffix.lower() == ".parquet":
+        with open_parquet(path) as parquet:
+            return [parquet.schema_arrow.names]
+    lines = [line for _, line in _json_lines(path, _LINES_LOOKED_AT)]
+    rows = [row for row in map(_json_row, lines) if isinstance(row, dict)]
+    if not rows:
+        where = f" in its first {len(lines)} lines" if lines else ": it is empty"
+        raise SourceError(f"{path} holds no JSON object{where}")
+    return [list(row) for row in rows]
+
+
+def file_chunks(path: Path, columns: Collection[str] | None = None) -> Iterator[Chunk]:
+    """The rows of a data file in chunks, whose ends depend on the file alone.
+
+    Args:
+        path: the file.
+        columns: those of a Parquet file that are read; None = all.
+
+    Yields:
+        Chunks; a damaged row group of a Parquet file is one that cannot be read.
+
+    Raises:
+        SourceError: not a Parquet file at all.
+    """
+    return _jsonl_chunks(path) if path.suffix.lower() == ".jsonl" else _parquet_chunks(path, columns)
+
+
+def row_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
+    """Rows that are in no file, in chunks."""
+    rows = iter(rows)
+    first = 0
+    while batch := list(islice(rows, _STREAMED_ROWS_PER_CHUNK)):
+        yield Chunk(first, len(batch), batch)
+        first += len(batch)
+
+
+def open_parquet(path: str | os.PathLike[str]) -> Any:
+    """The `pyarrow.parquet.ParquetFile` at a path, whose pages are checked as they are read.
+
+    Raises:
+        SourceError: it is none.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pylist()
+        return pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path} is not a readable Parquet file: {error}") from error
+        raise SourceError(f"{path} is not a readable Parquet file: {_reason(error)}") from error
 
 
-def _hub_rows(source: str) -> list[dict[str, Any]]:
-    name, _, split = source.removeprefix("hub:").partition(":")
+def _hub_dataset(source: str, **how: bool) -> Any:
+    name, _, split = source.removeprefix(HUB_PREFIX).partition(":")
     parts = name.split("/")
     if len(parts) not in (2, 3) or not all(parts) or name.startswith((".", "~")):
         raise SourceError(
@@ -109,9 +208,104 @@ def _hub_rows(source: str) -> list[dict[str, Any]]:
         )
     from datasets import load_dataset
 
-    # Whatever the hub, the network or the dataset raises, the user's question is the same: why not this source?
+    with _hub_faults(source):
+        return load_dataset("/".join(parts[:2]), parts[2] if len(parts) == 3 else None, split=split or "train", **how)
+
+
+@contextmanager
+def _hub_faults(source: str) -> Iterator[None]:
+    """Whatever the hub, the network or the dataset raises, the user's question is the same: why not this source?"""
     try:
-        dataset = load_dataset("/".join(parts[:2]), parts[2] if len(parts) == 3 else None, split=split or "train")
+        yield
     except Exception as error:
-        raise SourceError(f"cannot load {source} from the hub: {type(error).__name__}: {error}") from error
-    return dataset.to_list()
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise SourceError(f"cannot load {source} from the hub: {reason}") from error
+
+
+def _data_file(source: str) -> Path | None:
+    """The file that a source names; None = it names none."""
+    path = Path(source)
+    if os.path.isfile(path / _TABLE):
+        return path / _TABLE
+    if path.suffix.lower() in FILE_FORMATS:
+        if not os.path.isfile(path):
+            raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()})")
+        return path
+    if path.suffix.lower() in _OTHER_FILES or os.path.exists(source):
+        raise SourceError(_wrong_format(source))
+    return None
+
+
+def _wrong_format(path: str | Path) -> str:
+    return f"cannot read {path}: a file must be one of {', '.join(FILE_FORMATS)}"
+
+
+def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a data file, every one of which must be readable."""
+    if path.suffix.lower() == ".parquet":
+        for chunk in _parquet_chunks(path, None):
+            if isinstance(chunk.payload, str):
+                raise SourceError(f"{path} is not a readable Parquet file: {chunk.payload}")
+            yield from chunk.payload.to_pylist()
+        return
+    for number, line in _json_lines(path):
+        try:
+            row = _json_row(line.decode())
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{path} is not UTF-8 text: {error}") from error
+        if isinstance(row, ValueError):
+            raise SourceError(f"{path} line {number} is {row}") from row
+        yield row
+
+
+def _json_lines(path: Path, most: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines among the first `most` that are not empty, and their numbers, from 1."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(islice(file, most), start=1):
+            if line.strip():
+                yield number, line
+
+
+def _json_row(line: bytes | str) -> dict[str, Any] | ValueError:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"not JSON: {error}")
+    return row if isinstance(row, dict) else ValueError(f"JSON, but {type(row).__name__}, not an object")
+
+
+def _jsonl_chunks(path: Path) -> Iterator[Chunk]:
+    lines: list[bytes] = []
+    first = size = 0
+    for _, line in _json_lines(path):
+        lines.append(line)
+        size += len(line)
+        if len(lines) == ROWS_PER_CHUNK or size >= _BYTES_PER_CHUNK:
+            yield Chunk(first, len(lines), lines, size)
+            first, lines, size = first + len(lines), [], 0
+    if lines:
+        yield Chunk(first, len(lines), lines, size)
+
+
+def _parquet_chunks(path: Path, wanted: Collection[str] | None) -> Iterator[Chunk]:
+    import pyarrow as pa
+
+    first, num_bytes = 0, path.stat().st_size
+    with open_parquet(path) as parquet:
+        columns = [name for name in parquet.schema_arrow.names if wanted is None or name in wanted]
+        for group in range(parquet.num_row_groups):
+            metadata = parquet.metadata.row_group(group)
+            row_bytes = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
+            batch_size = max(_LEAST_ROWS_PER_BATCH, min(ROWS_PER_CHUNK, _BYTES_PER_CHUNK // row_bytes))
+            last = first + metadata.num_rows
+            try:
+                for batch in parquet.iter_batches(batch_size, row_groups=[group], columns=columns):
+                    yield Chunk(first, batch.num_rows, batch, num_bytes * batch.num_rows // parquet.metadata.num_rows)
+                    first += batch.num_rows
+            except (pa.ArrowInvalid, OSError) as error:  # a damaged row group; the others may be whole
+                yield Chunk(first, last - first, f"row group {group} cannot be read: {_reason(error)}")
+                first = last
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:_REASON_CHARACTERS]

@@ -1,6 +1,7 @@
 """Group advantage: a row's reward minus the mean of its group, teacher rows included.
 
     A_i = R_i - mean(R)        with scale "std": A_i = (R_i - mean(R)) / (std(R) + eps)
+                               with scale "batch": the standard deviation is that of the whole batch
 
 Source: OGER (arXiv 2604.18530), advantage of the hybrid group; without the standard deviation it is Dr. GRPO's
 (arXiv 2503.20783), with it GRPO's (arXiv 2402.03300). The arithmetic is TRL's, operation for operation.
@@ -17,28 +18,34 @@ from oger.words import choose
 
 
 def _sample_std(reward_NG: Tensor) -> Tensor:
-    """Sample standard deviation of each group's decided rows, (N, 1); NaN for fewer than two."""
+    """Sample standard deviation of each row's decided entries, (N, 1); NaN for fewer than two."""
     mean_N1 = torch.nanmean(reward_NG, dim=1, keepdim=True)
     variance_N1 = torch.nanmean((reward_NG - mean_N1) ** 2, dim=1, keepdim=True)
     count_N1 = torch.sum(~torch.isnan(reward_NG), dim=1, keepdim=True).to(reward_NG.dtype)
     return torch.sqrt(variance_N1 * (count_N1 / (count_N1 - 1)))
 
 
-ADVANTAGE_SCALES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {  # (centred, rewards, eps) -> advantage
-    "none": lambda centred_NG, reward_NG, eps: centred_NG,
-    "std": lambda centred_NG, reward_NG, eps: centred_NG / (_sample_std(reward_NG) + eps),
+# (centred, rewards of the groups, rewards of the whole batch (1, X), eps) -> advantage
+ADVANTAGE_SCALES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
+    "none": lambda centred_NG, reward_NG, batch_1X, eps: centred_NG,
+    "std": lambda centred_NG, reward_NG, batch_1X, eps: centred_NG / (_sample_std(reward_NG) + eps),
+    "batch": lambda centred_NG, reward_NG, batch_1X, eps: centred_NG / (_sample_std(batch_1X) + eps),
 }
 
 
-def group_advantage(reward_G: Tensor, *, scale: str = "none", eps: float = 1e-6) -> Tensor:
+def group_advantage(
+    reward_G: Tensor, *, scale: str = "none", eps: float = 1e-6, batch_reward: Tensor | None = None
+) -> Tensor:
     """Reward relative to the group. The group is the last dimension; leading ones are separate groups.
 
     Args:
         reward_G: Total rewards, (..., G); NaN marks an undecided row, which is left out of the mean and the standard
             deviation and gets advantage 0.
-        scale: `none` (mean only) or `std` (divide by the sample standard deviation plus eps).
+        scale: `none` (mean only), `std` (divide by the sample standard deviation of the group plus eps) or `batch`
+            (by that of the whole batch plus eps).
         eps: Added to the standard deviation, finite and above 0. Equal rewards whose float32 mean is rounded come out
             as rounding / eps: up to about 0.3 with 1e-6, 0.005 with TRL's 1e-4 (0 exactly for 0/1 rewards).
+        batch_reward: Rewards of the batch of all ranks, any shape, for `batch`; None = `reward_G` is the whole batch.
 
     Returns:
         Advantages, same shape, in float32 or wider; all 0 in a group with fewer than two decided rows.
@@ -59,7 +66,8 @@ def group_advantage(reward_G: Tensor, *, scale: str = "none", eps: float = 1e-6)
         raise ValueError("reward_G holds an infinite value")
     reward_NG = at_least_float32(reward_G).reshape(-1, reward_G.shape[-1])
     centred_NG = reward_NG - torch.nanmean(reward_NG, dim=1, keepdim=True)
-    advantage_NG = rescale(centred_NG, reward_NG, eps)
+    batch_1X = reward_NG.reshape(1, -1) if batch_reward is None else at_least_float32(batch_reward).reshape(1, -1)
+    advantage_NG = rescale(centred_NG, reward_NG, batch_1X, eps)
     comparable_NG = ~torch.isnan(reward_NG)
     comparable_NG &= comparable_NG.sum(dim=1, keepdim=True) > 1
     return torch.where(comparable_NG, advantage_NG, 0.0).reshape(reward_G.shape)

@@ -3,6 +3,8 @@
     online token   -A r,  r = pi / pi_old          or  -min(r A, clip(r, 1 - eps_low, 1 + eps_high) A)
     teacher token  -A f(pi),  f(p) = p / (p + gamma), never clipped, no importance ratio
 
+Beside it stand the KL estimate and the entropy bonus, on online tokens alone.
+
 Source: LUFFY (arXiv 2504.14945), mixed-policy objective with policy shaping, which OGER (arXiv 2604.18530) inherits.
 Token losses are summed here; the caller divides, once, over the whole optimiser step (see `aggregation`).
 One value is read back per call: NaN under the mask is an error, never a silent loss.
@@ -25,7 +27,7 @@ _MAX_LOG_RATIO = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class MixedPolicyLoss:
-    """Loss of one batch and what it was made of: 0-d statistics, detached; means and shares over no token are 0."""
+    """Loss of one batch and what it was made of: 0-d sums and counts of tokens, the sums detached but for the loss."""
 
     loss_sum: Tensor  # sum of token_loss_BT; differentiable
     token_loss_BT: Tensor  # (B, T), 0 outside the mask; differentiable
@@ -34,11 +36,11 @@ class MixedPolicyLoss:
     offline_loss_sum: Tensor
     online_token_count: Tensor
     offline_token_count: Tensor
-    clip_low_share: Tensor  # of online tokens: r < 1 - eps_low while A < 0; 0 without clip
-    clip_high_share: Tensor  # of online tokens: r > 1 + eps_high while A > 0; 0 without clip
-    ratio_mean: Tensor  # r over online tokens, before any clip
-    teacher_prob_mean: Tensor  # pi over teacher tokens
-    teacher_weight_mean: Tensor  # df/d(log pi) over teacher tokens
+    clip_low_count: Tensor  # online tokens with r < 1 - eps_low while A < 0; 0 without clip
+    clip_high_count: Tensor  # online tokens with r > 1 + eps_high while A > 0; 0 without clip
+    ratio_sum: Tensor  # r over online tokens, before any clip
+    teacher_prob_sum: Tensor  # pi over teacher tokens
+    teacher_weight_sum: Tensor  # df/d(log pi) over teacher tokens
 
 
 def online_token_loss(
@@ -146,8 +148,8 @@ def mixed_policy_loss(
     >>> loss.token_loss_BT
     tensor([[ 1.2500,  1.0000],
             [-1.0000, -1.6000]])
-    >>> round(loss.loss_sum.item(), 4), loss.token_count.item(), round(loss.teacher_weight_mean.item(), 4)
-    (-0.35, 4, 0.205)
+    >>> round(loss.loss_sum.item(), 4), loss.token_count.item(), round(loss.teacher_weight_sum.item(), 4)
+    (-0.35, 4, 0.41)
     """
     require_rank("logp_BT", logp_BT, 2)
     require_shape("old_logp_BT", old_logp_BT, logp_BT.shape)
@@ -176,11 +178,11 @@ def mixed_policy_loss(
         statistics = {
             "online_loss_sum": torch.where(online_BT, token_loss_BT, 0.0).sum(),
             "offline_loss_sum": torch.where(offline_BT, token_loss_BT, 0.0).sum(),
-            "clip_low_share": _mean(((ratio_BT < 1 - eps_low) & (advantage_BT < 0)).to(ratio_BT.dtype), online_BT),
-            "clip_high_share": _mean(((ratio_BT > 1 + eps_high) & (advantage_BT > 0)).to(ratio_BT.dtype), online_BT),
-            "ratio_mean": _mean(ratio_BT, online_BT),
-            "teacher_prob_mean": _mean(torch.exp(teacher_logp_BT), offline_BT),
-            "teacher_weight_mean": _mean(SHAPINGS[shaping].weight(teacher_logp_BT, gamma), offline_BT),
+            "clip_low_count": (online_BT & (ratio_BT < 1 - eps_low) & (advantage_BT < 0)).sum(),
+            "clip_high_count": (online_BT & (ratio_BT > 1 + eps_high) & (advantage_BT > 0)).sum(),
+            "ratio_sum": torch.where(online_BT, ratio_BT, 0.0).sum(),
+            "teacher_prob_sum": torch.where(offline_BT, torch.exp(teacher_logp_BT), 0.0).sum(),
+            "teacher_weight_sum": torch.where(offline_BT, SHAPINGS[shaping].weight(teacher_logp_BT, gamma), 0.0).sum(),
         }
     return MixedPolicyLoss(
         loss_sum=token_loss_BT.sum(),
@@ -192,6 +194,47 @@ def mixed_policy_loss(
     )
 
 
-def _mean(value_BT: Tensor, over_BT: Tensor) -> Tensor:
-    """Mean over the selected tokens, 0 where none is selected."""
-    return torch.where(over_BT, value_BT, 0.0).sum() / over_BT.sum().clamp(min=1)
+def kl_estimate(
+    logp_BT: Tensor, ref_logp_BT: Tensor, online_BT: Tensor, *, old_logp_BT: Tensor | None = None
+) -> Tensor:
+    """Estimate of KL(pi || reference) per sampled token: exp(x) - x - 1 with x = log ref - log pi (k3, as in TRL).
+
+    Teacher tokens have none: the estimate needs tokens that the policy sampled.
+
+    Args:
+        logp_BT: The policy's log-probabilities, nats, (B, T); gets a gradient.
+        ref_logp_BT: The reference's, same shape.
+        online_BT: True on sampled tokens; elsewhere the others may hold anything and the estimate is 0.
+        old_logp_BT: Those of the policy that sampled; then the estimate is weighted by pi / pi_old (arXiv 2512.02556).
+
+    Returns:
+        KL per token, nats, (B, T).
+
+    >>> logp_BT, ref_logp_BT = torch.tensor([[-1.0, -1.0]]), torch.tensor([[-2.0, -1.0]])
+    >>> kl_estimate(logp_BT, ref_logp_BT, torch.tensor([[True, True]]))  # exp(-1) + 1 - 1
+    tensor([[0.3679, 0.0000]])
+    """
+    # Masked before exp: a teacher token may be all but impossible under the policy, and inf * 0 is NaN.
+    log_ratio_BT = torch.where(online_BT, ref_logp_BT - logp_BT, 0.0)
+    kl_BT = torch.exp(log_ratio_BT) - log_ratio_BT - 1
+    if old_logp_BT is not None:
+        kl_BT = kl_BT * torch.exp(torch.where(online_BT, logp_BT - old_logp_BT, 0.0))
+    return kl_BT
+
+
+def entropy_bonus(entropy_BT: Tensor, online_BT: Tensor, *, num_tokens: Tensor | float) -> Tensor:
+    """This micro-batch's summand of the mean entropy over the online tokens of the optimiser step.
+
+    Args:
+        entropy_BT: Entropies of the policy, nats, (B, T); gets a gradient.
+        online_BT: True on sampled tokens; elsewhere the entropies may hold anything.
+        num_tokens: Online tokens of the whole optimiser step, taken as at least 1.
+
+    Returns:
+        The summand, nats, 0-d.
+
+    >>> entropy_bonus(torch.tensor([[0.5, 1.5, 9.0]]), torch.tensor([[True, True, False]]), num_tokens=4)
+    tensor(0.5000)
+    """
+    num_tokens = torch.as_tensor(num_tokens, device=entropy_BT.device).clamp(min=1)
+    return torch.where(online_BT, entropy_BT, 0.0).sum() / num_tokens

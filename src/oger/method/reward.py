@@ -1,12 +1,13 @@
 """Exploration reward: a correct rollout is paid for leaving the teachers' paths, as far as the policy was confident.
 
-    R^OGER = D * c * [R^m >= 1]        R^total = R^m + weight * R^OGER    (teacher rows: R^total = R^m)
+    R^OGER = D * c * [R^m >= 1]        R^total = R^m + weight * R^OGER + ...    (teacher rows: R^total = R^m)
 
 Source: OGER (arXiv 2604.18530), exploration reward and total reward; weight is the paper's lambda, 1 there. With 0/1
 outcomes a wrong rollout gets 0, a correct one between 1 and 1 + weight, a verified teacher 1.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -47,41 +48,50 @@ def exploration_reward(
     return torch.where(paid_G, at_least_float32(divergence_G) * at_least_float32(confidence_G), 0.0)
 
 
-def total_reward(
-    outcome_G: Tensor,
-    divergence_G: Tensor,
-    confidence_G: Tensor,
-    offline_G: Tensor,
-    *,
-    weight: float = 1.0,
-    gate: bool = True,
-) -> Tensor:
-    """Outcome plus weighted exploration reward; an offline row returns its entry of outcome_G.
+def weighted_bonus(shaping: Mapping[str, Tensor], weights: Mapping[str, float], offline_G: Tensor) -> Tensor:
+    """Sum over the shaping rewards of weight times value; OGER's exploration reward is one of them. 0 on teacher rows.
 
     Args:
-        outcome_G: Verifier's outcome, (..., G); on an offline row the teacher trajectory's own, set by the caller.
-            Decided on every row: what an undecided one is worth is the caller's choice.
-        divergence_G: Divergence from the teachers in [0, 1], same shape; unread on offline rows.
-        confidence_G: Confidence in [0, 1], same shape; unread on offline rows.
-        offline_G: True on teacher rows, same shape.
-        weight: Weight of the exploration reward (lambda), finite.
-        gate: Pay correct rows only.
+        shaping: Name -> values, each of the shape of offline_G; unread on offline rows.
+        weights: Name -> weight (lambda of the exploration reward), finite.
+        offline_G: True on teacher rows, (..., G).
 
     Returns:
-        Total rewards, same shape, in float32 or wider.
+        Bonuses, same shape, in float32 or wider; 0 where there is no shaping reward.
 
     Raises:
-        ValueError: As `exploration_reward`, an undecided outcome (NaN), or a weight that is not finite.
+        ValueError: A weight that is missing or not finite, or unequal shapes.
 
-    >>> outcome_G, offline_G = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([False, False, True])
-    >>> total_reward(outcome_G, torch.tensor([0.4, 0.4, 0.4]), torch.tensor([0.5, 0.5, 0.5]), offline_G, weight=2.0)
+    >>> offline_G = torch.tensor([False, False, True])
+    >>> weighted_bonus({"oger": torch.tensor([0.2, 0.0, 0.2])}, {"oger": 2.0}, offline_G)
+    tensor([0.4000, 0.0000, 0.0000])
+    """
+    bonus_G = torch.zeros(offline_G.shape, device=offline_G.device)
+    for name, value_G in shaping.items():
+        weight = weights.get(name, math.nan)
+        if not math.isfinite(weight):
+            raise ValueError(f"the weight of {name!r} must be finite, got {weight}")
+        require_shape(name, value_G, offline_G.shape)
+        bonus_G = bonus_G + weight * at_least_float32(value_G)
+    return torch.where(offline_G.bool(), 0.0, bonus_G)
+
+
+def total_reward(outcome_G: Tensor, bonus_G: Tensor) -> Tensor:
+    """Outcome reward plus bonus.
+
+    Args:
+        outcome_G: Reward before any shaping, (..., G): the verifier's outcome, or the weighted sum of several reward
+            functions; on an offline row the teacher trajectory's own. NaN marks an undecided row, which has no reward.
+        bonus_G: What `weighted_bonus` gives, same shape.
+
+    Returns:
+        Total rewards, same shape, in float32 or wider; NaN where undecided.
+
+    Raises:
+        ValueError: Unequal shapes.
+
+    >>> total_reward(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.4, 0.0, 0.0]))
     tensor([1.4000, 0.0000, 1.0000])
     """
-    if not math.isfinite(weight):
-        raise ValueError(f"weight must be finite, got {weight}")
-    bonus_G = exploration_reward(outcome_G, divergence_G, confidence_G, offline_G, gate=gate)
-    if outcome_G.isnan().any():
-        raise ValueError(
-            "outcome_G holds an undecided row (NaN): leave it out of the group, or decide what it is worth"
-        )
-    return at_least_float32(outcome_G) + weight * bonus_G
+    require_shape("bonus_G", bonus_G, outcome_G.shape)
+    return at_least_float32(outcome_G) + bonus_G

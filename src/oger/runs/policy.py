@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oger.terminal.errors import UserError
-from oger.recipes import Recipe, load_recipe
 from oger.io.rows import WORLD_PREFIX, world_name
+from oger.recipes import Recipe, load_recipe
+from oger.terminal.errors import UserError
 
 _CONFIG = "config.yaml"
 _HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w.-]+$")

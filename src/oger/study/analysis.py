@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from oger.evaluation.statistics.accuracy import pass_at_k, powers_of_two
-from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
-from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
-from oger.study.plan import BASE, Study
-from oger.study.statistics import (
+from oger.evaluation.statistics.crossed import (
     Matrix,
     crossed_p,
     difference_interval,
@@ -20,6 +17,9 @@ from oger.study.statistics import (
     permutation_p,
     seed_record,
 )
+from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
+from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
+from oger.study.plan import BASE, Study
 from oger.study.store import SIGNALS, ResultStore
 
 _LAST_STEPS = 10

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 
 from oger.encoders.base import Encoder
-from oger.evaluation.evaluate import Evaluation
-from oger.evaluation.statistics.accuracy import pass_curve
-from oger.evaluation.statistics.diversity import distinct_solutions
+from oger.evaluation.job import Result
+from oger.evaluation.summary import Graded, by_problem, summarize_responses
 from oger.method.divergence import teacher_divergence
 
 CORRECT, WRONG, UNDECIDED = "1", "0", "?"
@@ -37,19 +36,23 @@ class ProblemOutcome:
     """`CORRECT`, `WRONG` or `UNDECIDED` per sample."""
 
 
-def problem_outcomes(evaluation: Evaluation) -> list[ProblemOutcome]:
+def problem_outcomes(result: Result) -> list[ProblemOutcome]:
     """The outcomes as stored: one text per problem."""
+    marks = {"correct": CORRECT, "wrong": WRONG, "undecided": UNDECIDED}
+    samples_P = by_problem(result.responses).values()
     return [
-        ProblemOutcome(index, family, "".join(UNDECIDED if np.isnan(o) else str(int(o)) for o in row))
-        for index, (row, family) in enumerate(zip(evaluation.outcomes, evaluation.families, strict=True))
+        ProblemOutcome(index, problem.groups["family"], "".join(marks[response.status] for response in samples))
+        for index, (problem, samples) in enumerate(zip(result.job.problems, samples_P, strict=True))
     ]
 
 
-def summarize_policy(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], encoder: Encoder) -> dict[str, Any]:
+def summarize_policy(
+    responses: Sequence[Graded], rows: Sequence[Mapping[str, Any]], encoder: Encoder
+) -> dict[str, Any]:
     """The numbers of one policy on one split.
 
     Args:
-        evaluation: of the policy on `rows`.
+        responses: of the policy to `rows`, in their order.
         rows: the problems; where a row has "teachers", distances to them are measured.
         encoder: of the distances.
 
@@ -60,24 +63,20 @@ def summarize_policy(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]], 
         "solution_distance": mean 1 - cosine over pairs of correct samples of a problem, None where no problem has two;
         "teacher_divergence": mean D of all samples (mean over the teachers of the problem), None without teachers.
     """
-    texts_P = [[response.text for response in samples] for samples in evaluation.responses]
-    correct_P = [
-        [text for text, outcome in zip(texts, outcomes, strict=True) if outcome == 1.0]
-        for texts, outcomes in zip(texts_P, evaluation.outcomes, strict=True)
-    ]
-    distance, divergence = _distances(texts_P, evaluation.outcomes, [_teacher_texts(row) for row in rows], encoder)
-    responses = [response for samples in evaluation.responses for response in samples]
-    curve = pass_curve(evaluation.outcomes)
+    numbers = summarize_responses(responses)
+    samples_P = list(by_problem(responses).values())
+    distance, divergence = _distances(samples_P, [_teacher_texts(row) for row in rows], encoder)
+    curve = {int(k): value for k, value in numbers["pass@k"].items()}
     return {
-        "problems": len(texts_P),
-        "samples": len(texts_P[0]),
+        "problems": numbers["problems"],
+        "samples": numbers["samples"],
         "accuracy": curve[1],
         "pass_at": curve,
-        "undecided": float(np.isnan(evaluation.outcomes).mean()),
-        "truncated": float(np.mean([response.truncated for response in responses])),
-        "length": float(np.mean([response.num_tokens for response in responses])),
-        "solutions": float(np.mean([distinct_solutions(texts) for texts in texts_P])),
-        "correct_solutions": float(np.mean([distinct_solutions(texts) for texts in correct_P])),
+        "undecided": numbers["undecided"],
+        "truncated": numbers["truncated_share"],
+        "length": numbers["length"],
+        "solutions": numbers["distinct_solutions"],
+        "correct_solutions": numbers["distinct_correct_solutions"],
         "solution_distance": distance,
         "teacher_divergence": divergence,
     }
@@ -100,18 +99,21 @@ def mean_pairwise_distance(vector_NE: torch.Tensor) -> float:
 
 
 def _distances(
-    texts_P: Sequence[Sequence[str]], outcomes_PS: Any, teachers_P: Sequence[Sequence[str]], encoder: Encoder
+    samples_P: Sequence[Sequence[Graded]], teachers_P: Sequence[Sequence[str]], encoder: Encoder
 ) -> tuple[float | None, float | None]:
     """(mean distance between correct samples, mean divergence from the teachers), means over problems and samples."""
     distances: list[float] = []
     divergences: list[float] = []
-    for start in range(0, len(texts_P), _PROBLEMS_AT_ONCE):
+    for start in range(0, len(samples_P), _PROBLEMS_AT_ONCE):
         part = slice(start, start + _PROBLEMS_AT_ONCE)
-        groups = [[*texts, *teachers] for texts, teachers in zip(texts_P[part], teachers_P[part], strict=True)]
+        groups = [
+            [*(response.text for response in samples), *teachers]
+            for samples, teachers in zip(samples_P[part], teachers_P[part], strict=True)
+        ]
         vectors = torch.split(encoder.encode([text for group in groups for text in group]), [len(g) for g in groups])
-        for vector_NE, texts, outcome_S in zip(vectors, texts_P[part], outcomes_PS[part], strict=True):
-            online_SE, teacher_ME = vector_NE[: len(texts)], vector_NE[len(texts) :]
-            correct_CE = online_SE[torch.from_numpy(outcome_S == 1.0)]
+        for vector_NE, samples in zip(vectors, samples_P[part], strict=True):
+            online_SE, teacher_ME = vector_NE[: len(samples)], vector_NE[len(samples) :]
+            correct_CE = online_SE[torch.tensor([response.status == "correct" for response in samples])]
             if len(correct_CE) > 1:
                 distances.append(mean_pairwise_distance(correct_CE))
             if len(teacher_ME):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oger.study.statistics import Interval
+from oger.evaluation.statistics.crossed import Interval
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from oger.evaluation.comparison_table import interval
-from oger.evaluation.statistics.intervals import Estimate
 from oger.study.analysis import Analysis
 from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE
 from oger.study.provenance import stamp
-from oger.study.statistics import Interval
 from oger.terminal.grid import render
 
 MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
@@ -96,7 +94,7 @@ def _glance(analysis: Analysis) -> list[str]:
     for method in methods:
         standings = [found.get(method) for found in rows]
         seeds = sorted({len(row.seeds) for row in standings if row})
-        cells = [_marked(_interval(row.accuracy), row.against_reference) if row else "-" for row in standings]
+        cells = [_marked(interval(row.accuracy), row.against_reference) if row else "-" for row in standings]
         grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
     title = f"## Accuracy at a glance ({policy} policy)"
     note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
@@ -112,7 +110,7 @@ def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[st
     grid = [["method", "against", *(f"{place.regime}, {place.split}" for place in places)]]
     for pair in pairs:
         compared = [contrasts.get(pair) for contrasts in found]
-        cells = [_marked(_interval(one.difference, signed=True), one) if one else "-" for one in compared]
+        cells = [_marked(interval(one.difference, signed=True), one) if one else "-" for one in compared]
         grid.append([*pair, *cells])
     note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
     return [note, "", render(grid, "markdown"), ""]
@@ -144,7 +142,7 @@ def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
     ]
     for row in standings:
         seeds = "-" if row.method == BASE else str(len(row.seeds))
-        grid.append([row.method, seeds, _interval(row.accuracy), *_compared(row.against_reference), row.tuned])
+        grid.append([row.method, seeds, interval(row.accuracy), *_compared(row.against_reference), row.tuned])
     return grid
 
 
@@ -152,7 +150,7 @@ def _compared(found: Comparison | None) -> list[str]:
     if found is None:
         return [""] * 6
     return [
-        _interval(found.difference, signed=True),
+        interval(found.difference, signed=True),
         _mark(found),
         _p(found.p_problems),
         _p(found.p_holm),
@@ -227,8 +225,8 @@ def _pass_row(curve: PassCurve) -> list[str]:
     return [
         curve.method,
         *(f"{100 * value:.1f}" for value in curve.values.values()),
-        _interval(curve.largest),
-        "" if curve.difference is None else _interval(curve.difference, signed=True),
+        interval(curve.largest),
+        "" if curve.difference is None else interval(curve.difference, signed=True),
     ]
 
 
@@ -322,10 +320,6 @@ def _csv_row(row: Standing) -> dict[str, Any]:
 def _made_with(analysis: Analysis, places: Sequence[Place]) -> str:
     wanted = {(place.regime, place.split) for place in places}
     return stamp([row for row in analysis.rows if (row["regime"], row["split"]) in wanted])
-
-
-def _interval(number: Interval, *, signed: bool = False) -> str:
-    return interval(Estimate(number.value, number.low, number.high), signed=signed)
 
 
 def _marked(text: str, compared: Comparison | None) -> str:

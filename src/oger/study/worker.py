@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from oger.io.lock import Lock
 
 if TYPE_CHECKING:
-    from oger.evaluation.evaluate import Evaluation
     from oger.recipes import Recipe
     from oger.study.measure import ProblemOutcome
 
@@ -100,8 +99,10 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     from oger.encoders.registry import create_encoder, resolve_spec
     from oger.runs.policy import load_policy, locate_policy
     from oger.study.measure import problem_outcomes, summarize_policy
-    from oger.training.run.build import checked_rows, model_source
+    from oger.training.run.build import checked_rows, model_source, run_options
+    from oger.training.run.evaluate import evaluate
 
+    args = run_options(recipe)
     options = dict(spec["encoder"])
     encoder = create_encoder(resolve_spec(options.pop("encoder"), model_source(recipe.model)), **options)
     numbers: list[dict[str, Any]] = []
@@ -120,8 +121,10 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
             what = (weights, source, measure["limit"], measure["samples"])
             if what not in found:  # one policy under two names is measured once
                 rows = checked_rows(recipe, source, measure["limit"])
-                evaluation = _evaluate(recipe, models[weights], rows, measure["samples"], spec["seed"])
-                found[what] = summarize_policy(evaluation, rows, encoder), problem_outcomes(evaluation)
+                result = evaluate(
+                    recipe, args, models[weights], rows, num_samples=measure["samples"], seed=spec["seed"]
+                )
+                found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [
@@ -137,25 +140,6 @@ def _last_is_best(run: Path) -> bool:
 
     record = json.loads((run / "best" / VALIDATION).read_text(encoding="utf-8"))
     return record["step"] == _summary(run)["steps"]
-
-
-def _evaluate(
-    recipe: Recipe, policy: tuple[Any, Any], rows: list[dict[str, Any]], samples: int, seed: int
-) -> Evaluation:
-    from oger.evaluation.evaluate import evaluate_policy
-    from oger.training.run.build import outcome_function, run_options
-
-    options = run_options(recipe)
-    return evaluate_policy(
-        *policy,
-        rows,
-        num_samples=samples,
-        max_new_tokens=options.max_completion_length,
-        temperature=recipe.eval_temperature,
-        seed=seed,
-        outcome_reward=outcome_function(recipe),
-        chat_template_kwargs=options.chat_template_kwargs,
-    )
 
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:

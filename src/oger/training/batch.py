@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from oger.training.groups.vectors import BatchVectors
-    from oger.training.rollouts.entropy import EntropyRecorder
+from oger.training.groups.vectors import BatchVectors
+from oger.training.rollouts.entropy import EntropyRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +116,43 @@ class ScoredBatch:
     forward: ForwardPass
     vectors: BatchVectors
     group_size: int
+
+
+def groups(inputs: Sequence[Mapping[str, Any]], group_size: int) -> Iterator[tuple[slice, int]]:
+    """Rows of each group, and how many groups of the same prompt stand before it in the batch."""
+    seen: Counter[str] = Counter()
+    for start in range(0, len(inputs), group_size):
+        prompt = repr(inputs[start]["prompt"])
+        yield slice(start, start + group_size), seen[prompt]
+        seen[prompt] += 1
+
+
+def online_tokens(batch: Mapping[str, Any]) -> torch.Tensor:
+    """1 on the tokens of a batch in TRL's layout that the policy sampled and the loss may see, (B, T)."""
+    return batch["completion_mask"] * batch.get("tool_mask", 1) * ~batch["offline"][:, None]
+
+
+def pad_rows(
+    rows: Sequence[Sequence[Any]],
+    value: int,
+    *,
+    left: bool = False,
+    multiple: int = 1,
+    dtype: torch.dtype = torch.long,
+    device: torch.device,
+) -> torch.Tensor:
+    """(N, longest row), the width rounded up to a multiple; rows are filled up with `value`."""
+    width = -(-max(map(len, rows)) // multiple) * multiple
+    gaps = [[value] * (width - len(row)) for row in rows]
+    full = [[*gap, *row] if left else [*row, *gap] for row, gap in zip(rows, gaps, strict=True)]
+    return torch.tensor(full, dtype=dtype, device=device)  # at once: a tensor of each row takes thrice as long
+
+
+def mask_rows(
+    rows: Sequence[Sequence[Any]], *, left: bool = False, multiple: int = 1, device: torch.device
+) -> torch.Tensor:
+    """1 where `pad_rows` puts a row's own entries, 0 on the padding."""
+    length_N1 = torch.tensor([[len(row)] for row in rows], device=device)
+    width = -(-max(map(len, rows)) // multiple) * multiple
+    position_T = torch.arange(width, device=device)
+    return ((position_T.flip(0) if left else position_T) < length_N1).long()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,8 +27,7 @@ from oger.method.hybrid_group import CHOICES, STRATEGIES
 from oger.method.objective import SHAPINGS
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
-from oger.training.imitation_options import ImitationOptions, check_imitation
-from oger.training.rollouts.replay import check_rollouts, replayed_path
+from oger.training.imitation_options import ImitationOptions
 from oger.words import choose
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
@@ -76,6 +76,8 @@ HONOURED_WITH_TEACHER_ROWS = frozenset(
     }
 )  # fmt: skip
 
+
+_REPLAY = "replay:"
 
 _WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None, "failed_groups": "push_down"}
 """Options that only teacher rows give an effect, with the value that asks for none."""
@@ -298,25 +300,32 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
         return self.exploration_weight != 0 or bool(self.shaping_rewards)
 
     @property
-    def generates_lean(self) -> bool:
-        """Whether transformers generates without finished rollouts and leaves the entropies of what it drew."""
-        elsewhere = (
-            self.use_vllm or self.use_transformers_continuous_batching or replayed_path(self.rollouts) is not None
-        )
-        return self.lean_generation and self.generates and self.needs_own_objective and not elsewhere
+    def needs_own_objective(self) -> bool:
+        """Whether the mixed objective is used; otherwise TRL's own loss is, with every option that it has."""
+        return not self._trl_only()
+
+    @property
+    def corrects_for_engine(self) -> bool:
+        """Whether the mismatch between the engine's probabilities and the policy's is corrected."""
+        return self.use_vllm and self.vllm_importance_sampling_correction
 
     @property
     def needs_old_logps(self) -> bool:
-        """Whether log-probabilities are taken before the first update on a rollout batch, as TRL takes them."""
+        """Whether log-probs are taken at rollout time: the ratio is not 1 at every step, or an engine sampled."""
         every = self.steps_per_generation * self.num_iterations
-        corrects = self.use_vllm and self.vllm_importance_sampling_correction
-        return self.gradient_accumulation_steps % every != 0 or corrects
+        return self.gradient_accumulation_steps % every != 0 or self.corrects_for_engine
 
     @property
     def needs_entropies(self) -> bool:
-        """Whether a reward or an advantage of the rollouts depends on their token entropies."""
-        by_entropy = self.exploration_weight != 0 and REDUCTIONS[self.entropy_reduction].needs_entropy
-        return bool(self.shaping_rewards) or by_entropy or self.positive_row_weight != "one"
+        """Whether a reward or a weight reads the policy's entropies."""
+        pays_by_entropy = self.exploration_weight != 0 and REDUCTIONS[self.entropy_reduction].needs_entropy
+        return bool(self.shaping_rewards) or pays_by_entropy or self.positive_row_weight != "one"
+
+    @property
+    def generates_lean(self) -> bool:
+        """Whether transformers generates without finished rollouts and leaves the entropies of what it drew."""
+        elsewhere = self.use_vllm or self.use_transformers_continuous_batching or self.replayed is not None
+        return self.lean_generation and self.generates and self.needs_own_objective and not elsewhere
 
     @property
     def needs_forward(self) -> bool:
@@ -325,9 +334,9 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
         return self.generates and (self.needs_old_logps or (self.needs_entropies and not recorded))
 
     @property
-    def needs_own_objective(self) -> bool:
-        """Whether the mixed objective is used; otherwise TRL's own loss is, with every option that it has."""
-        return not self._trl_only()
+    def replayed(self) -> Path | None:
+        """PATH of rollouts=replay:PATH."""
+        return Path(self.rollouts.removeprefix(_REPLAY)).expanduser() if self.rollouts.startswith(_REPLAY) else None
 
     def resolved_options(self) -> dict[str, Any]:
         """Every option that is OGER's own or set by a preset, as the run uses it; for the saved recipe."""
@@ -362,7 +371,7 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
         choose(SHAPINGS, self.shaping, "shaping")
         choose(POSITIVE_WEIGHTS, self.positive_row_weight, "positive_row_weight")
         choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
-        check_rollouts(self.rollouts)
+        _check_rollouts(self.rollouts)
         self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
         self.shaping_rewards = _parse_shaping(self.shaping_rewards)
@@ -396,7 +405,7 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
                 f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, no "
                 "imitation, no weight of positive rows, and a clip (say clip=0.2)."
             )
-        check_imitation(self)
+        self.check_imitation()
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:
             raise ValueError(
                 "exploration_schedule_end belongs to a schedule: set exploration_schedule=linear or cosine."
@@ -411,6 +420,13 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
                 raise ValueError(f"{name}={getattr(self, name)!r} has no effect with teacher_rows=0: leave it out.")
         if self.clip == "none" and self.delta is not None:
             raise ValueError("delta bounds the clipped objective: set clip (say clip=0.2) or leave delta unset.")
+
+
+def _check_rollouts(value: Any) -> None:
+    if not isinstance(value, str) or value == _REPLAY:
+        raise ValueError(f"rollouts={value!r} must be generate, record or replay:PATH (a run folder, or a file).")
+    if not value.startswith(_REPLAY):
+        choose(dict.fromkeys(("generate", "record", "replay:PATH")), value, "rollouts")
 
 
 def _parse_mapping(name: str, value: Any) -> dict[str, Any]:

@@ -10,15 +10,22 @@ from oger.method.imitation import ROW_WEIGHTS, TOKEN_WEIGHTS
 from oger.method.schedule import SCHEDULES
 from oger.words import choose
 
-if TYPE_CHECKING:
-    from oger.training.config import OGERConfig
-
 BLENDS = {"add": None, "mix": None}
+
+
+_ASKS_FOR_NO_ROLLOUTS = {
+    "teacher_rows": 0, "exploration_weight": 0, "imitation_max_success": 1.0, "imitation_instead": False,
+    "entropy_coef": 0, "beta": 0, "rollouts": "generate", "positive_weight": 1.0, "positive_row_weight": "one",
+}  # fmt: skip
 
 
 @dataclass
 class ImitationOptions:
     """What `OGERConfig` knows of L = a L_policy + b L_imitation."""
+
+    if TYPE_CHECKING:  # of the whole configuration
+        num_generations: int
+        shaping_rewards: dict[str, float]
 
     policy_weight: float = field(
         default=1.0,
@@ -65,45 +72,43 @@ class ImitationOptions:
         """Whether the run samples rollouts."""
         return self.policy_weight != 0
 
+    def check_imitation(self) -> None:
+        """Raises ValueError on an unknown word, a value out of range, or an option without effect."""
+        choose(BLENDS, self.imitation_blend, "imitation_blend")
+        choose(SCHEDULES, self.imitation_schedule, "imitation_schedule")
+        choose(TOKEN_WEIGHTS, self.imitation_token_weight, "imitation_token_weight")
+        choose(ROW_WEIGHTS, self.imitation_row_weight, "imitation_row_weight")
+        for name, holds, requirement in (
+            ("policy_weight", self.policy_weight >= 0, "at least 0"),
+            ("imitation_weight", self.imitation_weight >= 0, "at least 0"),
+            ("imitation_schedule_end", (self.imitation_schedule_end or 0) >= 0, "at least 0"),
+            (
+                "imitation_rows",
+                1 <= (self.imitation_rows or 1) <= self.num_generations,
+                f"in 1..{self.num_generations}",
+            ),
+            ("imitation_max_success", 0 <= self.imitation_max_success <= 1, "between 0 and 1"),
+        ):
+            if not holds:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
+        if not self.imitates:
+            if not self.generates:
+                raise ValueError("policy_weight=0 leaves nothing to train on: set imitation_weight (say 1).")
+            for option in dataclasses.fields(ImitationOptions):
+                if option.name.startswith("imitation_") and getattr(self, option.name) != option.default:
+                    raise ValueError(f"{option.name} has no effect without imitation_weight: set it (say 1).")
+        if self.imitation_schedule == "constant" and self.imitation_schedule_end is not None:
+            raise ValueError("imitation_schedule_end belongs to a schedule: set imitation_schedule=linear or cosine.")
+        if self.imitation_blend == "mix" and (self.policy_weight != 1 or self.imitation_weight > 1):
+            raise ValueError("imitation_blend=mix sets the policy's weight to 1 - b: leave policy_weight=1 and b <= 1.")
+        if not self.generates:
+            self._check_supervised()
 
-def check_imitation(args: OGERConfig) -> None:
-    """Raises ValueError on an unknown word, a value out of range, or an option without effect."""
-    choose(BLENDS, args.imitation_blend, "imitation_blend")
-    choose(SCHEDULES, args.imitation_schedule, "imitation_schedule")
-    choose(TOKEN_WEIGHTS, args.imitation_token_weight, "imitation_token_weight")
-    choose(ROW_WEIGHTS, args.imitation_row_weight, "imitation_row_weight")
-    for name, holds, requirement in (
-        ("policy_weight", args.policy_weight >= 0, "at least 0"),
-        ("imitation_weight", args.imitation_weight >= 0, "at least 0"),
-        ("imitation_schedule_end", (args.imitation_schedule_end or 0) >= 0, "at least 0"),
-        ("imitation_rows", 1 <= (args.imitation_rows or 1) <= args.num_generations, f"in 1..{args.num_generations}"),
-        ("imitation_max_success", 0 <= args.imitation_max_success <= 1, "between 0 and 1"),
-    ):
-        if not holds:
-            raise ValueError(f"{name}={getattr(args, name)!r} must be {requirement}.")
-    if not args.imitates:
-        if not args.generates:
-            raise ValueError("policy_weight=0 leaves nothing to train on: set imitation_weight (say 1).")
-        for option in dataclasses.fields(ImitationOptions):
-            if option.name.startswith("imitation_") and getattr(args, option.name) != option.default:
-                raise ValueError(f"{option.name} has no effect without imitation_weight: set it (say 1).")
-    if args.imitation_schedule == "constant" and args.imitation_schedule_end is not None:
-        raise ValueError("imitation_schedule_end belongs to a schedule: set imitation_schedule=linear or cosine.")
-    if args.imitation_blend == "mix" and (args.policy_weight != 1 or args.imitation_weight > 1):
-        raise ValueError("imitation_blend=mix sets the policy's weight to 1 - b: leave policy_weight=1 and b <= 1.")
-    if not args.generates:
-        _check_supervised(args)
-
-
-def _check_supervised(args: OGERConfig) -> None:
-    """Nothing is generated, so nothing may ask for rollouts."""
-    for name, unused in (
-        ("teacher_rows", 0), ("exploration_weight", 0), ("imitation_max_success", 1.0), ("imitation_instead", False),
-        ("entropy_coef", 0), ("beta", 0), ("rollouts", "generate"), ("positive_weight", 1.0),
-        ("positive_row_weight", "one"),
-    ):  # fmt: skip
-        if getattr(args, name) != unused:
-            raise ValueError(f"{name}={getattr(args, name)!r} needs rollouts, and policy_weight=0 makes none: "
-                             f"set {name}={unused}.")  # fmt: skip
-    if args.shaping_rewards:
-        raise ValueError("shaping_rewards need rollouts, and policy_weight=0 makes none: leave them out.")
+    def _check_supervised(self) -> None:
+        """Nothing is generated, so nothing may ask for rollouts."""
+        for name, unused in _ASKS_FOR_NO_ROLLOUTS.items():
+            if getattr(self, name) != unused:
+                raise ValueError(f"{name}={getattr(self, name)!r} needs rollouts, and policy_weight=0 makes none: "
+                                 f"set {name}={unused}.")  # fmt: skip
+        if self.shaping_rewards:
+            raise ValueError("shaping_rewards need rollouts, and policy_weight=0 makes none: leave them out.")

@@ -14,8 +14,8 @@ from typing import Any
 from oger.plugins import load_plugin
 from oger.verification.choice import grade_choice, instant_choice
 from oger.verification.gym_grader import grade_reasoning_gym
-from oger.verification.judgement import Judgement
 from oger.verification.math.grader import grade_math, instant_math
+from oger.verification.verdict import Judgement
 
 ENTRY_POINT_GROUP = "oger.kinds"
 

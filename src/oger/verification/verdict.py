@@ -1,4 +1,4 @@
-"""What the verifier says about one response."""
+"""What a grader decides about one answer, and what the verifier says about one response."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +10,17 @@ _OUTCOMES = {"correct": 1.0, "wrong": 0.0, "undecided": None}
 
 class VerifierError(ValueError):
     """The verifier itself cannot be trusted to work: its workers do not start, or its probe came out wrong."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a grader returns when it has more to say than yes or no."""
+
+    correct: bool
+    overruled: bool = False
+    """A second check turned the first grader's answer round."""
+    note: str = ""
+    """Why, in a few words."""
 
 
 @dataclass(frozen=True)

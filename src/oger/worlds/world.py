@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from oger.io.rows import WORLD_PREFIX, SourceError
 from oger.words import choose
 
 
@@ -55,3 +56,17 @@ def world_names() -> list[str]:
 def load_world(name: str) -> World:
     """The world of that name; an unknown name is a ValueError that says the nearest valid one."""
     return choose(_WORLDS, name, "world")()
+
+
+def read_split(source: str, *, limit: int | None, raw: bool) -> list[dict[str, Any]]:
+    """What `oger.io.rows` reads as "world:NAME/SPLIT", given NAME/SPLIT (see `World.rows`, `World.raw_trajectories`).
+
+    Raises:
+        SourceError: no split is named.
+        ValueError: no such world or split.
+    """
+    name, _, split = source.partition("/")
+    if not name or not split:
+        raise SourceError(f"'{WORLD_PREFIX}{source}' names no split of a world; write {WORLD_PREFIX}NAME/SPLIT")
+    world = load_world(name)
+    return world.raw_trajectories(split, limit=limit) if raw else world.rows(split, limit=limit)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, TransformersGenerator
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.evaluation.backends.continuous import ContinuousGenerator
+from oger.evaluation.backends.transformers import TransformersGenerator
 from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 REQUESTS = [Request(f"p{n}", sample, f"{'1+' * (n % 4)}{n}=?") for n in range(6) for sample in range(2)]

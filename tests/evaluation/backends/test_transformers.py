@@ -99,14 +99,6 @@ def test_a_tokenizer_without_padding_pads_with_the_end_token(model, tokenizer) -
     assert tokenizer.pad_token is None
 
 
-def test_progress_counts_rows(model, tokenizer) -> None:
-    seen: list[tuple[int, int]] = []
-    sample_responses(
-        model, tokenizer, PROMPTS, batch_size=5, progress=lambda done, total: seen.append((done, total)), **OPTIONS
-    )
-    assert seen == [(5, 12), (10, 12), (12, 12)]
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

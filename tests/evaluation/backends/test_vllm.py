@@ -110,7 +110,7 @@ def refused_too_long_a_prompt(generator: VllmGenerator) -> None:
 def test_the_real_engine_repeats_its_draws_and_agrees_with_transformers(tmp_path) -> None:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from oger.evaluation.backends.base import TransformersGenerator
+    from oger.evaluation.backends.transformers import TransformersGenerator
 
     config = tiny_policy().config.to_dict() | {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
     model = Qwen2ForCausalLM(Qwen2Config(**config)).bfloat16()

@@ -3,11 +3,9 @@
 import itertools
 import math
 
-import numpy as np
 import pytest
 
 from oger.evaluation.statistics.accuracy import (
-    bootstrap_interval,
     outcome_matrix,
     pass_at_k,
     pass_curve,
@@ -36,44 +34,6 @@ def test_pass_at_k_of_more_samples_than_drawn_is_refused() -> None:
         pass_at_k(4, 1, 5)
     with pytest.raises(ValueError, match="num_correct"):
         pass_at_k(4, 5, 1)
-
-
-def test_the_interval_of_equal_values_has_no_width() -> None:
-    assert bootstrap_interval([1.0] * 20) == (1.0, 1.0)
-    assert bootstrap_interval([0.25]) == (0.25, 0.25)
-
-
-def test_the_interval_is_reproducible_and_follows_the_seed() -> None:
-    values = np.arange(30) / 30
-    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
-    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
-
-
-def test_the_interval_has_the_width_of_the_normal_approximation() -> None:
-    values = np.repeat([0.0, 1.0], 200)
-    low, high = bootstrap_interval(values, num_resamples=20_000)
-    half = 1.959964 * 0.5 / math.sqrt(400)
-    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.004)
-
-
-def test_the_interval_does_not_depend_on_the_size_of_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.arange(7) / 7
-    whole = bootstrap_interval(values)
-    monkeypatch.setattr("oger.evaluation.statistics.accuracy._RESAMPLES_AT_ONCE", 50)
-    assert bootstrap_interval(values) == whole
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    intervals = [bootstrap_interval(generator.random(60) < 0.4, num_resamples=400, seed=run) for run in range(200)]
-    covered = sum(low <= 0.4 <= high for low, high in intervals) / len(intervals)
-    assert 0.89 <= covered <= 0.99
-
-
-@pytest.mark.parametrize("values", [[], [[1.0]], [float("nan"), 1.0]])
-def test_values_that_have_no_mean_over_problems_are_refused(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="values"):
-        bootstrap_interval(values)
 
 
 def test_a_summary_by_hand() -> None:

@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.conftest import Outcome, oger
+from tests.support.command import Outcome
 from tests.support.planted import good_text, plain_row, prompt_of, read_rejects, read_table, run, write_jsonl
-
-__all__ = ["oger"]
 
 ROWS = [plain_row(prompt_of(n), str(2 * n + 1), good_text(n, "a")) for n in range(6)]
 
@@ -62,8 +60,8 @@ WRONG = [
     (["--source", "a=plain:good.jsonl", "--decontaminate", "no-prompt.jsonl"], "none of the columns prompt, problem"),
     (["--source", "a=world:arithmetic"], "names no split of a world"),
     (["--source", "a=champ:somewhere"], "write champ: alone"),
-    (["--source", "a=openr1:hub:nobody/nothing"], "cannot read hub:nobody/nothing from the hub"),
-    (["--source", "a=openr1:hub:nobody"], "write hub:OWNER/NAME"),
+    (["--source", "a=openr1:hub:nobody/nothing"], "cannot load hub:nobody/nothing from the hub"),
+    (["--source", "a=openr1:hub:nobody"], "'hub:nobody' is no source of rows"),
     (["--source", "a=plain:good.jsonl", "--out", "taken"], "taken exists already; name another folder"),
 ]
 

@@ -18,7 +18,7 @@ from oger.training.groups.answer_logps import answer_logps, answer_tokens, reaso
 from oger.verification.rewards import accuracy_reward
 from oger.worlds import load_world
 from tests.support.tiny import quiet_options, toy_dataset
-from tests.training.test_hybrid_training import first_batch
+from tests.support.trainers import first_batch
 
 WORLD = load_world("arithmetic")
 POLICY = str(WORLD.base_policy())
@@ -144,7 +144,7 @@ def test_round_robin_goes_on_to_the_next_teacher_at_each_epoch(tmp_path: Path, t
 
 
 def test_a_set_without_gold_answers_cannot_have_the_most_comprehensible_teacher(tmp_path: Path) -> None:
-    from tests.training.test_hybrid_training import make_trainer as make_toy_trainer
+    from tests.support.trainers import make_trainer as make_toy_trainer
 
     rows = toy_dataset().remove_columns("answer")
     with pytest.raises(ValueError, match=r"teacher_choice='most_comprehensible' needs .* column 'answer'"):

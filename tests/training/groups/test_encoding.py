@@ -12,7 +12,7 @@ from oger import OGERConfig, OGERTrainer
 from oger.encoders import CachedEncoder
 from oger.worlds import load_world
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
-from tests.training.test_hybrid_training import first_batch, make_trainer
+from tests.support.trainers import first_batch, make_trainer
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,24 +10,23 @@ import torch
 from trl.trainer.utils import pad
 
 from oger.training.batch import Rollouts, TeacherRow
-from oger.training.stages import tensorise
+from oger.training.groups.tensors import tensorise
+from tests.support.trainers import step_context
 
 PROMPTS, COMPLETIONS, TEACHER = [[5, 6, 7], [8], [9, 9]], [[3, 4], [5], [6, 7, 8, 9, 2]], [4, 4, 4, 2]
 LOGPS = [[-0.5, -1.0], [-2.0], [-0.1, -0.2, -0.3, -0.4, -0.5]]
 
 
 @pytest.mark.parametrize("multiple", [None, 4])
-def test_batch_is_padded_as_trl_pads(multiple: int | None) -> None:
+def test_batch_is_padded_as_trl_pads(multiple: int | None, tmp_path: Path) -> None:
     rollouts = Rollouts(
         prompts=["p"] * 3, prompt_ids=PROMPTS, completion_ids=COMPLETIONS, completions=["c"] * 3, texts=["c"] * 3,
         truncated_N=torch.tensor([True, False, False]), sampling_logps=LOGPS, entropies=None,
         token_masks=[[1, 0], [1], [1] * 5],
     )  # fmt: skip
     teacher = TeacherRow(row=1, index=0, teacher="t", text="t", token_ids=TEACHER, outcome=1.0)
-    found = tensorise(
-        rollouts, [teacher], pad_token_id=0, pad_to_multiple_of=multiple, mask_truncated=True,
-        device=torch.device("cpu"),
-    )  # fmt: skip
+    context = step_context(tmp_path, pad_to_multiple_of=multiple, mask_truncated_completions=True)
+    found = tensorise(context, rollouts, [teacher])
 
     def padded(rows: list[list[Any]], side: str, value: int) -> torch.Tensor:
         return pad([torch.tensor(row) for row in rows], value, side, multiple)

@@ -23,7 +23,7 @@ from trl.trainer.utils import add_fused_lm_head
 from oger.training.logprobs import fused_head
 from oger.training.logprobs.fused_head import fused_head_for
 from tests.support.tiny import tiny_policy
-from tests.training.test_hybrid_training import make_trainer
+from tests.support.trainers import make_trainer
 
 CPU = torch.device("cpu")
 TEMPERATURE = 0.7

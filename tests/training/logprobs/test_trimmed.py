@@ -12,7 +12,7 @@ import torch
 from oger.training.logprobs.fused_head import fused_head_for
 from oger.training.logprobs.trimmed import length_chunks, trimmed_log_probs
 from tests.support.tiny import tiny_policy
-from tests.training.test_hybrid_training import make_trainer
+from tests.support.trainers import make_trainer
 
 PROMPTS = [3, 5, 1, 4, 2, 5, 3]
 COMPLETIONS = [2, 20, 1, 6, 0, 9, 3]
@@ -35,7 +35,13 @@ def test_log_probs_entropies_and_gradients_are_those_of_the_padded_forward(tmp_p
     for chunks in (1, num_chunks):
         trainer = make_trainer(tmp_path / str(chunks), model=tiny_policy(dtype=torch.float64))
         logps, entropy = trimmed_log_probs(
-            trainer, trainer.model, ids, mask, width, num_chunks=chunks, compute_entropy=True
+            trainer._get_per_token_logps_and_entropies,
+            trainer.model,
+            ids,
+            mask,
+            width,
+            num_chunks=chunks,
+            compute_entropy=True,
         )
         seen = mask[:, -width:].bool()
         assert entropy is not None

@@ -14,69 +14,21 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import TrainerCallback
 
-from oger import OGERConfig, OGERTrainer
+from oger import OGERTrainer
 from oger.faults import RunFaultError
 from oger.reporting.glossary import check_names
 from oger.runs.faulty_steps import SCHEMA
-from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
+from tests.support.trainers import BROKEN_STEPS as STEPS
+from tests.support.trainers import Plant, replace_reward
+from tests.support.trainers import make_breaking_trainer as make_trainer
 
 ROOT = Path(__file__).parents[3]
 BROKEN_STEP = 2
-STEPS = 4
-
-Plant = Callable[[OGERTrainer, Callable[[], bool]], None]
-
-
-class Weights(TrainerCallback):
-    """The weights after every step, by step; step 0 is before the first."""
-
-    def __init__(self) -> None:
-        self.after: dict[int, list[torch.Tensor]] = {}
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        self.after.setdefault(state.global_step, [parameter.detach().clone() for parameter in model.parameters()])
-
-    on_step_end = on_train_begin
-
-    def moved(self, step: int) -> bool:
-        pairs = zip(self.after[step - 1], self.after[step], strict=True)
-        return any(not torch.equal(before, after) for before, after in pairs)
-
-
-def make_trainer(
-    folder: Path, plant: Plant, when: Callable[[int], bool], **options: Any
-) -> tuple[OGERTrainer, Weights]:
-    """A trainer in which `plant` breaks something during the steps that `when` names (1 is the first)."""
-    weights = Weights()
-    settings = {"max_steps": STEPS, "record_dir": str(folder), **options}
-    trainer = OGERTrainer(
-        model=tiny_policy(),
-        reward_funcs=contains_answer,
-        args=OGERConfig(**quiet_options(folder / "checkpoints", **settings)),
-        train_dataset=toy_dataset(12),
-        processing_class=tiny_tokenizer(),
-        callbacks=[weights],
-    )
-    plant(trainer, lambda: when(trainer.state.global_step + 1))
-    return trainer, weights
 
 
 def rows_of(trainer: OGERTrainer) -> dict[int, dict[str, Any]]:
     return {row["step"]: row for row in trainer.state.log_history if "loss" in row}
-
-
-def replace_reward(trainer: OGERTrainer, is_due: Callable[[], bool], value: float | None) -> None:
-    function = trainer.reward_funcs[0]
-
-    def planted(**arguments: Any) -> list[float | None]:
-        rewards = function(**arguments)
-        return [value, *rewards[1:]] if is_due() else rewards
-
-    from oger.training.loop.nonfinite import tell_none_from_nan
-
-    trainer.reward_funcs[0] = tell_none_from_nan(planted)
 
 
 def in_a_reward(value: float) -> Plant:

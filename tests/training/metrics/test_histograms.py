@@ -5,7 +5,7 @@ from typing import Any
 
 from oger.runs.metrics_log import read_metrics
 from oger.training.metrics.histograms import NUM_BINS, RANGES
-from tests.training.test_hybrid_training import first_batch, make_trainer
+from tests.support.trainers import first_batch, make_trainer
 
 
 def expected_counts(values: list[float], low: float, high: float) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from oger.training.metrics.profiling import LARGEST, Profile
-from tests.training.test_hybrid_training import make_trainer
+from tests.support.trainers import make_trainer
 
 
 def profiled(folder: Path, steps: int) -> Path:

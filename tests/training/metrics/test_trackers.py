@@ -20,7 +20,7 @@ from oger.runs.metrics_log import read_metrics
 from oger.training.metrics.histograms import NUM_BINS, RANGES
 from oger.training.metrics.trackers import PendingHistograms, add_histograms, tracker_id
 from tests.support.tracked_run import KILLED, STEPS
-from tests.training.test_hybrid_training import make_trainer
+from tests.support.trainers import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -129,5 +129,5 @@ def test_a_writer_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     mine = TensorBoardCallback(SummaryWriter(str(tmp_path / "mine")))
     trainer.pop_callback(TensorBoardCallback)
     trainer.add_callback(mine)
-    assert add_histograms(trainer) == []
+    assert add_histograms(trainer.callback_handler.callbacks) == []
     assert mine in trainer.callback_handler.callbacks

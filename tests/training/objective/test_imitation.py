@@ -17,7 +17,7 @@ from oger import OGERConfig, OGERTrainer
 from oger.recipes.methods import load_method
 from oger.training.objective.imitation import stream_weights
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
-from tests.training.test_hybrid_training import first_batch, make_trainer
+from tests.support.trainers import first_batch, make_trainer
 
 ROOT = Path(__file__).parents[3]
 SFT: dict[str, Any] = {

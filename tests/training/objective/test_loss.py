@@ -145,7 +145,7 @@ def test_an_engine_is_asked_for_online_rows_only_and_teacher_rows_have_ratio_one
         return ids, [[-3.0 if t else None for t in range(len(row))] for row in ids]
 
     trainer._generate_single_turn = engine  # type: ignore[method-assign]
-    trainer.use_vllm = True
+    trainer.use_vllm = trainer.args.use_vllm = True
     trainer.model.train()
     batch = trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
     assert asked == [16]

@@ -15,8 +15,7 @@ from datasets import Dataset
 
 from oger import OGERConfig, OGERTrainer
 from oger.training.batch import ScoredBatch
-from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_rows
-from tests.training.test_drop_in import CHAT_TEMPLATE
+from tests.support.tiny import CHAT_TEMPLATE, contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_rows
 
 BATCHES = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.test_hybrid_training import make_trainer
+from tests.support.trainers import make_trainer
 
 NOISE = 0.01
 ROWS = 16
@@ -57,7 +57,8 @@ def test_engine_writes_online_rows_alone_is_synced_once_per_step_and_its_mismatc
         options["per_device_train_batch_size"] = ROWS // 4
     trainer = make_trainer(tmp_path, **options)
     engine = Engine(trainer)
-    trainer.use_vllm, trainer.vllm_generation, trainer._last_loaded_step = True, engine, -1
+    trainer.use_vllm = trainer.args.use_vllm = True
+    trainer.vllm_generation, trainer._last_loaded_step = engine, -1
     teachers: list[int] = []
     trainer.batch_sinks.append(lambda step, batch: teachers.append(int(batch.tensors.offline_N.sum())))
     trainer.train()

@@ -24,7 +24,7 @@ from oger.runs.rollouts import read_rollouts
 from oger.training.loop.checkpoint import newest_whole
 from tests.support import processes
 from tests.support.processes import OPTIONS, STEPS, finish, run, start, wait_for_step
-from tests.training.run.test_train import comparable
+from tests.support.run_folders import comparable
 
 DISK_BYTES = 100_000  # metrics and rollouts of the run fit into files of this size, weights do not
 

@@ -21,6 +21,7 @@ from oger.runs.metrics_log import read_metrics
 from oger.runs.rollouts import PROBES, read_rollouts
 from oger.training.run.train import preview_recipe, train_recipe
 from oger.worlds import load_world
+from tests.support.run_folders import comparable
 
 STEPS = 6
 OPTIONS = [f"max_steps={STEPS}", "save_steps=2", "eval_steps=3", "eval_limit=4", "steps_per_generation=2",
@@ -29,15 +30,6 @@ OPTIONS = [f"max_steps={STEPS}", "save_steps=2", "eval_steps=3", "eval_limit=4",
 
 def command(folder: Path, *extra: str) -> list[str]:
     return [sys.executable, "-m", "oger.cli.main", "train", "smoke", *OPTIONS, f"output_dir={folder}", *extra]
-
-
-def comparable(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what depends on the clock."""
-    clocks = ("time", "per_second", "runtime")
-    return [
-        {name: value for name, value in row.items() if not any(clock in name for clock in clocks)}
-        for row in read_metrics(folder / "metrics.jsonl")
-    ]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from oger.method.hybrid_group import STRATEGIES
 from oger.training.batch import ScoredBatch
 from oger.training.scores.alternatives import WHY_REPLACED, alternatives
 from tests.support.tiny import tiny_tokenizer, toy_dataset
-from tests.training.test_hybrid_training import G, make_trainer
+from tests.support.trainers import G, make_trainer
 
 
 def sampled(tmp_path: Path, **options: object) -> tuple[ScoredBatch, object]:

@@ -13,7 +13,7 @@ from oger import OGERConfig, OGERTrainer
 from oger.encoders.registry import create_encoder
 from oger.rewards import RewardGroup, shaping_reward
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
-from tests.training.test_hybrid_training import G, first_batch, groups_of, make_trainer
+from tests.support.trainers import G, first_batch, groups_of, make_trainer
 
 MY_BONUS = """from oger.rewards import shaping_reward
 

@@ -72,8 +72,7 @@ class ContinuousGenerator:
                     output = _next(manager)
                     key = names[output.request_id]
                     response = sampling.as_response(self._tokenizer, output.generated_tokens, eos_ids)
-                    reason = "length" if response.truncated else "stop"
-                    yield [Generated(*key, response.text, response.num_tokens, reason)]
+                    yield [Generated(*key, response.text, response.num_tokens, response.finish_reason)]
             finally:
                 manager.stop(block=True, hard_stop=True)
                 manager.destroy()

@@ -1,8 +1,8 @@
-"""Responses of a policy to prompts: seeded, and without a trace left on the caller's random state or model."""
+"""Responses of a policy in this process: seeded, and without a trace left on the caller's random state or model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-Prompt = str | list[dict[str, Any]]
-"""A text, or a chat: a list of {"role", "content"} messages."""
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed, room_for
+from oger.evaluation.problems import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,71 @@ class Response:
     num_tokens: int
     """Sampled tokens, the end of sequence included."""
 
+    @property
+    def finish_reason(self) -> str:
+        """As of `Generated`."""
+        return "length" if self.truncated else "stop"
+
+
+class TransformersGenerator:
+    """A policy in this process. The same requests in the same calls give the same responses.
+
+    Args:
+        batch_size: responses generated at once.
+        one_stream: random numbers. False: each call is a batch with a seed of what is in it, so that a stored
+            evaluation goes on where it ended, and a response ends at the latest where the model's context ends.
+            True: a call takes all requests and cuts batches itself, longest prompt first, with one stream of random
+            numbers through all of them; so does a training run measure itself.
+        chat_template_kwargs: as in training.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        batch_size: int,
+        one_stream: bool = False,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.batch_size: int | None = None if one_stream else batch_size
+        self._at_once = batch_size
+        self._model = model
+        self._tokenizer = tokenizer
+        self._one_stream = one_stream
+        self._chat_template_kwargs = chat_template_kwargs
+
+    def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[list[Generated]]:
+        """Batch after batch.
+
+        Raises:
+            ValueError: a prompt that leaves no room in the context, or what `sample_responses` refuses.
+        """
+        prompts = {request.problem: request.prompt for request in requests}
+        ids = {
+            problem: encode_prompt(self._tokenizer, prompt, self._chat_template_kwargs, index)
+            for index, (problem, prompt) in enumerate(prompts.items())
+        }
+        seed, limit = settings.seed, settings.max_tokens
+        if not self._one_stream:
+            seed = derived_seed(seed, [(request.problem, request.sample) for request in requests])
+            limit = min(room_for(self._model, problem, len(encoded), limit) for problem, encoded in ids.items())
+        batches = _draw(
+            self._model,
+            self._tokenizer,
+            [ids[request.problem] for request in requests],
+            max_new_tokens=limit,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            batch_size=self._at_once,
+            seed=seed,
+        )
+        for batch in batches:
+            yield [
+                Generated(request.problem, request.sample, drawn.text, drawn.num_tokens, drawn.finish_reason)
+                for request, drawn in ((requests[place], drawn) for place, drawn in batch.items())
+            ]
+
 
 def sample_responses(
     model: Any,
@@ -37,7 +102,6 @@ def sample_responses(
     top_p: float = 1.0,
     batch_size: int = 256,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[list[Response]]:
     """`num_samples` responses to each prompt, in the order of the prompts.
@@ -48,30 +112,51 @@ def sample_responses(
 
     Args:
         batch_size: rows generated at once, a row being one sample of one prompt.
-        progress: called with (rows done, rows in all) after each batch.
         chat_template_kwargs: of chat prompts, as in training (TRL's option of this name).
 
     Raises:
         ValueError: an option out of range, a prompt without tokens, a tokenizer and model without an end of sequence.
     """
-    _check_options(num_samples, max_new_tokens, temperature, top_p, batch_size)
+    if num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     prompt_ids = [encode_prompt(tokenizer, prompt, chat_template_kwargs, index) for index, prompt in enumerate(prompts)]
+    batches = _draw(
+        model,
+        tokenizer,
+        [ids for ids in prompt_ids for _ in range(num_samples)],
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    rows = {place: response for batch in batches for place, response in batch.items()}
+    return [[rows[num_samples * index + sample] for sample in range(num_samples)] for index in range(len(prompts))]
+
+
+def _draw(
+    model: Any,
+    tokenizer: Any,
+    prompt_ids: Sequence[list[int]],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    batch_size: int,
+    seed: int,
+) -> Iterator[dict[int, Response]]:
+    """Place of a prompt -> the response to it, one mapping per batch."""
+    _check_options(max_new_tokens, temperature, top_p, batch_size)
     eos_ids = end_token_ids(model, tokenizer)
     config = generation_config(tokenizer, eos_ids, max_new_tokens, temperature, top_p)
-
     # Longest first: rows of a batch have similar lengths, and too large a batch fails at once instead of at the end.
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompt_ids[index]))
-    rows = [index for index in order for _ in range(num_samples)]
-    responses: list[list[Response]] = [[] for _ in prompts]
-    with seeded(model, seed), evaluation_mode(model), torch.no_grad():
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            completions = _generate(model, [prompt_ids[index] for index in batch], config)
-            for index, completion in zip(batch, completions, strict=True):
-                responses[index].append(as_response(tokenizer, completion, eos_ids))
-            if progress is not None:
-                progress(min(start + batch_size, len(rows)), len(rows))
-    return responses
+    order = sorted(range(len(prompt_ids)), key=lambda place: -len(prompt_ids[place]))
+    with seeded(model, seed), evaluation_mode(model):
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            completions = _generate(model, [prompt_ids[place] for place in places], config)
+            responses = (as_response(tokenizer, completion, eos_ids) for completion in completions)
+            yield dict(sorted(zip(places, responses, strict=True)))
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -84,8 +169,8 @@ def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
     return eos_ids
 
 
-def _check_options(num_samples: int, max_new_tokens: int, temperature: float, top_p: float, batch_size: int) -> None:
-    for name, value in (("num_samples", num_samples), ("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+def _check_options(max_new_tokens: int, temperature: float, top_p: float, batch_size: int) -> None:
+    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if not temperature >= 0.0:
@@ -133,6 +218,7 @@ def generation_config(
     )
 
 
+@torch.no_grad()
 def _generate(model: Any, prompt_ids: list[list[int]], config: GenerationConfig) -> list[list[int]]:
     """Completions (without the prompt) of one batch, padded on the left."""
     width = max(map(len, prompt_ids))

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_RESAMPLES_AT_ONCE = 2_000_000
-"""Indices drawn in one block: 16 MB, whatever the number of problems."""
+from oger.evaluation.statistics.intervals import bootstrap_interval
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
@@ -34,33 +33,6 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     if num_samples - num_correct < k:
         return 1.0
     return float(1.0 - np.prod(1.0 - k / np.arange(num_samples - num_correct + 1, num_samples + 1)))
-
-
-def bootstrap_interval(
-    values: ArrayLike, *, confidence: float = 0.95, num_resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values`, one value per problem.
-
-    Problems are resampled, not samples: the question is what another set of problems would have given. A single
-    problem gives an interval of width 0, which says nothing.
-    """
-    values_P = np.asarray(values, dtype=np.float64)
-    if values_P.ndim != 1 or values_P.size == 0:
-        raise ValueError(f"need a non-empty list of values, one per problem; got shape {values_P.shape}")
-    if not np.isfinite(values_P).all():
-        raise ValueError("values hold NaN or infinity")
-    if not 0.0 < confidence < 1.0 or num_resamples < 1:
-        raise ValueError(f"need 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}")
-    generator = np.random.default_rng(seed)
-    num_problems = values_P.size
-    block = max(1, _RESAMPLES_AT_ONCE // num_problems)
-    means = [
-        values_P[generator.integers(num_problems, size=(min(block, num_resamples - start), num_problems))].mean(axis=1)
-        for start in range(0, num_resamples, block)
-    ]
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
-    return float(low), float(high)
 
 
 def outcome_matrix(outcomes: ArrayLike | Sequence[Sequence[float | None]]) -> NDArray[np.float64]:

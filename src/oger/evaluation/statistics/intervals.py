@@ -1,4 +1,6 @@
-"""Several systems on several benchmarks: means, averages and paired differences with bootstrap intervals.
+"""Bootstrap intervals: of one mean, and of several systems on several benchmarks, their averages and differences.
+
+For studies, whose few seeds are too few for a bootstrap, see `crossed`.
 
 A system is one policy, or the policies of several training seeds. One resample draws the problems of each benchmark
 with replacement, the same for every system (the comparison is paired), and the seeds of each system, the same for every
@@ -8,11 +10,11 @@ benchmark. An average over benchmarks weighs each benchmark alike and resamples 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Accuracies = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """system -> benchmark -> matrix (seeds, problems) of accuracies in [0, 1]."""
@@ -23,16 +25,29 @@ _INDICES_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its bootstrap interval."""
+    """A number with its interval."""
 
     value: float
     low: float
     high: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of 0."""
-        return self.low > 0.0 or self.high < 0.0
+
+def bootstrap_interval(
+    values: ArrayLike, *, confidence: float = 0.95, num_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values`, one value per problem.
+
+    Problems are resampled, not samples: the question is what another set of problems would have given. A single
+    problem gives an interval of width 0, which says nothing.
+    """
+    values_P = np.asarray(values, dtype=np.float64)
+    if values_P.ndim != 1 or values_P.size == 0:
+        raise ValueError(f"need a non-empty list of values, one per problem; got shape {values_P.shape}")
+    if not np.isfinite(values_P).all():
+        raise ValueError("values hold NaN or infinity")
+    _check_options(confidence, num_resamples)
+    blocks = _resamples(np.random.default_rng(seed), values_P.size, num_resamples)
+    return _percentiles(np.concatenate([values_P[index_BP].mean(axis=1) for index_BP in blocks]), confidence)
 
 
 class Comparison:
@@ -49,12 +64,11 @@ class Comparison:
     def __init__(
         self, accuracies: Accuracies, *, confidence: float = 0.95, num_resamples: int = 2000, seed: int = 0
     ) -> None:
-        if not 0.0 < confidence < 1.0 or num_resamples < 1:
-            raise ValueError(f"need 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}")
+        _check_options(confidence, num_resamples)
         _check(accuracies)
         self.systems = tuple(accuracies)
         self.benchmarks = tuple(next(iter(accuracies.values())))
-        self._tail = (1.0 - confidence) / 2.0
+        self._confidence = confidence
         self._means = {
             (system, name): float(matrix.mean()) for system, sets in accuracies.items() for name, matrix in sets.items()
         }
@@ -86,8 +100,7 @@ class Comparison:
         return np.mean([self._draws[system, name] for name in benchmarks], axis=0)
 
     def _estimate(self, value: float, draws: NDArray[np.float64]) -> Estimate:
-        low, high = np.quantile(draws, [self._tail, 1.0 - self._tail])
-        return Estimate(value, float(low), float(high))
+        return Estimate(value, *_percentiles(draws, self._confidence))
 
 
 def _draws(
@@ -103,16 +116,34 @@ def _draws(
         )
         for system, matrix in matrices.items()
     }
-    block = max(1, _INDICES_AT_ONCE // num_problems)
     pieces: dict[str, list[NDArray[np.float64]]] = {system: [] for system in matrices}
-    for start in range(0, num_resamples, block):
-        size = min(block, num_resamples - start)
-        index_BP = problems.integers(num_problems, size=(size, num_problems))
+    start = 0
+    for index_BP in _resamples(problems, num_problems, num_resamples):
+        size = len(index_BP)
         for system, matrix_RP in matrices.items():
             of_seed_BR = np.stack([row_P[index_BP].mean(axis=1) for row_P in matrix_RP], axis=1)
             chosen_BR = seeds[system][start : start + size]
             pieces[system].append(np.take_along_axis(of_seed_BR, chosen_BR, axis=1).mean(axis=1))
+        start += size
     return {(system, benchmark): np.concatenate(parts) for system, parts in pieces.items()}
+
+
+def _resamples(generator: np.random.Generator, num_problems: int, num_resamples: int) -> Iterator[NDArray[np.int64]]:
+    """(resamples of a block, problems): indices drawn with replacement."""
+    block = max(1, _INDICES_AT_ONCE // num_problems)
+    for start in range(0, num_resamples, block):
+        yield generator.integers(num_problems, size=(min(block, num_resamples - start), num_problems))
+
+
+def _percentiles(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def _check_options(confidence: float, num_resamples: int) -> None:
+    if not 0.0 < confidence < 1.0 or num_resamples < 1:
+        raise ValueError(f"need 0 < confidence < 1 and num_resamples >= 1, got {confidence} and {num_resamples}")
 
 
 def _check(accuracies: Accuracies) -> None:

@@ -12,12 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from oger.teachers.curate.chunks import Chunk, canonical
-from oger.teachers.curate.clean import DroppedError, clean_gold, clean_metadata, clean_prompt, excerpt, is_unicode
+from oger.io.rows import Chunk
+from oger.teachers.curate.chunks import SourceFile, canonical
+from oger.teachers.curate.clean import (
+    DroppedError,
+    clean_gold,
+    clean_metadata,
+    clean_prompt,
+    clean_text,
+    is_unicode,
+)
 from oger.teachers.curate.decontaminate import EvaluationPrompts
 from oger.teachers.curate.layouts import load_layout
 from oger.teachers.curate.options import CurateOptions
-from oger.teachers.curate.records import BadRowError, Counts, Draft, Entry, Place, PromptRow, Reject, Trajectory, bump
+from oger.teachers.curate.records import (
+    BadRowError,
+    Counts,
+    Draft,
+    Entry,
+    Place,
+    PromptRow,
+    Trajectory,
+    excerpt,
+    reject_line,
+)
 from oger.teachers.table.schema import prompt_id
 from oger.teachers.table.tokens import TokenCounter
 from oger.verification import verify_many
@@ -31,118 +49,103 @@ class Checked:
 
     prompts: list[PromptRow] = field(default_factory=list)
     passed: list[Trajectory] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of rejects.jsonl."""
     counts: Counts = field(default_factory=Counts)
 
-
-@dataclass
-class _Case:
-    """A trajectory on its way through the stages, with the row it belongs to."""
-
-    seq: int
-    place: Place
-    prompt: PromptRow
-    draft: Draft
-    teacher: str
-    text: str = ""
-    num_tokens: int = 0
+    def drop(self, trajectory: Trajectory, reason: str, detail: str) -> None:
+        """Set a trajectory aside."""
+        self.rejects.append(
+            reject_line(
+                trajectory,
+                "trajectory",
+                reason,
+                detail,
+                trajectory.excerpt,
+                teacher=trajectory.teacher,
+                prompt_id=trajectory.prompt_id,
+            )
+        )
 
 
 class Checker:
-    """Checks batches of source rows by the options of a curation."""
+    """Checks batches of source rows by the options of a curation.
+
+    Args:
+        options: the curation's.
+        counter: counts the tokens of texts.
+        evaluation: prompts to keep out.
+        workers: processes of the verifier.
+    """
 
     def __init__(
         self, options: CurateOptions, counter: TokenCounter, evaluation: EvaluationPrompts, *, workers: int | None
     ) -> None:
-        """`workers` are the verifier's processes."""
         self._options = options
         self._count_tokens = counter
         self._evaluation = evaluation
         self._workers = workers
         self._known_kinds: dict[str, str] = {}  # kind -> what is wrong with it, "" = nothing
 
-    def check(self, chunk: Chunk, first_seq: int) -> Checked:
+    def check(self, file: SourceFile, chunk: Chunk, first_seq: int) -> Checked:
         """Take every row of a chunk through the stages; `first_seq` is the position of the first row."""
         result = Checked()
-        cases = self._parse(chunk, first_seq, result)
-        cases = self._normalise(cases, result)
-        cases = self._verify(cases, result)
-        cases = self._length(cases, result)
-        result.passed = [
-            Trajectory(
-                seq=case.seq,
-                prompt_id=case.prompt.prompt_id,
-                answer=case.prompt.answer or "",
-                kind=case.prompt.kind or "",
-                teacher=case.teacher,
-                text=case.text,
-                text_hash=hashlib.blake2b(case.text.encode(), digest_size=16).hexdigest(),
-                num_tokens=case.num_tokens,
-                source=f"{case.place.source}/{case.draft.note}" if case.draft.note else case.place.source,
-                origin=case.place.source,
-                file=case.place.file,
-                row=case.place.row,
-            )
-            for case in cases
-        ]
+        self._parse(file, chunk, first_seq, result)
+        for stage in (self._normalise, self._verify, self._length):
+            stage(result)
         return result
 
-    def _parse(self, chunk: Chunk, seq: int, result: Checked) -> list[_Case]:
-        source = self._options.sources[chunk.source]
+    def _parse(self, file: SourceFile, chunk: Chunk, seq: int, result: Checked) -> None:
+        source = self._options.sources[file.source]
         layout = load_layout(source.layout)
-        cases: list[_Case] = []
+        required = [source.columns.get(field, field) for field in layout.required]
         for number, row in enumerate(chunk.rows(), start=chunk.first_row):
-            place = Place(source.name, chunk.file, number)
-            bump(result.counts.rows, source.name)
+            place = Place(source.name, file.label, number)
+            result.counts.rows[source.name] += 1
             try:
                 if isinstance(row, ValueError):
                     raise BadRowError(str(row))
-                missing = [f for f in layout.required if source.columns.get(f, f) not in row]
-                missing = [f for f in missing if source.columns.get(f, f)]
+                missing = [column for column in required if column and column not in row]
                 if missing:
-                    raise BadRowError(f"no column {source.columns.get(missing[0], missing[0])!r}")
+                    raise BadRowError(f"no column {missing[0]!r}")
                 entry = layout.parse(canonical(row, source))
             except BadRowError as error:
-                result.rejects.append(Reject(place, None, "broken row", str(error), excerpt(row)))
+                result.rejects.append(reject_line(place, "row", "broken row", str(error), row))
                 seq += 1
                 continue
-            seq = self._parse_entry(entry, place, seq, result, cases)
-        return cases
+            seq = self._parse_entry(entry, place, seq, result)
 
-    def _parse_entry(self, entry: Entry, place: Place, seq: int, result: Checked, cases: list[_Case]) -> int:
+    def _parse_entry(self, entry: Entry, place: Place, seq: int, result: Checked) -> int:
         prompt, problem = self._prompt_row(entry, place, seq)
         seq += 1
         if prompt is None:
-            result.rejects.append(Reject(place, None, "bad prompt", problem, excerpt(entry.prompt)))
+            result.rejects.append(reject_line(place, "row", "bad prompt", problem, entry.prompt))
         else:
             result.prompts.append(prompt)
             if not entry.drafts:
-                bump(result.counts.rows_without_trajectory, place.source)
+                result.counts.rows_without_trajectory[place.origin] += 1
         for draft in entry.drafts:
-            teacher = place.source if draft.teacher is None else draft.teacher
+            teacher = place.origin if draft.teacher is None else draft.teacher
             good_name = isinstance(teacher, str) and is_unicode(teacher) and teacher.strip()
             # One teacher, however its name was typed.
-            name = " ".join(unicodedata.normalize("NFC", teacher).split()) if good_name else place.source
-            bump(result.counts.seen, name)
+            name = " ".join(unicodedata.normalize("NFC", teacher).split()) if good_name else place.origin
+            result.counts.seen[name] += 1
             try:
                 if not good_name:
                     raise DroppedError("bad teacher", f"{teacher!r} is no name of a teacher")
                 if prompt is None:
                     raise DroppedError("bad prompt", problem)
-                if draft.text is None or (
-                    isinstance(draft.text, str) and not draft.text.strip() and not draft.truncated
-                ):
-                    raise DroppedError("no text", "null" if draft.text is None else "empty")
-                if draft.truncated:
-                    raise DroppedError("truncated", "its source says that it was cut")
+                _require_usable(draft)
                 if prompt.gold_problem is not None:
                     raise DroppedError(prompt.gold_problem, problem)
             except DroppedError as drop:
                 pid = prompt.prompt_id if prompt is not None else None
-                result.rejects.append(Reject(place, name, drop.reason, str(drop), excerpt(draft.text), pid))
+                line = reject_line(
+                    place, "trajectory", drop.reason, str(drop), draft.text, teacher=name, prompt_id=pid
+                )
+                result.rejects.append(line)
             else:
-                assert prompt is not None
-                cases.append(_Case(seq, place, prompt, draft, name))
+                result.passed.append(_trajectory(seq, name, draft, prompt))
             seq += 1
         return seq
 
@@ -164,7 +167,7 @@ class Checker:
             problem, detail = drop.reason, str(drop)
         row = PromptRow(
             seq=seq,
-            origin=place.source,
+            origin=place.origin,
             file=place.file,
             row=place.row,
             prompt_id=prompt_id(prompt),
@@ -194,49 +197,48 @@ class Checker:
             raise DroppedError("unknown kind", problem)
         return kind
 
-    def _normalise(self, cases: Sequence[_Case], result: Checked) -> list[_Case]:
+    def _normalise(self, result: Checked) -> None:
         """Unicode's form C, line ends as \\n, no white space around."""
-        passed = []
+        cases, result.passed = result.passed, []
         for case in cases:
-            text = case.draft.text
-            if not isinstance(text, str) or not is_unicode(text):
-                detail = "not Unicode text" if isinstance(text, str) else f"{type(text).__name__}, not a text"
-                self._reject(case, "bad text", detail, result)
+            if not isinstance(case.text, str) or not is_unicode(case.text):
+                kind = type(case.text).__name__
+                result.drop(case, "bad text", "not Unicode text" if kind == "str" else f"{kind}, not a text")
                 continue
-            case.text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").strip()
-            passed.append(case)
-        return passed
+            case.text = clean_text(case.text).strip()
+            result.passed.append(case)
 
-    def _verify(self, cases: Sequence[_Case], result: Checked) -> list[_Case]:
+    def _verify(self, result: Checked) -> None:
         """Keep what the verifier finds correct; a gold that it cannot read is found out before it judges anyone."""
         trusted = self._options.trust_claims
-        asked = [case for case in cases if not (trusted and case.draft.claim is not None)]
-        verdicts = self._verdicts([case.prompt for case in asked], [case.text for case in asked], self._options.rules)
+        prompts = {prompt.row: prompt for prompt in result.prompts}
+        cases, result.passed = result.passed, []
+        asked = [case for case in cases if not (trusted and case.claim is not None)]
+        verdicts = self._verdicts([prompts[case.row] for case in asked], [c.text for c in asked], self._options.rules)
         judged = {case.seq: (verdict.status, verdict.reason) for case, verdict in zip(asked, verdicts, strict=True)}
         overruled = {case.seq for case, verdict in zip(asked, verdicts, strict=True) if verdict.overruled}
         for case in cases:
             if case.seq not in judged:
-                judged[case.seq] = ("correct" if case.draft.claim else "wrong", "its source says so")
+                judged[case.seq] = ("correct" if case.claim else "wrong", "its source says so")
 
-        read = {case.prompt.seq for case, verdict in zip(asked, verdicts, strict=True) if _judged_by_gold(verdict)}
-        self._check_golds(read | {case.prompt.seq for case in cases if judged[case.seq][0] == "correct"}, result)
-        passed = []
+        read = {case.row for case, verdict in zip(asked, verdicts, strict=True) if _judged_by_gold(verdict)}
+        self._check_golds(read | {case.row for case in cases if judged[case.seq][0] == "correct"}, result)
         for case in cases:
             status, why = judged[case.seq]
-            if case.prompt.gold_problem is not None:
-                self._reject(case, case.prompt.gold_problem, "the verifier cannot read the gold answer", result)
+            gold_problem = prompts[case.row].gold_problem
+            if gold_problem is not None:
+                result.drop(case, gold_problem, "the verifier cannot read the gold answer")
                 continue
-            bump(result.counts.verdicts.setdefault(case.teacher, {}), status)
+            result.counts.verdicts[case.teacher][status] += 1
             if case.seq in overruled:
-                bump(result.counts.verdicts[case.teacher], "overruled")
-            if case.draft.claim is not None:
-                claim = "correct" if case.draft.claim else "wrong"
-                bump(result.counts.claims.setdefault(case.teacher, {}), f"{claim}/{status}")
+                result.counts.verdicts[case.teacher]["overruled"] += 1
+            if case.claim is not None:
+                claim = "correct" if case.claim else "wrong"
+                result.counts.claims[case.teacher][f"{claim}/{status}"] += 1
             if status == "correct":
-                passed.append(case)
+                result.passed.append(case)
             else:
-                self._reject(case, status, why, result)
-        return passed
+                result.drop(case, status, why)
 
     def _check_golds(self, readable: set[int], result: Checked) -> None:
         """Mark the golds that the verifier cannot read: not even its kind's own probe answers are decided against them.
@@ -246,7 +248,7 @@ class Checker:
         asked = [
             (row, f"\\boxed{{{answer}}}")
             for row in result.prompts
-            if row.gold_problem is None and row.seq not in readable
+            if row.gold_problem is None and row.row not in readable
             for answer in self._probe_answers(row.kind or "", row.answer or "")
         ]
         verdicts = self._verdicts([row for row, _ in asked], [text for _, text in asked], ("last_boxed",))
@@ -273,21 +275,40 @@ class Checker:
             workers=self._workers,
         )
 
-    def _length(self, cases: Sequence[_Case], result: Checked) -> list[_Case]:
-        passed = []
+    def _length(self, result: Checked) -> None:
+        cases, result.passed = result.passed, []
         for case, num_tokens in zip(cases, self._count_tokens([case.text for case in cases]), strict=True):
-            case.num_tokens = num_tokens
-            bump(result.counts.tokens_verified, case.teacher, num_tokens)
+            result.counts.tokens_verified[case.teacher] += num_tokens
             if num_tokens > self._options.max_tokens:
-                self._reject(case, "too long", f"{num_tokens} tokens, the limit is {self._options.max_tokens}", result)
+                result.drop(case, "too long", f"{num_tokens} tokens, the limit is {self._options.max_tokens}")
             else:
-                passed.append(case)
-        return passed
+                case.num_tokens = num_tokens
+                case.text_hash = hashlib.blake2b(case.text.encode(), digest_size=16).hexdigest()
+                result.passed.append(case)
 
-    def _reject(self, case: _Case, reason: str, detail: str, result: Checked) -> None:
-        result.rejects.append(
-            Reject(case.place, case.teacher, reason, detail, excerpt(case.draft.text), case.prompt.prompt_id)
-        )
+
+def _require_usable(draft: Draft) -> None:
+    if draft.truncated and draft.text is not None:
+        raise DroppedError("truncated", "its source says that it was cut")
+    if draft.text is None or (isinstance(draft.text, str) and not draft.text.strip()):
+        raise DroppedError("no text", "null" if draft.text is None else "empty")
+
+
+def _trajectory(seq: int, teacher: str, draft: Draft, prompt: PromptRow) -> Trajectory:
+    return Trajectory(
+        seq=seq,
+        origin=prompt.origin,
+        file=prompt.file,
+        row=prompt.row,
+        prompt_id=prompt.prompt_id,
+        answer=prompt.answer or "",
+        kind=prompt.kind or "",
+        teacher=teacher,
+        text=draft.text,
+        source=f"{prompt.origin}/{draft.note}" if draft.note else prompt.origin,
+        claim=draft.claim,
+        excerpt=excerpt(draft.text),
+    )
 
 
 def _judged_by_gold(verdict: Verdict) -> bool:

@@ -10,8 +10,6 @@ from typing import Any
 from oger.teachers.curate.records import BadRowError
 from oger.teachers.table.schema import Prompt
 
-EXCERPT_CHARACTERS = 200
-
 
 class DroppedError(ValueError):
     """A stage objects; `reason` is a key of REASONS."""
@@ -28,7 +26,7 @@ def clean_prompt(value: Any) -> Prompt:
         BadRowError: neither a text nor chat messages.
     """
     if isinstance(value, str):
-        return _clean_text(value, "the prompt")
+        return _clean_part(value, "the prompt")
     if not isinstance(value, list) or not value:
         raise BadRowError("the prompt is neither a text nor a list of messages")
     messages: list[dict[str, str]] = []
@@ -37,18 +35,23 @@ def clean_prompt(value: Any) -> Prompt:
             raise BadRowError("a message of the prompt has no role")
         if not isinstance(message.get("content"), str):
             raise BadRowError("a message of the prompt has no text as its content")
-        content = _clean_text(message["content"], "a message of the prompt", may_be_empty=message["role"] == "system")
+        content = _clean_part(message["content"], "a message of the prompt", may_be_empty=message["role"] == "system")
         messages.append({"role": message["role"], "content": content})
     if not any(message["role"] != "system" for message in messages):
         raise BadRowError("the prompt is a system message alone")
     return messages
 
 
-def _clean_text(text: str, what: str, *, may_be_empty: bool = False) -> str:
+def _clean_part(text: str, what: str, *, may_be_empty: bool = False) -> str:
     if not is_unicode(text):
         raise BadRowError(f"{what} is not Unicode text")
     if not text.strip() and not may_be_empty:
         raise BadRowError(f"{what} is empty")
+    return clean_text(text)
+
+
+def clean_text(text: str) -> str:
+    """Unicode's form C with line ends as \\n."""
     return unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -89,8 +92,3 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def excerpt(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text[:EXCERPT_CHARACTERS].encode(errors="replace").decode()

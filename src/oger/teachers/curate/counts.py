@@ -127,8 +127,8 @@ def check_conservation(rows_read: Mapping[str, int], counts: Counts, outcome: Ou
         ConservationError: it is not so.
     """
     wrong = []
-    if dict(rows_read) != counts.rows:
-        wrong.append(f"rows read {dict(rows_read)}, rows parsed {counts.rows}")
+    if dict(rows_read) != dict(counts.rows):
+        wrong.append(f"rows read {dict(rows_read)}, rows parsed {dict(counts.rows)}")
     rejected = outcome.rejected_rows.total()
     if sum(rows_read.values()) != totals.rows + rejected:
         wrong.append(f"{sum(rows_read.values())} rows read, {totals.rows} with a prompt, {rejected} set aside")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oger.io.rows import load_rows
 from oger.teachers.curate.clean import clean_prompt
 from oger.teachers.curate.records import BadRowError
 from oger.teachers.table.schema import Prompt, messages_of
@@ -51,8 +52,6 @@ def load_evaluation_prompts(sources: Iterable[str], ngram: int) -> EvaluationPro
     Raises:
         ValueError: a set that cannot be read, or without such a column.
     """
-    from oger.io.rows import load_rows
-
     index = EvaluationPrompts(ngram)
     for source in sources:
         rows = load_rows(source)

@@ -16,7 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oger.teachers.curate.choose import Candidate, Group
+from oger.teachers.curate.choose import Group
+from oger.teachers.curate.records import PromptRow, Trajectory
 from oger.teachers.curate.spill import Buckets
 
 if TYPE_CHECKING:
@@ -54,12 +55,6 @@ select passed.seq, ruling.position, conflicts.why as conflict,
 from passed join ruling using (prompt_id) left join conflicts on conflicts.seq = passed.seq
 order by passed.seq
 """
-
-_CANDIDATE = ("seq", "teacher", "text", "num_tokens", "source", "origin", "file", "row", "conflict", "copy")
-_GROUP = (
-    *("prompt_id", "prompt", "answer", "kind", "metadata", "gold_problem", "contaminated"),
-    *("origin", "file", "row"),
-)
 
 
 def prompts_schema() -> pa.Schema:
@@ -118,7 +113,7 @@ def groups(
     scope: str,
     regrade: Regrade,
 ) -> Iterator[Group]:
-    """The prompts with their candidates, in order of first appearance.
+    """The prompts with their trajectories, in order of first appearance.
 
     Args:
         connection: has the tables `prompts` and `passed`.
@@ -146,11 +141,12 @@ def groups(
         for batch in passed:
             buckets.add("passed", _placed(connection, "places", batch, schemas["passed"]))
         for bucket in buckets.read():
-            candidates = {
-                position: list(rows) for position, rows in groupby(bucket["passed"], key=lambda row: row["position"])
+            passed = {
+                position: [Trajectory(**_without_position(row)) for row in rows]
+                for position, rows in groupby(bucket["passed"], key=lambda row: row["position"])
             }
             for row in bucket["prompts"]:
-                yield _group(row, candidates.get(row["position"], []))
+                yield Group(PromptRow(**_without_position(row)), passed.get(row["position"], []))
 
 
 def _find_conflicts(connection: DuckDBPyConnection, regrade: Regrade) -> None:
@@ -183,11 +179,8 @@ def _placed(connection: DuckDBPyConnection, table: str, batch: pa.RecordBatch, s
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _group(row: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> Group:
-    return Group(
-        **{name: row[name] for name in _GROUP},
-        candidates=[Candidate(**{name: candidate[name] for name in _CANDIDATE}) for candidate in candidates],
-    )
+def _without_position(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "position"}
 
 
 def _one(connection: DuckDBPyConnection, query: str) -> tuple[Any, ...]:

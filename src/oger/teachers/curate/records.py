@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from oger.teachers.curate.reasons import REASONS
+
+EXCERPT_CHARACTERS = 200
 
 
 class BadRowError(ValueError):
@@ -43,32 +48,20 @@ class Entry:
 class Place:
     """Where a source row stands."""
 
-    source: str
+    origin: str
+    """Name of the source."""
     file: str
     row: int
     """Number of the row in the file, from 0."""
 
 
-@dataclass(slots=True)
-class Reject:
-    """One trajectory, or one source row (`teacher` None), that is set aside."""
-
-    place: Place
-    teacher: str | None
-    reason: str
-    detail: str
-    excerpt: str
-    prompt_id: str | None = None
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PromptRow:
     """A source row whose prompt could be read."""
 
     seq: int
     """Position in the whole curation: source by source, file by file, row by row."""
     origin: str
-    """Name of the source."""
     file: str
     row: int
     prompt_id: str
@@ -84,57 +77,89 @@ class PromptRow:
     """Evaluation set that holds the prompt."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Trajectory:
-    """A trajectory that passed the stages that need no other trajectory (parse to length)."""
+    """A trajectory on its way from its source row to the choice; every stage adds what it found out."""
 
     seq: int
+    """Position in the whole curation, as that of a `PromptRow`."""
+    origin: str
+    file: str
+    row: int
     prompt_id: str
     answer: str
     kind: str
     teacher: str
-    text: str
-    text_hash: str
-    num_tokens: int
+    text: Any
+    """A text in its final form once it is normalised."""
     source: str
     """Source of the table: the name, and where inside it."""
-    origin: str
-    """Name of the source."""
-    file: str
-    row: int
+    claim: bool | None = None
+    excerpt: str = ""
+    """Of the text as its source has it."""
+    text_hash: str = ""
+    num_tokens: int = 0
+    conflict: str | None = None
+    """Why it does not answer the gold that the table states; None = it does."""
+    copy: int = 1
+    """1 for the first trajectory with this text, 2 and more for repetitions."""
+
+
+def reject_line(
+    place: Place | PromptRow | Trajectory,
+    unit: str,
+    reason: str,
+    detail: str,
+    text: Any,
+    *,
+    teacher: str | None = None,
+    prompt_id: str | None = None,
+) -> dict[str, Any]:
+    """One line of rejects.jsonl: a "trajectory", a source "row" or a "prompt" (teacher null) that is set aside."""
+    return {
+        "unit": unit,
+        "source": place.origin,
+        "file": place.file,
+        "row": place.row,
+        "teacher": teacher,
+        "reason": reason,
+        "stage": REASONS.get(reason, "parse"),
+        "detail": detail,
+        "excerpt": excerpt(text),
+        "prompt_id": prompt_id,
+    }
+
+
+def excerpt(value: Any) -> str:
+    """The beginning of a text, or of what stands in its place, as Unicode text."""
+    text = value if isinstance(value, str) else repr(value)
+    return text[:EXCERPT_CHARACTERS].encode(errors="replace").decode()
+
+
+def _counters() -> defaultdict[str, Counter[str]]:
+    return defaultdict(Counter)
 
 
 @dataclass
 class Counts:
     """What a pass over source rows saw, before anything could be lost. Keys: teacher, or source where it says so."""
 
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
     """Source -> rows read."""
-    rows_without_trajectory: dict[str, int] = field(default_factory=dict)
+    rows_without_trajectory: Counter[str] = field(default_factory=Counter)
     """Source -> rows with a prompt and no trajectory at all."""
-    seen: dict[str, int] = field(default_factory=dict)
-    verdicts: dict[str, dict[str, int]] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    verdicts: defaultdict[str, Counter[str]] = field(default_factory=_counters)
     """Teacher -> verdict -> trajectories that reached the verifier (or whose source was trusted)."""
-    tokens_verified: dict[str, int] = field(default_factory=dict)
+    tokens_verified: Counter[str] = field(default_factory=Counter)
     """Teacher -> tokens of its correct trajectories, before the limit."""
-    claims: dict[str, dict[str, int]] = field(default_factory=dict)
+    claims: defaultdict[str, Counter[str]] = field(default_factory=_counters)
     """Teacher -> "claim/verdict" -> trajectories whose source states a verdict."""
 
     def add(self, other: Mapping[str, Any]) -> None:
         """Add the counts of another pass, given as a mapping with the names of the fields."""
         for name in ("rows", "rows_without_trajectory", "seen", "tokens_verified"):
-            _add(getattr(self, name), other[name])
+            getattr(self, name).update(other[name])
         for name in ("verdicts", "claims"):
-            mine = getattr(self, name)
             for teacher, inner in other[name].items():
-                _add(mine.setdefault(teacher, {}), inner)
-
-
-def _add(mine: dict[str, int], other: Mapping[str, int]) -> None:
-    for key, count in other.items():
-        mine[key] = mine.get(key, 0) + count
-
-
-def bump(table: dict[str, int], key: str, by: int = 1) -> None:
-    """Count."""
-    table[key] = table.get(key, 0) + by
+                getattr(self, name)[teacher].update(inner)

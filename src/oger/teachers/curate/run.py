@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,17 +19,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from oger.io.rows import Chunk
 from oger.teachers.curate.card import write_card
 from oger.teachers.curate.check import Checker
 from oger.teachers.curate.choose import Finished, Group, finish_group
-from oger.teachers.curate.chunks import Chunk, SourceFile, plan_files, read_chunks
+from oger.teachers.curate.chunks import SourceFile, plan_files, read_chunks
 from oger.teachers.curate.counts import CurateReport, Outcome, check_conservation, make_report
 from oger.teachers.curate.decontaminate import EvaluationPrompts, load_evaluation_prompts
 from oger.teachers.curate.merge import connect, count_prompts, groups, passed_schema, prompts_schema
 from oger.teachers.curate.options import CurateOptions
 from oger.teachers.curate.progress import Bar
-from oger.teachers.curate.records import bump
-from oger.teachers.curate.work import WorkFolder, as_table, reject_line, shard_folder, write_shard
+from oger.teachers.curate.work import WorkFolder, as_table, shard_folder, write_shard
 from oger.teachers.curate.workers import Workers
 from oger.teachers.table.output import REJECTS_FILE, TABLE_FILE, read_back, reject_lines, table_row, write_results
 from oger.teachers.table.schema import validate_table
@@ -40,6 +41,8 @@ from oger.words import choose
 _SEQ_PER_SHARD = 1 << 32
 """Positions kept free for each shard: far more than a shard can hold rows and trajectories."""
 _GROUPS_PER_TASK = 64
+
+_Task = tuple[int, SourceFile, Chunk]
 
 
 def curate(
@@ -99,18 +102,18 @@ def _check_all(
     options: CurateOptions, files: Sequence[SourceFile], work: WorkFolder, workers: Workers, bar: Bar
 ) -> dict[str, int]:
     """Check every chunk whose shard is not there yet; rows read per source."""
-    rows_read: dict[str, int] = {}
+    rows_read: Counter[str] = Counter()
     sizes = [file.size for file in files]
     bar.start("Checking", sum(sizes) if all(sizes) else None)
 
-    def unfinished() -> Iterator[tuple[int, Chunk]]:
-        chunks = (chunk for file in files for chunk in read_chunks(options.sources[file.source], file))
-        for number, chunk in enumerate(chunks):
-            bump(rows_read, options.sources[chunk.source].name, chunk.num_rows)
+    def unfinished() -> Iterator[_Task]:
+        chunks = ((file, chunk) for file in files for chunk in read_chunks(options.sources[file.source], file))
+        for number, (file, chunk) in enumerate(chunks):
+            rows_read[options.sources[file.source].name] += chunk.num_rows
             if shard_folder(work.path, number).exists():
                 bar.advance(chunk.size)
             else:
-                yield number, chunk
+                yield number, file, chunk
 
     for size in workers.map(_check_chunk, unfinished()):
         bar.advance(size)
@@ -137,11 +140,11 @@ def curate_rows(rows: Iterable[Mapping[str, Any]], options: CurateOptions) -> tu
     evaluation = _check_options(options)
     given = [dict(row) for row in rows]
     checker = Checker(options, token_counter(options.tokenizer), evaluation, workers=options.workers)
-    checked = checker.check(Chunk(0, "memory", 0, len(given), given), 0)
+    checked = checker.check(SourceFile(0, "memory"), Chunk(0, len(given), given), 0)
     prompts, passed = as_table(checked.prompts, prompts_schema()), as_table(checked.passed, passed_schema())
     outcome = Outcome()
     for reject in checked.rejects:
-        outcome.add_reject(reject_line(reject))
+        outcome.add_reject(reject)
     first_row = {prompt.prompt_id: given[prompt.row] for prompt in reversed(checked.prompts)}
     table: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder, contextlib.closing(connect(Path(folder))) as connection:
@@ -156,7 +159,7 @@ def curate_rows(rows: Iterable[Mapping[str, Any]], options: CurateOptions) -> tu
             if finished.problem is None:
                 row = table_row(finished, chat=totals.chat)
                 outcome.add_row(row["teachers"])
-                table.append({**first_row[group.prompt_id], **row})
+                table.append({**first_row[row["prompt_id"]], **row})
     check_conservation({options.sources[0].name: len(given)} if given else {}, checked.counts, outcome, totals)
     return table, make_report(checked.counts, outcome, totals)
 
@@ -210,10 +213,10 @@ def _initialise(options: CurateOptions, evaluation: EvaluationPrompts, work: Pat
     _state = _WorkerState(options, checker, work)
 
 
-def _check_chunk(task: tuple[int, Chunk]) -> int:
+def _check_chunk(task: _Task) -> int:
     assert _state is not None
-    number, chunk = task
-    write_shard(shard_folder(_state.work, number), _state.checker.check(chunk, number * _SEQ_PER_SHARD))
+    number, file, chunk = task
+    write_shard(shard_folder(_state.work, number), _state.checker.check(file, chunk, number * _SEQ_PER_SHARD))
     return chunk.size
 
 

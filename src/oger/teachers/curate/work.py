@@ -21,8 +21,7 @@ from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
 from oger.teachers.curate.options import CurateOptions
-from oger.teachers.curate.reasons import REASONS
-from oger.teachers.curate.records import Counts, Reject
+from oger.teachers.curate.records import Counts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,8 +150,8 @@ def write_shard(folder: Path, checked: Checked) -> None:
             write_page_checksum=True,
         )
     with open(beside / _REJECTS, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(reject_line(reject), ensure_ascii=False) + "\n" for reject in checked.rejects)
-    (beside / _COUNTS).write_text(json.dumps(asdict(checked.counts)))
+        file.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in checked.rejects)
+    (beside / _COUNTS).write_text(json.dumps(vars(checked.counts)))
     os.rename(beside, folder)
 
 
@@ -161,23 +160,6 @@ def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({name: [getattr(item, name) for item in items] for name in schema.names}, schema=schema)
-
-
-def reject_line(reject: Reject) -> dict[str, Any]:
-    """One line of rejects.jsonl: a trajectory, or a source row (teacher null)."""
-    unit = "row" if reject.teacher is None else "trajectory"
-    return {
-        "unit": unit,
-        "source": reject.place.source,
-        "file": reject.place.file,
-        "row": reject.place.row,
-        "teacher": reject.teacher,
-        "reason": reject.reason,
-        "stage": REASONS.get(reject.reason, "parse"),
-        "detail": reject.detail,
-        "excerpt": reject.excerpt,
-        "prompt_id": reject.prompt_id,
-    }
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,26 +1,45 @@
 """The `teachers` column of a training set: what a user may write there, and the one form the trainer reads.
 
-A cell is a list, possibly empty, of texts or of mappings {text, teacher, verdict, ...}. Only usable trajectories pass:
-non-empty text, and at most `max_tokens` tokens including the end-of-sequence token. An over-long text is dropped and
-counted, never cut (a cut trajectory teaches not to finish).
+A cell is a list, possibly empty, of texts or of mappings {text, teacher, verdict, num_tokens, ...}. Only usable
+trajectories pass: non-empty text, and at most `max_tokens` tokens including the end-of-sequence token. An over-long
+text is dropped and counted, never cut (a cut trajectory teaches not to finish).
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypedDict
 
 from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
+from oger.words import choose
+
 COLUMN = "teachers"
-_FEATURE = List({"text": Value("string"), "teacher": Value("string"), "verdict": Value("float32")})
+_FEATURE = List(
+    {"text": Value("string"), "teacher": Value("string"), "verdict": Value("float32"), "num_tokens": Value("int64")}
+)
 _KEYS = ("text", "teacher", "verdict")
 _VERDICTS = {"correct": 1.0, "wrong": 0.0, "undecided": math.nan}
+_ROWS_COUNTED_AGAIN = 64  # at least; a whole set that is smaller
+_TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a small set
+
+
+class TeacherTrajectory(TypedDict):
+    """One trajectory of a prompt, from the reading of the column to the draw."""
+
+    text: str
+    teacher: str
+    verdict: float | None
+    """1.0 correct, 0.0 wrong, NaN undecided, None = its source states none."""
+    num_tokens: int | None
+    """End of sequence included: as the source states it, after `normalise_teachers` never None and the policy's."""
 
 
 @dataclass
@@ -59,8 +78,8 @@ def parse_verdict(value: Any) -> float | None:
     raise ValueError(f"{value!r} is not a verdict: use correct, wrong, undecided, a number, true or false, or null.")
 
 
-def parse_trajectory(cell: Any, position: int) -> dict[str, Any]:
-    """One entry of the column as {text, teacher, verdict}; a trajectory without a name is `teacher<position>`.
+def parse_trajectory(cell: Any, position: int) -> TeacherTrajectory:
+    """One entry of the column; a trajectory without a name is `teacher<position>`.
 
     Raises:
         ValueError: if the entry is neither a text nor a mapping with a text, or misspells one of its keys.
@@ -76,20 +95,60 @@ def parse_trajectory(cell: Any, position: int) -> dict[str, Any]:
         "text": entry["text"],
         "teacher": entry.get("teacher") or f"teacher{position}",
         "verdict": parse_verdict(entry.get("verdict")),
+        "num_tokens": _stated_length(entry),
     }
 
 
-def parse_cell(cell: Any) -> list[dict[str, Any]]:
+def parse_cell(cell: Any) -> list[TeacherTrajectory]:
     """The trajectories of one prompt; a missing cell has none.
 
     Raises:
         ValueError: if the cell is not a list, or one of its entries cannot be read.
     """
+    return [parse_trajectory(entry, position) for position, entry in enumerate(_entries(cell))]
+
+
+def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]) -> list[dict[str, Any]]:
+    """The rows with trajectories of some teachers only, which are chosen by name and not read yet.
+
+    Args:
+        rows: with or without the column `teachers`.
+        wanted: names, or how many of those with the most trajectories (by name among equals).
+
+    Raises:
+        ValueError: if a cell is not a list, a name occurs in no row, or there are fewer teachers than asked for.
+    """
+    cells = [[_named(entry, position) for position, entry in enumerate(_entries(row.get(COLUMN)))] for row in rows]
+    counts = Counter(entry["teacher"] for cell in cells for entry in cell)
+    if isinstance(wanted, int):
+        if wanted > len(counts):
+            raise ValueError(f"teachers: {wanted} asked for, and the training set has {len(counts)}")
+        chosen = set(sorted(counts, key=lambda name: (-counts[name], name))[:wanted])
+    else:
+        chosen = {choose({name: name for name in counts}, name, "teacher") for name in wanted}
+    return [
+        {**row, COLUMN: [entry for entry in cell if entry["teacher"] in chosen]}
+        for row, cell in zip(rows, cells, strict=True)
+    ]
+
+
+def _entries(cell: Any) -> Sequence[Any]:
     if cell is None:
         return []
     if isinstance(cell, str | Mapping) or not isinstance(cell, Sequence):
         raise ValueError(f"column '{COLUMN}' must hold a list of trajectories, got {cell!r}: put it into a list.")
-    return [parse_trajectory(entry, position) for position, entry in enumerate(cell)]
+    return cell
+
+
+def _named(entry: Any, position: int) -> dict[str, Any]:
+    """The entry with its teacher's name written out, since another place would give another one."""
+    fields = entry if isinstance(entry, Mapping) else {"text": entry}
+    return {**fields, "teacher": fields.get("teacher") or f"teacher{position}"}
+
+
+def _stated_length(entry: Mapping[str, Any]) -> int | None:
+    length = entry.get("num_tokens")
+    return length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None
 
 
 def require_column(column_names: Sequence[str]) -> None:
@@ -103,7 +162,10 @@ def require_column(column_names: Sequence[str]) -> None:
 def normalise_teachers(
     dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> tuple[Dataset, TeacherCounts]:
-    """Brings the column `teachers` into the form {text, teacher, verdict} and drops what cannot be used.
+    """Reads the column `teachers`, once, and drops what cannot be used.
+
+    The lengths that a set states, such as a curated table, are taken for the policy's if those of a sample of its rows,
+    spread over the set, are found again with the policy's tokenizer; otherwise every text is counted.
 
     Args:
         dataset: a training set with the column `teachers`.
@@ -111,12 +173,28 @@ def normalise_teachers(
         max_tokens: longest usable trajectory, tokens, end-of-sequence token included.
 
     Returns:
-        The dataset with the normalised column, and the counts.
+        The dataset, whose column holds what `TeacherTrajectory` says, and the counts.
 
     Raises:
         ValueError: if a cell cannot be read; the message names the row.
     """
     counts = TeacherCounts()
+    is_counted = _states_lengths_of(tokenizer, dataset)
+
+    def usable(trajectory: TeacherTrajectory) -> bool:
+        counts.seen += 1
+        if not trajectory["text"].strip():
+            counts.dropped["empty"] += 1
+            return False
+        if not is_counted or trajectory["num_tokens"] is None:
+            trajectory["num_tokens"] = len(teacher_token_ids(trajectory["text"], tokenizer))
+        if trajectory["num_tokens"] > max_tokens:
+            counts.dropped["over-long"] += 1
+            return False
+        counts.kept += 1
+        counts.kept_without_verdict += trajectory["verdict"] is None
+        counts.kept_by_teacher[trajectory["teacher"]] += 1
+        return True
 
     def normalise(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         column = []
@@ -125,39 +203,43 @@ def normalise_teachers(
                 trajectories = parse_cell(cell)
             except ValueError as error:
                 raise ValueError(f"training set, row {index}: {error}") from error
-            column.append([t for t in trajectories if _usable(t, tokenizer, max_tokens, counts)])
+            column.append(list(filter(usable, trajectories)))
             counts.prompts += 1
             counts.prompts_without_teacher += not column[-1]
         return {COLUMN: column}
 
-    features = Features({**dataset.features, COLUMN: _FEATURE})
     normalised = dataset.map(
         normalise,
         batched=True,
         with_indices=True,
-        features=features,
+        features=Features({**dataset.features, COLUMN: _FEATURE}),
         load_from_cache_file=False,  # the counts are made by the pass itself
         desc="Reading teachers",
     )
     return normalised, counts
 
 
-def _usable(
-    trajectory: dict[str, Any], tokenizer: PreTrainedTokenizerBase, max_tokens: int, counts: TeacherCounts
-) -> bool:
-    counts.seen += 1
-    if not trajectory["text"].strip():
-        counts.dropped["empty"] += 1
-        return False
-    if len(teacher_token_ids(trajectory["text"], tokenizer)) > max_tokens:
-        counts.dropped["over-long"] += 1
-        return False
-    counts.kept += 1
-    counts.kept_without_verdict += trajectory["verdict"] is None
-    counts.kept_by_teacher[trajectory["teacher"]] += 1
-    return True
+def _states_lengths_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> bool:
+    step = max(1, len(dataset) // _ROWS_COUNTED_AGAIN)
+    cells = dataset.select_columns([COLUMN]).select(range(0, len(dataset), step))[COLUMN]
+    stated = [
+        (entry["text"], length)
+        for cell in cells
+        if isinstance(cell, list)
+        for entry in cell
+        if isinstance(entry, Mapping) and isinstance(entry.get("text"), str) and (length := _stated_length(entry))
+    ]
+    return bool(stated) and all(len(teacher_token_ids(text, tokenizer)) == length for text, length in stated)
 
 
 def teacher_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Token ids as the policy would have sampled them: the text, then the end-of-sequence token."""
-    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    """Token ids as the policy would have sampled them: the text, then the end-of-sequence token.
+
+    The ids of the last texts are kept: whoever asks again, in the same step or the next epoch, has them at once.
+    """
+    return [*_token_ids(text, tokenizer), tokenizer.eos_token_id]
+
+
+@lru_cache(_TEXTS_KEPT)
+def _token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> array[int]:
+    return array("l", tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from oger.teachers.curate.choose import Finished
-from oger.teachers.curate.clean import excerpt
 from oger.teachers.curate.counts import Outcome
-from oger.teachers.curate.reasons import REASONS
+from oger.teachers.curate.records import reject_line
 from oger.teachers.table.schema import ROWS_PER_GROUP, messages_of, open_table, table_schema
 
 TABLE_FILE, REJECTS_FILE = "table.parquet", "rejects.jsonl"
@@ -19,56 +18,43 @@ TABLE_FILE, REJECTS_FILE = "table.parquet", "rejects.jsonl"
 
 def table_row(finished: Finished, *, chat: bool) -> dict[str, Any]:
     """One row of the table; where `chat`, a text becomes the user's message."""
-    group = finished.group
-    prompt = json.loads(group.prompt)
+    row = finished.prompt
+    prompt = json.loads(row.prompt)
     return {
-        "prompt_id": group.prompt_id,
+        "prompt_id": row.prompt_id,
         "prompt": messages_of(prompt) if chat else prompt,
-        "answer": group.answer,
-        "kind": group.kind,
-        "metadata": group.metadata,
+        "answer": row.answer,
+        "kind": row.kind,
+        "metadata": row.metadata,
         "teachers": [
             {
-                "teacher": candidate.teacher,
-                "text": candidate.text,
-                "num_tokens": candidate.num_tokens,
+                "teacher": trajectory.teacher,
+                "text": trajectory.text,
+                "num_tokens": trajectory.num_tokens,
                 "verdict": "correct",
-                "source": candidate.source,
+                "source": trajectory.source,
             }
-            for candidate in finished.kept
+            for trajectory in finished.kept
         ],
     }
 
 
 def reject_lines(finished: Finished) -> Iterator[dict[str, Any]]:
     """Lines of the rejects for the trajectories dropped under one prompt, and for the prompt if it is dropped."""
-    group = finished.group
-    for candidate, reason, detail in finished.dropped:
-        yield {
-            "unit": "trajectory",
-            "source": candidate.origin,
-            "file": candidate.file,
-            "row": candidate.row,
-            "teacher": candidate.teacher,
-            "reason": reason,
-            "stage": REASONS[reason],
-            "detail": detail,
-            "excerpt": excerpt(candidate.text),
-            "prompt_id": group.prompt_id,
-        }
-    if finished.problem is not None:
-        yield {
-            "unit": "prompt",
-            "source": group.origin,
-            "file": group.file,
-            "row": group.row,
-            "teacher": None,
-            "reason": finished.problem,
-            "stage": REASONS[finished.problem],
-            "detail": group.contaminated or "" if finished.problem == "contaminated" else "",
-            "excerpt": excerpt(json.loads(group.prompt)),
-            "prompt_id": group.prompt_id,
-        }
+    prompt, problem = finished.prompt, finished.problem
+    for trajectory, reason, detail in finished.dropped:
+        yield reject_line(
+            trajectory,
+            "trajectory",
+            reason,
+            detail,
+            trajectory.text,
+            teacher=trajectory.teacher,
+            prompt_id=prompt.prompt_id,
+        )
+    if problem is not None:
+        detail = prompt.contaminated or "" if problem == "contaminated" else ""
+        yield reject_line(prompt, "prompt", problem, detail, json.loads(prompt.prompt), prompt_id=prompt.prompt_id)
 
 
 def write_results(folder: Path, finished: Iterable[Finished], earlier_rejects: Iterable[str], *, chat: bool) -> None:

@@ -11,7 +11,6 @@ import torch
 from oger.encoders.base import Encoder
 from oger.method.divergence import teacher_divergence
 from oger.teachers.table.column import COLUMN
-from oger.training.batch import TeacherRow
 from oger.training.loop.nonfinite import RowFaults
 
 
@@ -74,10 +73,15 @@ class BatchVectors:
             ]
         )
 
-    def of_group(self, group: int, teacher_rows: Sequence[TeacherRow]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(G, E) vectors of a hybrid group's rows, its teacher rows in place, and (M, E) of all its teachers."""
+    def of_group(self, group: int, replaced: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(G, E) vectors of a hybrid group's rows, and (M, E) of all its teachers.
+
+        Args:
+            group: number of the group in the batch.
+            replaced: (row within the group, number of the teacher trajectory that takes its place).
+        """
         start = group * self._size
         rows_GE = self._online_NE[start : start + self._size].clone()
-        for teacher in teacher_rows:
-            rows_GE[teacher.row - start] = self._teacher_GME[group][teacher.index]
+        for row, index in replaced:
+            rows_GE[row] = self._teacher_GME[group][index]
         return rows_GE, self._teacher_GME[group]

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from oger.training.logprobs.fused_head import fused_head_for
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
+from oger.training.step import ScoreTokens
 
 
 def length_chunks(
@@ -48,7 +46,7 @@ def length_chunks(
 
 
 def trimmed_log_probs(
-    trainer: OGERTrainer,
+    score_tokens: ScoreTokens,
     model: Any,
     input_ids: Tensor,
     attention_mask: Tensor,
@@ -61,7 +59,7 @@ def trimmed_log_probs(
     """Log-probabilities and entropies of the last `width` tokens of every row, (R, width); 0 where a row is padding.
 
     Args:
-        trainer: whose `_get_per_token_logps_and_entropies` runs each chunk.
+        score_tokens: runs each chunk.
         model: the policy or the reference.
         input_ids: (R, P + width), prompts padded on the left, completions on the right.
         attention_mask: same shape.
@@ -71,16 +69,14 @@ def trimmed_log_probs(
         idle_R: True on rows that may be left out; their values are not to be read.
     """
     if num_chunks == 1 and idle_R is None:
-        logps_RW, entropy_RW, _ = trainer._get_per_token_logps_and_entropies(
-            model, input_ids, attention_mask, width, compute_entropy=compute_entropy
-        )
+        logps_RW, entropy_RW, _ = score_tokens(model, input_ids, attention_mask, width, compute_entropy=compute_entropy)
         return logps_RW, entropy_RW
     prompt_width = input_ids.size(1) - width
     order, logps, entropies = [], [], []
     for rows, columns in length_chunks(attention_mask, prompt_width, num_chunks, idle_R=idle_R):
         kept = columns.stop - prompt_width
         with fused_head_for(input_ids.device) if num_chunks > 1 else nullcontext():
-            logps_CK, entropy_CK, _ = trainer._get_per_token_logps_and_entropies(
+            logps_CK, entropy_CK, _ = score_tokens(
                 model, input_ids[rows, columns], attention_mask[rows, columns], kept, compute_entropy=compute_entropy
             )
         pad = (0, width - kept)

@@ -15,22 +15,22 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
+from oger.encoders.base import Encoder
 from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
 from oger.io.whole import damage, put_in_place, write_manifest
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
-
+from oger.training.loop.nonfinite import StepGuard
+from oger.training.metrics.sums import MetricSums
 
 VALIDATION = "validation.json"
 """In the folder of the best policy: its step and its validation accuracy."""
@@ -42,40 +42,94 @@ def _state_file(folder: Path, rank: int) -> Path:
     return folder / f"oger_loop_state_{rank}.pt"
 
 
-def save_checkpoint(trainer: OGERTrainer, save: Callable[[], None]) -> None:
-    """Writes the checkpoint of this step, whole or not at all; every rank takes part.
+class Checkpoints:
+    """The checkpoints of a trainer.
 
     Args:
-        trainer: writes its checkpoints into `trainer.staging_folder` while that is set.
-        save: transformers' own saving.
-
-    Raises:
-        RunFaultError: it cannot be written; the checkpoints before it are as they were.
+        trainer: writes its checkpoints into `staging` while that is set.
+        sums: metrics of the training that are not logged yet.
+        encoder: made the divergences.
+        step_guard: counts skipped steps.
     """
-    state, folder = trainer.state, Path(trainer.args.output_dir)
-    target = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-    with _written_whole(trainer, target) as staging:
-        staging.mkdir(parents=True, exist_ok=True)
-        _save_loop_state(trainer, staging)
-        trainer.staging_folder = staging.parent
-        try:
-            save()
-        finally:
-            trainer.staging_folder = None
-        trainer.accelerator.wait_for_everyone()
+
+    def __init__(self, trainer: GRPOTrainer, sums: MetricSums, encoder: Encoder, step_guard: StepGuard) -> None:
+        self._trainer = trainer
+        self._sums = sums
+        self._encoder = encoder
+        self._step_guard = step_guard
+        self.staging: Path | None = None
+
+    def save(self, save: Callable[[], None]) -> None:
+        """Writes the checkpoint of this step, whole or not at all; every rank takes part.
+
+        Args:
+            save: transformers' own saving.
+
+        Raises:
+            RunFaultError: it cannot be written; the checkpoints before it are as they were.
+        """
+        trainer = self._trainer
+        state, folder = trainer.state, Path(str(trainer.args.output_dir))
+        target = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        with _written_whole(trainer, target) as staging:
+            staging.mkdir(parents=True, exist_ok=True)
+            self._save_loop_state(staging)
+            self.staging = staging.parent
+            try:
+                save()
+            finally:
+                self.staging = None
+            trainer.accelerator.wait_for_everyone()
+            if trainer.args.should_save:
+                if state.best_global_step:  # transformers looks for it beside what it writes
+                    best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
+                    state.best_model_checkpoint = str(best) if best == target or best.is_dir() else None
+                    state.save_to_json(str(staging / TRAINER_STATE_NAME))
+                write_manifest(staging)
+        if trainer.args.push_to_hub:
+            trainer._push_from_checkpoint(str(target))
         if trainer.args.should_save:
-            if state.best_global_step:  # transformers looks for it beside what it writes
-                best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
-                state.best_model_checkpoint = str(best) if best == target or best.is_dir() else None
-                state.save_to_json(str(staging / TRAINER_STATE_NAME))
-            write_manifest(staging)
-    if trainer.args.push_to_hub:
-        trainer._push_from_checkpoint(str(target))
-    if trainer.args.should_save:
-        _drop_old(trainer, keep=target)
+            _drop_old(trainer, keep=target)
+
+    def _save_loop_state(self, folder: Path) -> None:
+        trainer = self._trainer
+        state = {
+            "step": trainer._step,
+            "buffered_inputs": trainer._buffered_inputs,
+            "sums": self._sums.state_dict(),
+            "metrics": dict(trainer._metrics["train"]),
+            "encoder": identity_record(self._encoder),
+            "step_guard": self._step_guard.state_dict(),
+        }
+        torch.save(state, _state_file(folder, trainer.accelerator.process_index))
+
+    def load_loop_state(self, folder: Path) -> None:
+        """Restores what a checkpoint holds beside transformers' own.
+
+        Raises:
+            FileNotFoundError: if the checkpoint holds no state for this rank (another world size, or another trainer).
+            ValueError: if the encoder gives other vectors than the one that the run was started with.
+        """
+        trainer = self._trainer
+        rank = trainer.accelerator.process_index
+        path = _state_file(folder, rank)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder} holds no loop state of rank {rank}: resume with as many processes as the run was started "
+                "with."
+            )
+        device = trainer.accelerator.device
+        # Processes of a CPU have the device cpu:0, which torch.load does not know.
+        state = torch.load(path, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
+        check_identity(state["encoder"], self._encoder)
+        trainer._step = state["step"]
+        trainer._buffered_inputs = state["buffered_inputs"]
+        self._sums.load_state_dict(state["sums"])
+        trainer._metrics["train"].update(state["metrics"])
+        self._step_guard.load_state_dict(state["step_guard"])
 
 
-def save_policy(trainer: OGERTrainer, folder: Path, record: Mapping[str, Any] | None = None) -> None:
+def save_policy(trainer: GRPOTrainer, folder: Path, record: Mapping[str, Any] | None = None) -> None:
     """Writes the policy in transformers format into `folder`, whole or not at all; every rank takes part.
 
     Args:
@@ -94,7 +148,7 @@ def save_policy(trainer: OGERTrainer, folder: Path, record: Mapping[str, Any] | 
                 (staging / VALIDATION).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
-def _save_weights(trainer: OGERTrainer, folder: Path) -> None:
+def _save_weights(trainer: GRPOTrainer, folder: Path) -> None:
     if trainer.is_fsdp_enabled and "FULL" not in str(trainer.accelerator.state.fsdp_plugin.state_dict_type):
         # For sharded checkpoints transformers' save_model writes nothing; the policy is gathered all the same.
         trainer._save(str(folder), state_dict=trainer.accelerator.get_state_dict(trainer.model))
@@ -103,7 +157,7 @@ def _save_weights(trainer: OGERTrainer, folder: Path) -> None:
 
 
 @contextmanager
-def _written_whole(trainer: OGERTrainer, folder: Path) -> Iterator[Path]:
+def _written_whole(trainer: GRPOTrainer, folder: Path) -> Iterator[Path]:
     """A folder to write into, of the same name, which afterwards takes the place of `folder`."""
     leads, everyone = trainer.args.should_save, trainer.accelerator.wait_for_everyone
     top = folder.with_name(_STAGING)
@@ -125,42 +179,6 @@ def _written_whole(trainer: OGERTrainer, folder: Path) -> Iterator[Path]:
             f"cannot write {folder} ({' '.join(str(error).split())[:200]}): make room, or make it writable, and go on "
             "with --resume from the checkpoint before."
         ) from error
-
-
-def _save_loop_state(trainer: OGERTrainer, folder: Path) -> None:
-    state = {
-        "step": trainer._step,
-        "buffered_inputs": trainer._buffered_inputs,
-        "sums": trainer._sums["train"].state_dict(),
-        "metrics": dict(trainer._metrics["train"]),
-        "encoder": identity_record(trainer.encoder),
-        "step_guard": trainer.step_guard.state_dict(),
-    }
-    torch.save(state, _state_file(folder, trainer.accelerator.process_index))
-
-
-def load_loop_state(trainer: OGERTrainer, folder: Path) -> None:
-    """Restores what `save_loop_state` wrote.
-
-    Raises:
-        FileNotFoundError: if the checkpoint holds no state for this rank (another world size, or another trainer).
-        ValueError: if the encoder gives other vectors than the one that the run was started with.
-    """
-    rank = trainer.accelerator.process_index
-    path = _state_file(folder, rank)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no loop state of rank {rank}: resume with as many processes as the run was started with."
-        )
-    device = trainer.accelerator.device
-    # Processes of a CPU have the device cpu:0, which torch.load does not know.
-    state = torch.load(path, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
-    check_identity(state["encoder"], trainer.encoder)
-    trainer._step = state["step"]
-    trainer._buffered_inputs = state["buffered_inputs"]
-    trainer._sums["train"].load_state_dict(state["sums"])
-    trainer._metrics["train"].update(state["metrics"])
-    trainer.step_guard.load_state_dict(state["step_guard"])
 
 
 def skip_epochs(sampler: RepeatSampler, epochs: int) -> None:
@@ -197,7 +215,7 @@ def step_of(checkpoint: Path) -> int | None:
     return int(digits) if digits.isdecimal() else None
 
 
-def _drop_old(trainer: OGERTrainer, keep: Path) -> None:
+def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
     """As transformers does, but by step, since a clock may be set back, and never counting a damaged one."""
     limit = trainer.args.save_total_limit
     if limit is None or limit <= 0:

@@ -13,19 +13,17 @@ import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object
+from trl import GRPOTrainer
 from trl.trainer.utils import is_async_callable
 
 from oger.faults import RunFaultError
 from oger.method.checks import all_finite
 from oger.runs.faulty_steps import write_faulty_step
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
 
 logger = get_logger(__name__)
 
@@ -100,10 +98,12 @@ class StepGuard:
 
     Args:
         trainer: whose steps it guards.
+        folder: gets the rows of skipped steps.
     """
 
-    def __init__(self, trainer: OGERTrainer) -> None:
+    def __init__(self, trainer: GRPOTrainer, folder: Path) -> None:
         self._trainer = trainer
+        self._folder = folder
         self._micro_batches: list[tuple[Mapping[str, Any], torch.Tensor]] = []
         self.skipped = 0
         """Steps since the run began."""
@@ -144,9 +144,10 @@ class StepGuard:
         self.skipped += 1
         self._in_a_row += 1
         step = trainer.state.global_step + 1
-        mine = [row for place, entry in enumerate(micro_batches) for row in _rows(trainer, place, *entry)]
+        tokenizer, rank = trainer._tokenizer, trainer.accelerator.process_index
+        mine = [row for place, entry in enumerate(micro_batches) for row in _rows(tokenizer, rank, place, *entry)]
         rows = gather_object(mine)
-        folder = Path(trainer.args.record_dir or trainer.args.output_dir)
+        folder = self._folder
         if trainer.accelerator.is_main_process:
             folder = write_faulty_step(folder, step, rows)
         what = f"step {step}: {_reason(rows)} not finite, so the step is skipped; its rows are in {folder}"
@@ -165,10 +166,9 @@ def _reason(rows: list[dict[str, Any]]) -> str:
 
 
 def _rows(
-    trainer: OGERTrainer, micro_batch: int, inputs: Mapping[str, Any], loss: torch.Tensor
+    tokenizer: Any, rank: int, micro_batch: int, inputs: Mapping[str, Any], loss: torch.Tensor
 ) -> list[dict[str, Any]]:
     """Rows of `oger.runs.faulty_steps.SCHEMA`."""
-    tokenizer = trainer._tokenizer
     codes = inputs["fault_codes"].tolist() if "fault_codes" in inputs else None
     offline = inputs["offline"].tolist() if "offline" in inputs else None
     rows = []
@@ -181,7 +181,7 @@ def _rows(
             prompt = inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()]
             rows.append(
                 {
-                    "rank": trainer.accelerator.process_index,
+                    "rank": rank,
                     "micro_batch": micro_batch,
                     "loss": loss.item(),
                     "origin": "teacher" if is_policy and offline is not None and offline[row] else origin,

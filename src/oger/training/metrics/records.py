@@ -10,12 +10,11 @@ from typing import Any
 import torch
 
 from oger.method.confidence import reduce_entropy
+from oger.method.objective import MixedPolicyLoss
 from oger.runs.rollouts import write_rollouts
 from oger.teachers.table.column import COLUMN
-from oger.training.batch import ScoredBatch
+from oger.training.batch import ScoredBatch, online_tokens
 from oger.training.metrics.sums import MetricSums
-from oger.training.objective.imitation import JointRows
-from oger.training.objective.loss import HybridLoss
 
 _RATIO_BAND = (0.9, 1.1)  # outside it a token counts as off-policy (log-prob mismatch)
 
@@ -71,29 +70,29 @@ def _correlation(first_N: torch.Tensor, second_N: torch.Tensor) -> tuple[torch.T
 
 def add_loss_metrics(
     sums: MetricSums,
-    result: HybridLoss,
+    policy: MixedPolicyLoss,
+    kl_BT: torch.Tensor | None,
     logps_BT: torch.Tensor,
     old_logps_BT: torch.Tensor,
     online_BT: torch.Tensor,
 ) -> None:
     """Metrics of one micro-batch; every mean is over tokens of its kind that took part in the forward."""
-    policy = result.policy
     online, teacher = policy.online_token_count, policy.offline_token_count
-    sums.add_sum("objective/online_loss", policy.online_loss_sum, online)
-    sums.add_sum("objective/teacher_loss", policy.offline_loss_sum, teacher)
-    for name, mean, count in (
-        ("objective/clip_low_share", policy.clip_low_share, online),
-        ("objective/clip_high_share", policy.clip_high_share, online),
-        ("objective/ratio_mean", policy.ratio_mean, online),
-        ("objective/teacher_prob", policy.teacher_prob_mean, teacher),
-        ("objective/teacher_weight", policy.teacher_weight_mean, teacher),
+    for name, total, count in (
+        ("objective/online_loss", policy.online_loss_sum, online),
+        ("objective/teacher_loss", policy.offline_loss_sum, teacher),
+        ("objective/clip_low_share", policy.clip_low_count, online),
+        ("objective/clip_high_share", policy.clip_high_count, online),
+        ("objective/ratio_mean", policy.ratio_sum, online),
+        ("objective/teacher_prob", policy.teacher_prob_sum, teacher),
+        ("objective/teacher_weight", policy.teacher_weight_sum, teacher),
     ):
-        sums.add_sum(name, mean * count, count)
+        sums.add_sum(name, total, count)
     log_ratio_BT = (logps_BT - old_logps_BT).detach()
     low, high = math.log(_RATIO_BAND[0]), math.log(_RATIO_BAND[1])
     sums.add("objective/ratio_outside_share", (log_ratio_BT < low) | (log_ratio_BT > high), online_BT)
-    if result.kl_BT is not None:
-        sums.add("objective/kl", result.kl_BT, online_BT)
+    if kl_BT is not None:
+        sums.add("objective/kl", kl_BT, online_BT)
 
 
 def add_entropy_metrics(sums: MetricSums, entropy_BT: torch.Tensor, online_BT: torch.Tensor) -> None:
@@ -104,15 +103,15 @@ def add_entropy_metrics(sums: MetricSums, entropy_BT: torch.Tensor, online_BT: t
     sums.add("entropy/last", last_B, online_BT.any(dim=1))
 
 
-def add_imitation_metrics(sums: MetricSums, rows: JointRows, logps_KW: torch.Tensor, weight: float) -> None:
+def add_imitation_metrics(sums: MetricSums, logps_KW: torch.Tensor, mask_KW: torch.Tensor, weight: float) -> None:
     """Metrics of the imitated trajectories of one micro-batch."""
-    sums.add("imitation/nll", -logps_KW, rows.imitated_mask_KW)
+    sums.add("imitation/nll", -logps_KW, mask_KW)
     sums.add("imitation/weight", torch.tensor([weight], device=logps_KW.device))
 
 
 def add_mismatch(sums: MetricSums, batch: dict[str, Any]) -> None:
     """Difference between the engine's and the policy's log-probabilities of the sampled tokens."""
-    mask_BT = batch["completion_mask"] * batch.get("tool_mask", 1) * ~batch["offline"][:, None]
+    mask_BT = online_tokens(batch)
     delta_BT = (batch["old_per_token_logps"] - batch["sampling_per_token_logps"]).abs()
     sums.add("sampling/logp_difference", delta_BT, mask_BT.bool() & ~delta_BT.isnan())
     ratio = batch["importance_sampling_ratio"]

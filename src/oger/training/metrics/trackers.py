@@ -46,9 +46,8 @@ class PendingHistograms:
         }
 
 
-def add_histograms(trainer: Any) -> list[Taker]:
-    """Replaces the trainer's callbacks of trackers that draw histograms; returns what takes the counts of a batch."""
-    callbacks = trainer.callback_handler.callbacks
+def add_histograms(callbacks: list[Any]) -> list[Taker]:
+    """Replaces, among a trainer's callbacks, the trackers that draw histograms; returns what takes a batch's counts."""
     takers: list[Taker] = []
     for index, callback in enumerate(callbacks):
         tracker = _TRACKERS.get(type(callback))

@@ -6,20 +6,19 @@ there it joins the policy's rows in one forward.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from trl.trainer.utils import pad
 
 from oger.method.imitation import imitation_loss
 from oger.method.schedule import schedule_factor
 from oger.teachers.table.column import COLUMN, teacher_token_ids
+from oger.training.batch import groups, mask_rows, pad_rows
 from oger.training.config import OGERConfig
-from oger.training.objective.loss import StepShare
-from oger.training.stages import draw_seed
+from oger.training.groups.replace import draw_seed
+from oger.training.step import StepContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,52 +31,33 @@ class Imitated:
 
 
 def choose_imitated(
-    inputs: Sequence[Mapping[str, Any]],
-    outcome_N: torch.Tensor | None,
-    args: OGERConfig,
-    *,
-    group_size: int,
-    step: int,
-    tokenizer: Any,
-    device: torch.device,
+    context: StepContext, inputs: Sequence[Mapping[str, Any]], outcome_N: torch.Tensor | None
 ) -> Imitated:
     """Draws up to `imitation_rows` trajectories for each group that qualifies; none that the table calls wrong or
     undecided.
 
     Args:
+        context: its step, the seed and the prompt fix every draw.
         inputs: rows of the batch, groups together.
         outcome_N: outcomes of the online rows; None where nothing was generated, then every prompt qualifies.
-        args: the run's options.
-        group_size: G.
-        step: with the seed and the prompt it fixes every draw.
-        tokenizer: the policy's.
-        device: of the tensors.
     """
+    args, device = context.args, context.device
     rows: list[list[int]] = [[] for _ in inputs]
     prompts_N = torch.zeros(len(inputs), dtype=torch.bool, device=device)
-    occurrences: Counter[str] = Counter()
-    for start in range(0, len(inputs), group_size):
-        group = slice(start, start + group_size)
-        cell = inputs[start].get(COLUMN) or []
+    for group, visit in groups(inputs, context.group_size):
+        cell = inputs[group.start].get(COLUMN) or []
         teachers = [teacher for teacher in cell if teacher["verdict"] is None or teacher["verdict"] >= 1]
-        prompt = inputs[start]["prompt"]
-        visit = occurrences[repr(prompt)]
-        occurrences[repr(prompt)] += 1
         solved = 0.0 if outcome_N is None else float((outcome_N[group] == 1).double().mean())
         if not teachers or solved > args.imitation_max_success:
             continue
         prompts_N[group] = True
-        generator = torch.Generator().manual_seed(draw_seed(args.seed, step, ("imitation", prompt), visit))
-        drawn = torch.randperm(len(teachers), generator=generator).tolist()[: args.imitation_rows or group_size]
-        for row, index in enumerate(drawn):
-            rows[start + row] = teacher_token_ids(teachers[index]["text"], tokenizer)
-
-    def padded(value: int, of_rows: list[list[int]]) -> torch.Tensor:
-        return pad([torch.tensor(row, dtype=torch.long) for row in of_rows], padding_value=value).to(device)
-
+        seed = draw_seed(args.seed, context.step, ("imitation", inputs[group.start]["prompt"]), visit)
+        order = torch.randperm(len(teachers), generator=torch.Generator().manual_seed(seed)).tolist()
+        for row, index in enumerate(order[: args.imitation_rows or context.group_size]):
+            rows[group.start + row] = teacher_token_ids(teachers[index]["text"], context.tokenizer)
     return Imitated(
-        ids_NL=padded(tokenizer.pad_token_id, rows),
-        mask_NL=padded(0, [[1] * len(row) for row in rows]),
+        ids_NL=pad_rows(rows, context.tokenizer.pad_token_id, device=device),
+        mask_NL=mask_rows(rows, device=device),
         prompts_N=prompts_N,
     )
 
@@ -135,21 +115,20 @@ def stream_weights(args: OGERConfig, progress: float) -> tuple[float, float]:
 
 
 def imitation_part(
-    inputs: Mapping[str, Any],
     rows: JointRows,
     logps_KW: torch.Tensor,
     entropy_KW: torch.Tensor,
     args: OGERConfig,
-    share: StepShare,
+    num_tokens: torch.Tensor,
 ) -> torch.Tensor:
-    """This micro-batch's summand of L_imitation."""
+    """This micro-batch's summand of L_imitation, the mean over all imitated tokens of the optimiser step."""
     return imitation_loss(
         logps_KW,
         entropy_KW,
         rows.imitated_mask_KW,
         token_weight=args.imitation_token_weight,
         row_weight=args.imitation_row_weight,
-        num_tokens=share.tokens(inputs["num_imitated_in_batch"]),
+        num_tokens=num_tokens,
     )
 
 

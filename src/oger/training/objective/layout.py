@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from trl.trainer.utils import pad
 
 from oger.method.importance import sampling_importance_ratio
-from oger.training.batch import ForwardPass, HybridTensors, Scores
+from oger.training.batch import ForwardPass, HybridTensors, Scores, mask_rows, pad_rows
 from oger.training.metrics import records
 from oger.training.objective.imitation import Imitated
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
+from oger.training.step import StepContext
 
 
 def trl_batch(
-    trainer: OGERTrainer, tensors: HybridTensors, forward: ForwardPass, scores: Scores, imitated: Imitated | None
+    context: StepContext,
+    tensors: HybridTensors,
+    forward: ForwardPass,
+    scores: Scores,
+    imitated: Imitated | None,
+    *,
+    aux_loss: bool,
 ) -> dict[str, Any]:
-    """The batch in TRL's layout, plus `offline`, the online token count and the imitated trajectories."""
-    if imitated is not None and trainer.args.imitation_instead:
+    """The batch in TRL's layout, plus `offline`, the online token count and the imitated trajectories.
+
+    Args:
+        context: of the step.
+        tensors: the hybrid rows; of what was dropped nothing is left.
+        forward: their log-probabilities and entropies.
+        scores: their advantages.
+        imitated: None where nothing is imitated.
+        aux_loss: whether the policy has an auxiliary loss, in which every row takes part.
+    """
+    args = context.args
+    if imitated is not None and args.imitation_instead:
         kept_N1 = ~imitated.prompts_N[:, None]
         tensors = dataclasses.replace(tensors, completion_mask_NT=tensors.completion_mask_NT * kept_N1)
     mask_NT = tensors.loss_mask_NT
     online_tokens = (mask_NT * ~tensors.offline_N[:, None]).sum()
-    counts = trainer.accelerator.reduce(torch.stack([mask_NT.sum(), online_tokens]), reduction="sum")
+    counts = context.reduce(torch.stack([mask_NT.sum(), online_tokens]))
     output = {
         "prompt_ids": tensors.prompt_ids_NP,
         "prompt_mask": tensors.prompt_mask_NP,
@@ -44,13 +58,15 @@ def trl_batch(
         "tool_mask": tensors.token_mask_NT,
     }
     output.update({name: tensor for name, tensor in optional.items() if tensor is not None})
-    if _idle_rows_have_no_gradient(trainer) and forward.entropy_NT is not None:
+    # A rollout of advantage 0 then adds nothing to the loss, and is not compared with others there.
+    apart = args.beta == 0 and not args.entropy_coef and args.top_entropy_quantile == 1 and not aux_loss
+    if args.skip_idle_rows and apart and forward.entropy_NT is not None:
         output["idle"] = ~tensors.offline_N & (scores.advantage_N == 0)
         output["sampled_entropy"] = forward.entropy_NT
-        trainer._sums["train"].add("advantage/idle_share", output["idle"])
+        context.sums.add("advantage/idle_share", output["idle"])
     if imitated is not None:
-        output |= _imitated(trainer, imitated)
-    if trainer.use_vllm and trainer.vllm_importance_sampling_correction:
+        output |= _imitated(context, imitated)
+    if args.corrects_for_engine:
         assert forward.old_logps_NT is not None
         assert tensors.sampling_logps_NT is not None
         output["importance_sampling_ratio"] = sampling_importance_ratio(
@@ -58,43 +74,30 @@ def trl_batch(
             tensors.sampling_logps_NT,
             mask_NT,
             tensors.offline_N,
-            mode=trainer.vllm_importance_sampling_mode,
-            clip_min=trainer.vllm_importance_sampling_clip_min,
-            clip_max=trainer.vllm_importance_sampling_clip_max,
+            mode=args.vllm_importance_sampling_mode,
+            clip_min=args.vllm_importance_sampling_clip_min,
+            clip_max=args.vllm_importance_sampling_clip_max,
         )
-        records.add_mismatch(trainer._sums["train"], output)
+        records.add_mismatch(context.sums, output)
     return output
 
 
-def _idle_rows_have_no_gradient(trainer: OGERTrainer) -> bool:
-    """Whether a rollout of advantage 0 adds nothing to the loss, and is not compared with others there."""
-    args = trainer.args
-    apart = args.beta == 0 and not args.entropy_coef and trainer.top_entropy_quantile == 1
-    return args.skip_idle_rows and apart and not trainer.aux_loss_enabled
-
-
-def supervised_batch(trainer: OGERTrainer, inputs: list[dict[str, Any]], imitated: Imitated) -> dict[str, Any]:
+def supervised_batch(context: StepContext, prompt_ids: Sequence[list[int]], imitated: Imitated) -> dict[str, Any]:
     """A batch without rollouts: prompts and imitated trajectories alone."""
-    prompt_ids, *_ = trainer._tokenize_prompts([example["prompt"] for example in inputs])
-
-    def padded(rows: list[list[int]], value: int) -> torch.Tensor:
-        tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
-        return pad(tensors, padding_value=value, padding_side="left").to(trainer.accelerator.device)
-
     return {
-        "prompt_ids": padded(prompt_ids, trainer._tokenizer.pad_token_id),
-        "prompt_mask": padded([[1] * len(ids) for ids in prompt_ids], 0),
-        "offline": torch.ones(len(inputs), dtype=torch.bool, device=trainer.accelerator.device),
-        **_imitated(trainer, imitated),
+        "prompt_ids": pad_rows(prompt_ids, context.tokenizer.pad_token_id, left=True, device=context.device),
+        "prompt_mask": mask_rows(prompt_ids, left=True, device=context.device),
+        "offline": torch.ones(len(prompt_ids), dtype=torch.bool, device=context.device),
+        **_imitated(context, imitated),
     }
 
 
-def _imitated(trainer: OGERTrainer, imitated: Imitated) -> dict[str, torch.Tensor]:
-    sums = trainer._sums["train"]
+def _imitated(context: StepContext, imitated: Imitated) -> dict[str, torch.Tensor]:
+    sums = context.sums
     sums.add("imitation/prompt_share", imitated.prompts_N)
     sums.add("imitation/length", imitated.mask_NL.sum(dim=1), imitated.mask_NL.any(dim=1))
     return {
         "imitated_ids": imitated.ids_NL,
         "imitated_mask": imitated.mask_NL,
-        "num_imitated_in_batch": trainer.accelerator.reduce(imitated.mask_NL.sum(), reduction="sum"),
+        "num_imitated_in_batch": context.reduce(imitated.mask_NL.sum()),
     }

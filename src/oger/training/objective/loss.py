@@ -1,16 +1,21 @@
-"""The mixed objective on one micro-batch: per-token losses, what multiplies them, and their aggregation."""
+"""The loss of one micro-batch: both streams in one forward, each divided once over the whole optimiser step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from oger.method.aggregation import aggregate_loss
-from oger.method.objective import MixedPolicyLoss, mixed_policy_loss
+from oger.method.objective import MixedPolicyLoss, entropy_bonus, kl_estimate, mixed_policy_loss
+from oger.training.batch import online_tokens
 from oger.training.config import OGERConfig
+from oger.training.logprobs.trimmed import trimmed_log_probs
+from oger.training.metrics import records
+from oger.training.objective.imitation import imitation_part, join_rows, stream_weights
+from oger.training.step import StepContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +33,116 @@ class StepShare:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrlMasks:
+    """TRL's masks of tokens, which need more than one rank or more than one row."""
+
+    off_policy: Callable[..., torch.Tensor]
+    high_entropy: Callable[..., torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HybridLoss:
     """Loss of a micro-batch (add up over the step) and the parts that metrics report."""
 
     loss: torch.Tensor
     policy: MixedPolicyLoss
     kl_BT: torch.Tensor | None
+
+
+def micro_batch_loss(
+    context: StepContext,
+    model: Any,
+    inputs: Mapping[str, Any],
+    accumulation: int,
+    masks: TrlMasks,
+    *,
+    aux_weight: float | None,
+) -> torch.Tensor:
+    """a L_policy + b L_imitation, and the auxiliary loss of a mixture of experts.
+
+    Args:
+        context: of the step.
+        model: the policy, as the loop hands it over.
+        inputs: micro-batch of `trl_batch` or `supervised_batch`.
+        accumulation: micro-batches of the optimiser step.
+        masks: TRL's.
+        aux_weight: of the auxiliary loss; None where there is none.
+    """
+    args = context.args
+    rows = join_rows(inputs)
+    batch = rows.input_ids, rows.attention_mask, rows.width
+    aux_loss = None
+    if aux_weight is not None:  # a mean over all tokens of the forward, which cannot be made of chunks
+        logps_RW, entropy_RW, aux_loss = context.score_tokens(
+            model, *batch, compute_entropy=True, compute_aux_loss=True
+        )
+    else:
+        # Ranks imitate different numbers of rows, and all must run the same number of forwards.
+        uneven = "imitated_ids" in inputs and context.num_processes > 1
+        logps_RW, entropy_RW = trimmed_log_probs(
+            context.score_tokens, model, *batch, num_chunks=1 if uneven else args.length_chunks, compute_entropy=True,
+            idle_R=None if uneven else rows.idle_R,
+        )  # fmt: skip
+    assert entropy_RW is not None
+    share = StepShare(
+        accumulation=accumulation,
+        steps_per_generation=args.steps_per_generation,
+        num_processes=context.num_processes,
+    )
+    policy_weight, imitation_weight = stream_weights(args, context.progress)
+    loss = torch.zeros((), device=logps_RW.device)
+    if rows.num_policy:
+        width = inputs["completion_ids"].size(1)
+        logps_BT, entropy_BT = logps_RW[: rows.num_policy, :width], entropy_RW[: rows.num_policy, :width]
+        loss = policy_weight * _policy_loss(context, inputs, logps_BT, entropy_BT, share, masks)
+    if "imitated_ids" in inputs:
+        logps_KW, entropy_KW = logps_RW[rows.num_policy :], entropy_RW[rows.num_policy :]
+        num_tokens = share.tokens(inputs["num_imitated_in_batch"])
+        loss = loss + imitation_weight * imitation_part(rows, logps_KW, entropy_KW, args, num_tokens)
+        records.add_imitation_metrics(context.sums, logps_KW, rows.imitated_mask_KW, imitation_weight)
+    return loss if aux_weight is None or aux_loss is None else loss + aux_weight * aux_loss / accumulation
+
+
+def _policy_loss(
+    context: StepContext,
+    inputs: Mapping[str, Any],
+    logps_BT: torch.Tensor,
+    entropy_BT: torch.Tensor,
+    share: StepShare,
+    masks: TrlMasks,
+) -> torch.Tensor:
+    """Mixed objective of the policy rows."""
+    args = context.args
+    online_BT = online_tokens(inputs)
+    known_entropy_BT = entropy_BT
+    if "idle" in inputs:
+        idle_B1 = inputs["idle"][:, None]
+        known_entropy_BT = torch.where(idle_B1, inputs["sampled_entropy"].to(entropy_BT.dtype), entropy_BT)
+        inputs = {**inputs, "completion_mask": inputs["completion_mask"] * ~idle_B1}
+    records.add_entropy_metrics(context.sums, known_entropy_BT, online_BT)
+    online_BT = online_BT * inputs["completion_mask"]
+    old_logps_BT = inputs.get("old_per_token_logps")
+    old_logps_BT = logps_BT.detach() if old_logps_BT is None else old_logps_BT
+
+    token_gate_BT = inputs.get("importance_sampling_ratio")
+    if args.off_policy_mask_threshold is not None:
+        keep_B1 = masks.off_policy(
+            advantages=inputs["advantages"][:, None],
+            per_token_logps=logps_BT,
+            sampling_per_token_logps=inputs.get("sampling_per_token_logps", old_logps_BT),
+            mask=online_BT,
+            off_policy_threshold=args.off_policy_mask_threshold,
+        )
+        token_gate_BT = keep_B1 if token_gate_BT is None else token_gate_BT * keep_B1
+    entropy_mask_BT = None
+    if args.top_entropy_quantile < 1.0:
+        entropy_mask_BT = masks.high_entropy(entropy_BT, online_BT, 1 - args.top_entropy_quantile)
+    result = hybrid_loss(
+        inputs, logps_BT, old_logps_BT, entropy_BT, args, share,
+        token_gate_BT=token_gate_BT, entropy_mask_BT=entropy_mask_BT,
+    )  # fmt: skip
+    records.add_loss_metrics(context.sums, result.policy, result.kl_BT, logps_BT, old_logps_BT, online_BT)
+    return result.loss
 
 
 def hybrid_loss(
@@ -66,7 +175,7 @@ def hybrid_loss(
     """
     offline_B = inputs["offline"]
     mask_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
-    online_BT = (mask_BT * ~offline_B[:, None]).bool()
+    online_BT = online_tokens(inputs).bool()
     policy = mixed_policy_loss(
         logps_BT,
         old_logps_BT,
@@ -85,11 +194,8 @@ def hybrid_loss(
         token_loss_BT = token_loss_BT * torch.where(offline_B[:, None], 1, token_gate_BT)
     kl_BT = None
     if args.beta != 0.0:
-        # Masked before exp: a teacher token may be all but impossible under the policy, and inf * 0 is NaN.
-        log_ratio_BT = torch.where(online_BT, inputs["ref_per_token_logps"] - logps_BT, 0.0)
-        kl_BT = torch.exp(log_ratio_BT) - log_ratio_BT - 1  # k3 estimate, as in TRL
-        if args.use_bias_correction_kl:
-            kl_BT = kl_BT * torch.exp(torch.where(online_BT, logps_BT - old_logps_BT, 0.0))
+        corrected_by = old_logps_BT if args.use_bias_correction_kl else None
+        kl_BT = kl_estimate(logps_BT, inputs["ref_per_token_logps"], online_BT, old_logp_BT=corrected_by)
         token_loss_BT = token_loss_BT + args.beta * kl_BT
     loss = aggregate_loss(
         token_loss_BT,
@@ -101,5 +207,5 @@ def hybrid_loss(
     )
     if args.entropy_coef:
         num_online = share.tokens(inputs["num_online_items_in_batch"])
-        loss = loss - args.entropy_coef * (torch.where(online_BT, entropy_BT, 0.0).sum() / num_online)
+        loss = loss - args.entropy_coef * entropy_bonus(entropy_BT, online_BT, num_tokens=num_online)
     return HybridLoss(loss=loss, policy=policy, kl_BT=kl_BT)

@@ -1,74 +1,52 @@
-"""Recorded rollout batches: what generation returned, kept exactly, and taken back instead of generating.
+"""Recorded rollout batches (`oger.runs.batches`), taken back instead of generating.
 
-RUN/batches/batch-NNNNNN.parquet, one file per rollout batch of a run with `rollouts=record`: a row per rollout of all
-processes, in the order of the batch (the G rows of a group together, the groups of rank 0 first). A run with
-`rollouts=replay:PATH` trains on them; each rank takes its share by the layout in which TRL deals out prompts, so that
-any number of processes trains on the same rows. What another engine, machine or layout makes of one batch can then be
-compared: processes that sample draw different random numbers.
+A run with `rollouts=replay:PATH` trains on the batches of one with `rollouts=record`; each rank takes its share by the
+layout in which TRL deals out prompts, so that any number of processes trains on the same rows. What another engine,
+machine or layout makes of one batch can then be compared: processes that sample draw different random numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from accelerate.utils import gather_object
-from datasets import Dataset
 
-from oger.words import choose
+from oger.runs.batches import batch_files, batch_sizes, origin_of, read_batch, write_batch
+from oger.training.config import OGERConfig
 
-if TYPE_CHECKING:
-    from trl import GRPOTrainer
-
-    from oger.training.trainer import OGERTrainer
-
-FOLDER_NAME = "batches"
-"""Folder of the files inside a run folder."""
-
-SCHEMA = pa.schema(
-    [
-        pa.field("batch", pa.int32(), nullable=False),  # number of the rollout batch within its run, from 1
-        pa.field("row", pa.int32(), nullable=False),  # place in the batch of all processes
-        pa.field("prompt", pa.string(), nullable=False),  # a chat prompt as JSON
-        pa.field("prompt_ids", pa.list_(pa.int32()), nullable=False),
-        pa.field("completion_ids", pa.list_(pa.int32()), nullable=False),
-        pa.field("token_mask", pa.list_(pa.int8())),  # 0 on tokens that a rollout function put in; null = all sampled
-        pa.field("sampling_logps", pa.list_(pa.float64())),  # as the engine reported them; null = it reported none
-    ]
-)
 _VERSION = "1"
-_REPLAY = "replay:"
+_NAMES = {"oger.batches.version": "format", "group_size": "num_generations", "tokenizer": "tokenizer"}
 
 
-def check_rollouts(value: Any) -> None:
-    """Raises ValueError unless the option `rollouts` is generate, record, or replay: with a path."""
-    if not isinstance(value, str) or value == _REPLAY:
-        raise ValueError(f"rollouts={value!r} must be generate, record or replay:PATH (a run folder, or a file).")
-    if not value.startswith(_REPLAY):
-        choose(dict.fromkeys(("generate", "record", "replay:PATH")), value, "rollouts")
+def batch_number(args: OGERConfig, micro_step: int) -> int:
+    """Number of the rollout batch that the run generates now, from 1; a resumed run goes on counting."""
+    return micro_step // (args.steps_per_generation * args.num_iterations) + 1
 
 
-def replayed_path(rollouts: str) -> Path | None:
-    """PATH of rollouts=replay:PATH, else None."""
-    return Path(rollouts.removeprefix(_REPLAY)).expanduser() if rollouts.startswith(_REPLAY) else None
+def origin(args: OGERConfig, tokenizer: Any) -> dict[str, str]:
+    """What a recorded batch and the run that replays it must have in common, beside the prompts."""
+    vocabulary = json.dumps(sorted(tokenizer.get_vocab().items()))
+    digest = hashlib.blake2b(vocabulary.encode(), digest_size=8).hexdigest()
+    return dict(zip(_NAMES, (_VERSION, str(args.num_generations), digest), strict=True))
 
 
-def record_batch(trainer: OGERTrainer, prompts: Sequence[Any], generated: Sequence[Any]) -> None:
-    """Writes the rollout batch that all ranks have generated, whole or not at all; every rank must call it.
+def record_batch(
+    run: Path, number: int, prompts: Sequence[Any], generated: Sequence[Any], made_by: Mapping[str, str], *, main: bool
+) -> None:
+    """Writes the rollout batch that all ranks have generated; every rank must call it.
 
     Args:
-        trainer: the run.
+        run: the run folder.
+        number: of the batch.
         prompts: this rank's, one per rollout.
         generated: what `GRPOTrainer._generate` returned.
+        made_by: the run's `origin`.
+        main: whether this is the process that writes.
 
     Raises:
         ValueError: if a rollout function hands fields to the rewards, which a record does not hold.
@@ -80,34 +58,11 @@ def record_batch(trainer: OGERTrainer, prompts: Sequence[Any], generated: Sequen
             "set rollouts=generate."
         )
     nothing = [None] * len(prompts)
-    columns = (
-        [_text(prompt) for prompt in prompts],
-        prompt_ids,
-        completion_ids,
-        token_masks or nothing,
-        logps or nothing,
-    )
+    texts = [_text(prompt) for prompt in prompts]
+    columns = (texts, prompt_ids, completion_ids, token_masks or nothing, logps or nothing)
     rows = gather_object(list(zip(*columns, strict=True)))
-    if not trainer.accelerator.is_main_process:
-        return
-    number = batch_number(trainer)
-    table = pa.Table.from_pylist(
-        [
-            {"batch": number, "row": row} | dict(zip(SCHEMA.names[2:], values, strict=True))
-            for row, values in enumerate(rows)
-        ],
-        schema=SCHEMA.with_metadata(_origin(trainer)),
-    )
-    path = Path(trainer.args.record_dir or trainer.args.output_dir) / FOLDER_NAME / f"batch-{number:06d}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    os.replace(temporary, path)
-
-
-def batch_number(trainer: OGERTrainer) -> int:
-    """Number of the rollout batch that the run generates now, from 1; a resumed run goes on counting."""
-    return trainer._step // (trainer.args.steps_per_generation * trainer.num_iterations) + 1
+    if main:
+        write_batch(run, number, rows, made_by)
 
 
 class Replay:
@@ -115,7 +70,9 @@ class Replay:
 
     Args:
         path: a run folder with the folder batches/, or one Parquet file with any number of batches.
-        trainer: the run, constructed.
+        args: the options of the run.
+        asked_by: its `origin`.
+        first_prompts: of its first rollout batch, all ranks together; None where they are not known yet.
 
     Raises:
         FileNotFoundError: if nothing is recorded there.
@@ -123,51 +80,37 @@ class Replay:
             prompts, or holds fewer batches than `max_steps` needs.
     """
 
-    def __init__(self, path: Path, trainer: OGERTrainer) -> None:
+    def __init__(
+        self, path: Path, args: OGERConfig, asked_by: Mapping[str, str], first_prompts: Sequence[Any] | None
+    ) -> None:
         self._path = path
-        self._trainer = trainer
-        files = [path] if path.is_file() else sorted((path / FOLDER_NAME).glob("batch-*.parquet"))
+        files = batch_files(path)
         if not files:
             raise FileNotFoundError(
                 f"rollouts: {path} is neither a run with recorded batches nor a file of them: make one with "
                 "rollouts=record."
             )
         self._files: dict[int, Path] = {}
-        origin = _origin(trainer)
         for file in files:
-            self._check_origin(file, origin)
-            sizes = Counter(_read(file, columns=["batch"])["batch"].to_pylist())
-            for number, size in sizes.items():
-                self._check_size(file, number, size)
+            _check_origin(file, asked_by)
+            for number, size in batch_sizes(file).items():
+                _check_size(file, number, size, args)
                 self._files[number] = file
-        args = trainer.args
         if args.max_steps > 0:
             micro_steps = args.max_steps * args.gradient_accumulation_steps
-            self._check_number(-(-micro_steps // (args.steps_per_generation * trainer.num_iterations)))
-        if isinstance(trainer.train_dataset, Dataset):  # the first batch, before a policy is evaluated for minutes
-            indices = islice(trainer._get_train_sampler(), args.generation_batch_size)
-            first = self._rows(1, [trainer.train_dataset[index]["prompt"] for index in indices], first_row=0)
-            corrects = trainer.use_vllm and trainer.vllm_importance_sampling_correction
-            if corrects and first["sampling_logps"].null_count:
+            self._check_number(-(-micro_steps // (args.steps_per_generation * args.num_iterations)))
+        if first_prompts is not None:  # before a policy is evaluated for minutes
+            first = self._rows(1, first_prompts, first_row=0)
+            if args.corrects_for_engine and first["sampling_logps"].null_count:
                 raise ValueError(
                     f"{path} holds no log-probabilities of the engine that sampled: set "
                     "vllm_importance_sampling_correction=false."
                 )
 
-    @contextmanager
-    def in_place_of_generation(self) -> Iterator[None]:
-        """While it lasts, the trainer gets recorded rollouts from its generation."""
-        self._trainer.rollout_func = self._rollout_function
-        try:
-            yield
-        finally:
-            self._trainer.rollout_func = None
-
-    def _rollout_function(self, prompts: Sequence[Any], _: GRPOTrainer) -> dict[str, Any]:
-        """This rank's share of the current batch, as TRL's `rollout_func` returns it."""
-        number = batch_number(self._trainer)
+    def rollouts(self, number: int, prompts: Sequence[Any], *, first_row: int) -> dict[str, Any]:
+        """A rank's share of a batch, as TRL's `rollout_func` returns it."""
         self._check_number(number)
-        table = self._rows(number, prompts, first_row=self._trainer.accelerator.process_index * len(prompts))
+        table = self._rows(number, prompts, first_row=first_row)
         output = {name: table[name].to_pylist() for name in ("prompt_ids", "completion_ids")}
         output["logprobs"] = None if table["sampling_logps"].null_count else table["sampling_logps"].to_pylist()
         if not table["token_mask"].null_count:
@@ -176,10 +119,7 @@ class Replay:
 
     def _rows(self, number: int, prompts: Sequence[Any], *, first_row: int) -> pa.Table:
         file = self._files[number]
-        table = _read(file, filters=[("batch", "=", number)]).sort_by("row")
-        if table["row"].to_pylist() != list(range(len(table))):
-            raise ValueError(f"{file}: rows of batch {number} are missing or doubled: record it again.")
-        table = table.slice(first_row, len(prompts))
+        table = read_batch(file, number).slice(first_row, len(prompts))
         for row, (mine, recorded) in enumerate(zip(prompts, table["prompt"].to_pylist(), strict=True), start=first_row):
             if _text(mine) != recorded:
                 raise ValueError(
@@ -189,23 +129,6 @@ class Replay:
                 )
         return table
 
-    def _check_origin(self, file: Path, origin: Mapping[str, str]) -> None:
-        found = {key.decode(): value.decode() for key, value in (_schema(file).metadata or {}).items()}
-        for key, value in origin.items():
-            if found.get(key) != value:
-                raise ValueError(
-                    f"{file} was recorded with {_NAMES[key]} {found.get(key, 'unknown')}, and this run has {value}: "
-                    "replay it as it was recorded."
-                )
-
-    def _check_size(self, file: Path, number: int, size: int) -> None:
-        args = self._trainer.args
-        if size != args.generation_batch_size:
-            raise ValueError(
-                f"{file}: batch {number} has {size} rollouts, and this run asks for {args.generation_batch_size}: "
-                f"per_device_train_batch_size x steps_per_generation x processes must be {size}."
-            )
-
     def _check_number(self, number: int) -> None:
         if missing := sorted(set(range(1, number + 1)) - set(self._files)):
             raise ValueError(
@@ -214,33 +137,22 @@ class Replay:
             )
 
 
-_NAMES = {"oger.batches.version": "format", "group_size": "num_generations", "tokenizer": "tokenizer"}
+def _check_origin(file: Path, asked_by: Mapping[str, str]) -> None:
+    found = origin_of(file)
+    for key, value in asked_by.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"{file} was recorded with {_NAMES[key]} {found.get(key, 'unknown')}, and this run has {value}: "
+                "replay it as it was recorded."
+            )
 
 
-def _origin(trainer: OGERTrainer) -> dict[str, str]:
-    """What a recorded batch and the run that replays it must have in common, beside the prompts."""
-    vocabulary = json.dumps(sorted(trainer._tokenizer.get_vocab().items()))
-    digest = hashlib.blake2b(vocabulary.encode(), digest_size=8).hexdigest()
-    values = _VERSION, str(trainer.num_generations), digest
-    return dict(zip(_NAMES, values, strict=True))
-
-
-def _schema(file: Path) -> pa.Schema:
-    try:
-        return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _read(file: Path, **options: Any) -> pa.Table:
-    try:
-        return pq.read_table(file, schema=SCHEMA, page_checksum_verification=True, **options)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"{file} is damaged or no recorded batch ({' '.join(str(error).split())}): record it again.")
+def _check_size(file: Path, number: int, size: int, args: OGERConfig) -> None:
+    if size != args.generation_batch_size:
+        raise ValueError(
+            f"{file}: batch {number} has {size} rollouts, and this run asks for {args.generation_batch_size}: "
+            f"per_device_train_batch_size x steps_per_generation x processes must be {size}."
+        )
 
 
 def _text(prompt: Any) -> str:

@@ -7,7 +7,6 @@ are in no metric. Step N is the policy after N optimiser steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,10 @@ from accelerate.utils import DistributedType
 from rich.console import Console
 from transformers import TrainerCallback
 
-from oger.evaluation.evaluate import Evaluation, OutcomeReward, evaluate_policy
+from oger.evaluation.backends.base import SamplingSettings
+from oger.evaluation.job import OutcomeReward, own_job
+from oger.evaluation.runner import run_job
+from oger.evaluation.summary import Graded, by_problem
 from oger.method.divergence import teacher_divergence
 from oger.recipes.recipe import Recipe
 from oger.runs.rollouts import PROBES, write_rollouts
@@ -130,28 +132,29 @@ class Probes(TrainerCallback):
         if not trainer.accelerator.is_main_process:
             return
         args = trainer.args
-        sampled = evaluate_policy(
+        job = own_job(
+            "probes",
+            self._rows,
             trainer.accelerator.unwrap_model(trainer.model),
             trainer.processing_class,
-            self._rows,
+            reward=self._outcome_reward,
             num_samples=args.num_generations,
-            max_new_tokens=trainer.max_completion_length,
-            temperature=args.temperature,
-            top_p=args.top_p,
+            sampling=SamplingSettings(args.temperature, args.top_p, trainer.max_completion_length, args.seed),
             # As many rows at once as the training generates on this device: known to fit.
             batch_size=args.per_device_train_batch_size * args.steps_per_generation,
-            seed=args.seed,
-            outcome_reward=self._outcome_reward,
             chat_template_kwargs=args.chat_template_kwargs,
         )
-        write_rollouts(self._run, step, _records(trainer, self._rows, sampled), store=PROBES)
+        samples = by_problem(run_job(job).responses).values()
+        write_rollouts(self._run, step, _records(trainer, self._rows, list(samples)), store=PROBES)
 
 
-def _records(trainer: OGERTrainer, rows: Sequence[Mapping[str, Any]], sampled: Evaluation) -> list[dict[str, Any]]:
+def _records(
+    trainer: OGERTrainer, rows: Sequence[Mapping[str, Any]], sampled: Sequence[Sequence[Graded]]
+) -> list[dict[str, Any]]:
     """Rows of `oger.runs.rollouts.PROBES`: for each prompt its rollouts, then every teacher."""
     args = trainer.args
     records: list[dict[str, Any]] = []
-    for group, (row, responses, outcomes) in enumerate(zip(rows, sampled.responses, sampled.outcomes, strict=True)):
+    for group, (row, responses) in enumerate(zip(rows, sampled, strict=True)):
         teachers = row[COLUMN]
         online_GE = trainer.encoder.encode([response.text for response in responses])
         teacher_ME = trainer.teacher_encoder.encode([teacher["text"] for teacher in teachers])
@@ -165,7 +168,7 @@ def _records(trainer: OGERTrainer, rows: Sequence[Mapping[str, Any]], sampled: E
                 "origin": "online",
                 "prompt": row["prompt"],
                 "text": response.text,
-                "outcome": None if math.isnan(outcomes[place]) else float(outcomes[place]),
+                "outcome": response.outcome,
                 "divergence": divergence_G[place].item(),
                 "truncated": response.truncated,
                 "num_tokens": response.num_tokens,

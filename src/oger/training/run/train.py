@@ -33,19 +33,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
-from rich.text import Text
 from transformers import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
-from oger.evaluation.evaluate import Evaluation, evaluate_policy
 from oger.evaluation.store import write_json
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
-from oger.reporting.tables import alternatives_table, comparison_table, preview_table, sample_panel
+from oger.reporting.tables import alternatives_table, preview_table
 from oger.runs.alarms import FILE_NAME as ALARMS
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
@@ -59,8 +56,9 @@ from oger.training.metrics.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.metrics.profiling import Profile
 from oger.training.metrics.records import rollout_rows
 from oger.training.run.budget import BudgetStop, finish_from
-from oger.training.run.build import build_trainer, checked_rows, outcome_function
+from oger.training.run.build import build_trainer, checked_rows
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
+from oger.training.run.evaluate import BEFORE, can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
 from oger.training.run.probes import probe_callbacks
@@ -69,7 +67,7 @@ from oger.training.run.warm_start import CONFIG, SUMMARY, cost_before, warm_star
 from oger.training.scores.alternatives import WHY_REPLACED, alternatives
 from oger.training.trainer import OGERTrainer
 
-ENCODER, BEFORE = "encoder.json", "before.json"
+ENCODER = "encoder.json"
 
 
 def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
     trainer = build_trainer(dataclasses.replace(recipe, model=model))
-    if not _can_evaluate(trainer):
+    if not can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
@@ -121,7 +119,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    before = _evaluate_before(run, recipe, trainer, tests, console)
+    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
     best = BestPolicy(run / "best", trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -138,10 +136,10 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
         save_policy(trainer, run / "model")
-    after = _evaluate(recipe, trainer, tests, "after", console)
+    after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
-        "after": {name: evaluation.summary() for name, evaluation in after.items()},
+        "after": {name: result.accuracy for name, result in after.items()},
         "wall_seconds": round(time.perf_counter() - started, 1),
         "steps": trainer.state.global_step,
         "generated_tokens": budget.tokens,
@@ -151,7 +149,13 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     }
     if is_main:
         write_json(run / SUMMARY, summary)
-        _show(console, run, summary, before, after, tests)
+        show_change(console, before, after, tests)
+        console.print(
+            f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
+            f"(oger evaluate {run}, oger sample {run} PROBLEM)",
+            highlight=False,
+            soft_wrap=True,
+        )
     return summary
 
 
@@ -209,63 +213,6 @@ def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:
     return broadcast_object_list(found)[0]
 
 
-# --- evaluation before and after --------------------------------------------------------------------------------------
-
-
-def _can_evaluate(trainer: OGERTrainer) -> bool:
-    """One process alone: it holds the whole policy, and no other waits for it."""
-    return trainer.accelerator.num_processes == 1
-
-
-def _evaluate(
-    recipe: Recipe,
-    trainer: OGERTrainer,
-    tests: Mapping[str, Sequence[Mapping[str, Any]]],
-    when: str,
-    console: Console,
-) -> dict[str, Evaluation]:
-    results = {}
-    for name, rows in tests.items():
-        with console.status(Text(f"evaluating {name} {when} training")):
-            results[name] = evaluate_policy(
-                trainer.accelerator.unwrap_model(trainer.model),
-                trainer.processing_class,
-                rows,
-                num_samples=recipe.eval_samples,
-                max_new_tokens=trainer.max_completion_length,
-                temperature=recipe.eval_temperature,
-                seed=trainer.args.seed,
-                outcome_reward=outcome_function(recipe),
-                chat_template_kwargs=trainer.args.chat_template_kwargs,
-            )
-    return results
-
-
-def _evaluate_before(
-    run: Path,
-    recipe: Recipe,
-    trainer: OGERTrainer,
-    tests: Mapping[str, Sequence[Mapping[str, Any]]],
-    console: Console,
-) -> dict[str, dict[str, Any]]:
-    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
-    if not tests:
-        return {}
-    path = run / BEFORE
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    before = {
-        name: {
-            "summary": evaluation.summary(),
-            "outcomes": [None if np.isnan(row[0]) else float(row[0]) for row in evaluation.outcomes],
-            "texts": [row[0].text for row in evaluation.responses],
-        }
-        for name, evaluation in _evaluate(recipe, trainer, tests, "before", console).items()
-    }
-    write_json(path, before)
-    return before
-
-
 # --- what the terminal shows ------------------------------------------------------------------------------------------
 
 
@@ -303,42 +250,3 @@ def _telling_group(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return has_teacher and 1.0 in outcomes, has_teacher and len(outcomes) > 1
 
     return max(groups.values(), key=telling)  # the first of the most telling ones
-
-
-def _show(
-    console: Console,
-    run: Path,
-    summary: Mapping[str, Any],
-    before: Mapping[str, Mapping[str, Any]],
-    after: Mapping[str, Evaluation],
-    tests: Mapping[str, Sequence[Mapping[str, Any]]],
-) -> None:
-    if summary["after"]:
-        console.print(comparison_table(summary["before"], summary["after"]))
-    for name, evaluation in after.items():
-        index = _telling_problem(before[name]["outcomes"], evaluation)
-        row = tests[name][index]
-        teachers = row.get("teachers") or []
-        console.print(
-            sample_panel(
-                str(row["prompt"]),
-                teacher=teachers[0]["text"] if teachers else None,
-                before=before[name]["texts"][index],
-                after=evaluation.responses[index][0].text,
-            )
-        )
-        break
-    console.print(
-        f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
-        f"(oger evaluate {run}, oger sample {run} PROBLEM)",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _telling_problem(outcomes_before: Sequence[float | None], after: Evaluation) -> int:
-    """A problem whose first sample was wrong before and is right after, else the first."""
-    for index, outcome in enumerate(outcomes_before):
-        if outcome == 0 and after.outcomes[index][0] == 1:
-            return index
-    return 0

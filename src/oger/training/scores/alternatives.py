@@ -14,9 +14,8 @@ from oger.method.divergence import AGGREGATIONS, SCALES
 from oger.method.reward import exploration_reward
 from oger.training.batch import ForwardPass, ScoredBatch
 from oger.training.config import OGERConfig
-from oger.training.groups.answer_logps import answer_spans
 from oger.training.groups.vectors import BatchVectors
-from oger.training.stages import hesitation
+from oger.training.scores.confidence import answer_spans, hesitation
 
 WHY_REPLACED = {
     "argmin_divergence": "it is the most teacher-like row of the group (smallest D)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,9 +15,7 @@ from oger.rewards.registry import ShapingReward, load_shaping_reward
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, TeacherRow, Verdicts
 from oger.training.config import OGERConfig
 from oger.training.groups.vectors import BatchVectors
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
+from oger.training.step import StepContext
 
 
 @dataclass(frozen=True)
@@ -43,20 +41,21 @@ def active_rewards(args: OGERConfig) -> list[WeightedReward]:
     return rewards
 
 
-def shaping_weights(trainer: OGERTrainer) -> dict[str, float]:
+def shaping_weights(context: StepContext, rewards: Sequence[WeightedReward]) -> dict[str, float]:
     """Name -> weight of each shaping reward at this step of their schedule."""
-    args, state = trainer.args, trainer.state
+    args = context.args
     factor = schedule_factor(
-        state.global_step / max(state.max_steps, 1),
+        context.progress,
         schedule=args.exploration_schedule,
         end=args.exploration_schedule_end or 0.0,
     )
     if args.exploration_schedule != "constant":
-        trainer._sums["train"].add("reward/schedule", torch.tensor([factor]))
-    return {reward.name: factor * reward.weight for reward in trainer.shaping_rewards}
+        context.sums.add("reward/schedule", torch.tensor([factor]))
+    return {reward.name: factor * reward.weight for reward in rewards}
 
 
 def shape(
+    context: StepContext,
     rewards: Sequence[WeightedReward],
     inputs: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
@@ -67,16 +66,13 @@ def shape(
     tensors: HybridTensors,
     forward: ForwardPass,
     vectors: BatchVectors,
-    args: OGERConfig,
-    *,
-    group_size: int,
-    step: int,
 ) -> dict[str, torch.Tensor]:
     """Name -> (N,) rewards before their weights; 0 on teacher rows and undecided ones.
 
     Raises:
         ValueError: a reward function returns something else than G numbers; names the function.
     """
+    group_size = context.group_size
     values: dict[str, list[torch.Tensor]] = {reward.name: [] for reward in rewards}
     for group, start in enumerate(range(0, len(texts), group_size) if rewards else ()):
         rows = slice(start, start + group_size)
@@ -84,7 +80,7 @@ def shape(
         outcome_G, offline_G = settled.outcome_N[rows], tensors.offline_N[rows]
         view = RewardGroup(
             prompt=inputs[start]["prompt"],
-            step=step,
+            step=context.step,
             texts=[replaced[i].text if i in replaced else text for i, text in enumerate(texts[rows])],
             origin=["teacher" if i in replaced else "online" for i in range(group_size)],
             outcome=outcome_G,
@@ -93,8 +89,8 @@ def shape(
             token_entropy=None if forward.entropy_NT is None else forward.entropy_NT[rows],
             token_logprob=None if forward.logps_NT is None else forward.logps_NT[rows],
             mask=tensors.loss_mask_NT[rows].bool(),
-            correctness_gate=args.correctness_gate,
-            encode=functools.partial(vectors.of_group, group, list(replaced.values())),
+            correctness_gate=context.args.correctness_gate,
+            encode=functools.partial(vectors.of_group, group, [(row, t.index) for row, t in replaced.items()]),
         )
         for reward in rewards:
             values[reward.name].append(_checked(reward, view, ~offline_G & ~outcome_G.isnan()))

@@ -4,10 +4,10 @@ import logging
 import re
 from typing import Any
 
-from oger.verification.judgement import Judgement
 from oger.verification.math.literals import read_quantity, rounds_to
 from oger.verification.math.notation import protect, unread
 from oger.verification.math.structure import split_top
+from oger.verification.verdict import Judgement
 
 _CONSTANT = re.compile(r"\+\s*[cC]$")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")

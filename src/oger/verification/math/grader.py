@@ -31,7 +31,6 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from oger.verification.judgement import Judgement
 from oger.verification.math.answer_text import clean
 from oger.verification.math.expressions import compare_equations, compare_expressions
 from oger.verification.math.literals import read_quantity, same_quantity
@@ -39,6 +38,7 @@ from oger.verification.math.naming import as_tuple, assignment, bindings, same_n
 from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
 from oger.verification.math.structure import Structure, nesting, read_structure, split_top
 from oger.verification.math.units import Unit, read_unit
+from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
 _MAX_ITEMS = 100

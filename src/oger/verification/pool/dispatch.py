@@ -9,14 +9,12 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from oger.verification.pool.frames import Fault, Grade, Task
 from oger.verification.pool.process import Worker
+from oger.verification.pool.workers import Workers
 from oger.verification.verdict import VerifierError
-
-if TYPE_CHECKING:
-    from oger.verification.pool.pool import WorkerPool
 
 _MAX_AHEAD = 8  # tasks queued at one worker: enough to hide the parent's latency
 _MAX_FAILED_STARTS = 3  # in a row
@@ -26,8 +24,8 @@ _START_TIMEOUT_S = 120.0  # importing sympy or reasoning-gym takes a second; far
 class Dispatch:
     """Grades `tasks` with the workers it is told to `watch`; as a context manager it leaves no worker half-way."""
 
-    def __init__(self, pool: "WorkerPool", kinds: Collection[str], tasks: Sequence[Task], deadline_s: float) -> None:
-        self._pool = pool
+    def __init__(self, workers: Workers, kinds: Collection[str], tasks: Sequence[Task], deadline_s: float) -> None:
+        self._workers = workers
         self._kinds = kinds
         self._tasks = tasks
         self._deadline_s = deadline_s
@@ -44,9 +42,9 @@ class Dispatch:
     ) -> None:
         self._selector.close()
         if error is not None:  # Ctrl-C, a closed pool, a kind that does not load: what is under way is worthless
-            for worker in self._pool.workers:
+            for worker in self._workers:
                 if worker.assigned or worker.loading:
-                    self._pool.remove_worker(worker)
+                    self._workers.remove(worker)
 
     def watch(self, worker: Worker) -> None:
         """Let a worker take part."""
@@ -61,21 +59,21 @@ class Dispatch:
             VerifierError: a kind does not load, no worker starts, or the pool was closed meanwhile.
         """
         while self._unfinished():
-            for worker in self._pool.workers:
+            for worker in self._workers:
                 self._feed(worker)
             self._wait()
-            for worker in self._pool.workers:
+            for worker in self._workers:
                 self._collect(worker)
         return [self._grades[index] for index in range(len(self._tasks))]
 
     def _unfinished(self) -> bool:
         if self._tasks:
             return len(self._grades) < len(self._tasks)
-        return any(worker.loading for worker in self._pool.workers)
+        return any(worker.loading for worker in self._workers)
 
     def _feed(self, worker: Worker) -> None:
         """Top up a worker's queue: several tasks while there are many, the last ones one by one."""
-        ahead = max(1, min(_MAX_AHEAD, len(self._queue) // (2 * self._pool.num_workers)))
+        ahead = max(1, min(_MAX_AHEAD, len(self._queue) // (2 * self._workers.most)))
         if not worker.loading and len(worker.assigned) <= ahead // 2:
             while self._queue and len(worker.assigned) < ahead:
                 index = self._queue.popleft()
@@ -89,7 +87,7 @@ class Dispatch:
 
     def _wait(self) -> None:
         """Sleep until a pipe is ready or a time limit has passed."""
-        ends = [worker.began + self._limit_s(worker) for worker in self._pool.workers if self._busy(worker)]
+        ends = [worker.began + self._limit_s(worker) for worker in self._workers if self._busy(worker)]
         self._selector.select(max(0.0, min(ends) - time.monotonic()) if ends else None)
 
     def _busy(self, worker: Worker) -> bool:
@@ -138,7 +136,7 @@ class Dispatch:
 
     def _mourn(self, worker: Worker) -> None:
         """A worker closed its side."""
-        if self._pool.closed:
+        if self._workers.closed:
             raise VerifierError("the verifier pool was closed while it graded")
         by_alarm, ending = worker.end_of_life()
         if worker.loading:
@@ -161,6 +159,4 @@ class Dispatch:
                 self._selector.unregister(descriptor)
         self._queue.extendleft(index for index, _ in reversed(worker.assigned))
         worker.assigned.clear()
-        self._pool.remove_worker(worker)
-        self._pool.restarts += 1
-        self.watch(self._pool.start_worker(self._kinds))
+        self.watch(self._workers.replace(worker, self._kinds))

@@ -15,8 +15,9 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-from oger.verification.kinds import Judgement, load_kind
+from oger.verification.kinds import load_kind
 from oger.verification.pool.frames import Fault, Grade, Task, encode, read_message
+from oger.verification.verdict import Judgement
 
 _ALARM_GRACE_S = 1.0  # after the deadline; the parent's own kill comes first unless the parent is gone or stopped
 _MAX_NOTE_CHARACTERS = 500

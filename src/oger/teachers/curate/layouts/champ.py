@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from oger.io.rows import SourceError
 from oger.teachers.curate.layouts.layout import Layout, listed, mapping
 from oger.teachers.curate.records import Draft, Entry
 
@@ -24,7 +25,7 @@ _PLAIN_NUMBER = re.compile(r"-?\d+(?:/\d+)?")
 
 
 class ChampLayout(Layout):
-    """One problem with its conversations, as `champ_rows` gives it."""
+    """One problem with its conversations, as `read_corpus` gives it."""
 
     required = ("problem", "answer", "solutions")
 
@@ -49,12 +50,15 @@ class ChampLayout(Layout):
         return Draft(f"{solution}\n\n{summary}{box}", cell["teacher"], note=cell["condition"])
 
 
-def champ_rows() -> Iterator[dict[str, Any]]:
-    """The 270 problems of the installed package.
+def read_corpus(source: str, *, limit: int | None, raw: bool) -> Iterator[dict[str, Any]]:
+    """What `oger.io.rows` reads as "champ:": the 270 problems of the installed package.
 
     Raises:
+        SourceError: something follows the colon.
         ValueError: the package is not installed.
     """
+    if source:
+        raise SourceError("the layout champ reads an installed package; write champ: alone")
     try:
         import champ_dataset
     except ImportError as error:

@@ -1,0 +1,83 @@
+"""Which online rows give way to which teacher trajectories; the equation is `oger.method.hybrid_group`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
+from oger.teachers.table.column import COLUMN, teacher_token_ids
+from oger.training.batch import TeacherRow, groups
+from oger.training.step import StepContext
+
+
+def draw_seed(seed: int, step: int, prompt: Any, occurrence: int = 0) -> int:
+    """Seed of the draws of one group, from the run's seed, the rollout step and the prompt: the same after a resume.
+
+    `occurrence` tells groups of one prompt in one batch apart.
+    """
+    digest = hashlib.blake2b(f"{seed}\x1f{step}\x1f{occurrence}\x1f{prompt!r}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def replace(
+    context: StepContext,
+    inputs: Sequence[dict[str, Any]],
+    outcome_N: torch.Tensor,
+    divergence_N: torch.Tensor,
+    judge: Callable[[dict[str, Any], str, list[int]], float],
+    answer_logps: Sequence[torch.Tensor] | None,
+) -> list[TeacherRow]:
+    """Draws the teacher rows of every group; the step, the seed and the prompt fix each draw.
+
+    Args:
+        context: `round_robin` goes one teacher further at each of its epochs.
+        inputs: rows of the batch, groups together.
+        outcome_N: outcomes of the online rows.
+        divergence_N: their divergences.
+        judge: gives the outcome of a drawn trajectory whose table holds no verdict.
+        answer_logps: per group, (M,): log-probability of the gold answer after each teacher's reasoning; None where
+            the teacher choice needs none.
+    """
+    args, tokenizer = context.args, context.tokenizer
+    reads_lengths = "num_tokens_M" in CHOICES[args.teacher_choice].needs
+    teacher_rows = []
+    for group, (rows, visit) in enumerate(groups(inputs, context.group_size)):
+        example = inputs[rows.start]
+        teachers, prompt = example.get(COLUMN) or [], example["prompt"]
+        plan = plan_replacement(
+            divergence_N[rows],
+            outcome_N[rows],
+            Teachers(
+                num=len(teachers),
+                turn=draw_seed(args.seed, 0, prompt) % max(len(teachers), 1) + context.epoch + visit,
+                num_tokens_M=_num_tokens(teachers, tokenizer) if reads_lengths else None,
+                answer_logp_M=None if answer_logps is None else answer_logps[group],
+            ),
+            strategy=args.replacement,
+            num_rows=args.teacher_rows,
+            choice=args.teacher_choice,
+            generator=torch.Generator().manual_seed(draw_seed(args.seed, context.step, prompt, visit)),
+        )
+        for row, index in plan:
+            teacher = teachers[index]
+            token_ids = teacher_token_ids(teacher["text"], tokenizer)
+            verdict = teacher["verdict"]
+            teacher_rows.append(
+                TeacherRow(
+                    row=rows.start + row,
+                    index=index,
+                    teacher=teacher["teacher"],
+                    text=teacher["text"],
+                    token_ids=token_ids,
+                    outcome=judge(example, teacher["text"], token_ids) if verdict is None else verdict,
+                )
+            )
+    return teacher_rows
+
+
+def _num_tokens(teachers: Sequence[Mapping[str, Any]], tokenizer: Any) -> torch.Tensor:
+    return torch.tensor([len(teacher_token_ids(teacher["text"], tokenizer)) for teacher in teachers])

@@ -1,0 +1,109 @@
+"""A run measures itself on its test sets, before and after training, and shows what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from oger.evaluation.backends.base import SamplingSettings
+from oger.evaluation.job import Result, own_job
+from oger.evaluation.runner import run_job
+from oger.evaluation.summary import by_problem
+from oger.io.whole import write_json
+from oger.recipes.recipe import Recipe
+from oger.reporting.tables import comparison_table, sample_panel
+from oger.training.config import OGERConfig
+from oger.training.run.build import outcome_function
+from oger.training.trainer import OGERTrainer
+
+BEFORE = "before.json"
+
+Tests = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Name -> rows of each test set."""
+
+
+def evaluate(
+    recipe: Recipe,
+    args: OGERConfig,
+    policy: tuple[Any, Any],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    num_samples: int,
+    seed: int,
+) -> Result:
+    """A policy (model, tokenizer) on problems, asked and graded as the recipe says; `args` are its `run_options`."""
+    job = own_job(
+        recipe.name,
+        rows,
+        *policy,
+        reward=outcome_function(recipe),
+        num_samples=num_samples,
+        sampling=SamplingSettings(recipe.eval_temperature, 1.0, args.max_completion_length, seed),
+        chat_template_kwargs=args.chat_template_kwargs,
+    )
+    return run_job(job)
+
+
+def can_evaluate(trainer: OGERTrainer) -> bool:
+    """One process alone: it holds the whole policy, and no other waits for it."""
+    return trainer.accelerator.num_processes == 1
+
+
+def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, console: Console) -> dict[str, Result]:
+    """The policy as it is on every test set."""
+    policy, args = (trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class), trainer.args
+    results = {}
+    for name, rows in tests.items():
+        with console.status(Text(f"evaluating {name} {when} training")):
+            results[name] = evaluate(recipe, args, policy, rows, num_samples=recipe.eval_samples, seed=args.seed)
+    return results
+
+
+def evaluate_before(
+    path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
+) -> dict[str, dict[str, Any]]:
+    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
+    if not tests:
+        return {}
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    before = {}
+    for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
+        first = [samples[0] for samples in by_problem(result.responses).values()]
+        before[name] = {
+            "summary": result.accuracy,
+            "outcomes": [response.outcome for response in first],
+            "texts": [response.text for response in first],
+        }
+    write_json(path, before)
+    return before
+
+
+def show_change(
+    console: Console, before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Result], tests: Tests
+) -> None:
+    """Accuracy before and after, and one problem of the first test set as teacher, old and new policy solve it."""
+    if not after:
+        return
+    old = {name: found["summary"] for name, found in before.items()}
+    console.print(comparison_table(old, {name: result.accuracy for name, result in after.items()}))
+    name, result = next(iter(after.items()))
+    first = [samples[0] for samples in by_problem(result.responses).values()]
+    was = before[name]["outcomes"]
+    learned = [index for index, response in enumerate(first) if was[index] == 0 and response.outcome == 1]
+    index = learned[0] if learned else 0
+    row = tests[name][index]
+    teachers = row.get("teachers") or []
+    console.print(
+        sample_panel(
+            str(row["prompt"]),
+            teacher=teachers[0]["text"] if teachers else None,
+            before=before[name]["texts"][index],
+            after=first[index].text,
+        )
+    )
