@@ -1,4 +1,4 @@
-"""Values of a file or of options, checked by pydantic, refused in one line that names the place and what must stand there.
+"""Values of files and options, checked by pydantic, refused in one line: the place, and what must stand there.
 
 A type says what it must be (`Must`), so that the check and its sentence stand once; `checked` makes the line. Importing
 this costs 0.15 s: do it where something is read, not where commands are declared.
@@ -20,7 +20,7 @@ PLACE = "{place}"
 Made = TypeVar("Made")
 
 
-class Wrong(ValueError):
+class WrongValueError(ValueError):
     """What is wrong with a value; `PLACE` in it becomes the place."""
 
 
@@ -48,7 +48,7 @@ class Must:
         else:
             if self.holds(made):
                 return made
-        raise Wrong(f"{PLACE} must {self.be} got {value!r}")
+        raise WrongValueError(f"{PLACE} must {self.be} got {value!r}")
 
 
 Text = Annotated[str, Field(strict=True), Must("be a text,", str.strip)]
@@ -66,7 +66,9 @@ def listed(value: Any) -> Any:
 
 def named(value: Any) -> Any:
     """A mapping with its keys as text; null is an empty one."""
-    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else {} if value is None else value
+    if isinstance(value, Mapping):
+        return {str(key): entry for key, entry in value.items()}
+    return {} if value is None else value
 
 
 Listed, Named = BeforeValidator(listed), BeforeValidator(named)
@@ -81,13 +83,13 @@ class Entry(BaseModel):
     @classmethod
     def _knows_its_keys(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise Wrong(f"{PLACE} must hold lines of the form key: value")
+            raise WrongValueError(f"{PLACE} must hold lines of the form key: value")
         if cls.model_config["extra"] == "forbid":
             for key in value:
                 try:
                     choose(cls.model_fields, key, f"key of {PLACE}")
                 except ValueError as error:
-                    raise Wrong(str(error)) from None
+                    raise WrongValueError(str(error)) from None
         return value
 
 

@@ -1,7 +1,7 @@
 """A recipe: one flat YAML file that describes one run.
 
-The keys of `OWN_KEYS` belong to the runner and are checked here; every other key is a field of `OGERConfig`, handed to it
-unchanged and checked by `oger.training.run.options`, so that a recipe is read without torch.
+The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and handed to
+it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -34,11 +34,10 @@ def _answer_rule(name: Any) -> Any:
     return name
 
 
-_Sources = Annotated[
-    dict[str, Text], Must("map names to sources, as in {id: world:arithmetic/test};"), Named
-]
+_Sources = Annotated[dict[str, Text], Must("map names to sources, as in {id: world:arithmetic/test};"), Named]
 _Rewards = Annotated[tuple[Text, ...], Must("be a list of reward names,", len), Listed]
-_Rules = Annotated[tuple[Annotated[str, BeforeValidator(_answer_rule)], ...], Must("be a list of answer rules,", len), Listed]
+_Rule = Annotated[str, BeforeValidator(_answer_rule)]
+_Rules = Annotated[tuple[_Rule, ...], Must("be a list of answer rules,", len), Listed]
 _Kinds = Annotated[tuple[Text, ...], Must("be a list of package.module:function,")]
 _Method = Annotated[Text, AfterValidator(lambda name: load_method(name).name)]
 _Teachers = Annotated[
@@ -49,7 +48,8 @@ _First = Annotated[dict[Any, Any], Must("map recipe keys to values, as in {metho
 _Share = Annotated[float, Field(strict=True, ge=0, lt=1), Must("be a share of at least 0 and below 1,")]
 _Lora = Annotated[dict[Any, Any], Must("map arguments of LoraConfig to values, as in {r: 16};")]
 _Alarms = Annotated[dict[str, Any], Must("map alarms to thresholds, as in {truncated: 0.5};"), Named]
-_Line = Annotated[str, Field(strict=True), Must("be a text,"), BeforeValidator(lambda value: "" if value is None else value)]
+_Empty = BeforeValidator(lambda value: "" if value is None else value)
+_Line = Annotated[Text | Literal[""], Must("be a text,", parts=False), _Empty]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
     folder = Path(target)
     if (folder / _CONFIG).is_file():
-        recipe = load_recipe(folder / _CONFIG, check_training=False)
+        recipe = load_recipe(folder / _CONFIG)
         source = _of_run(folder, checkpoint)
         return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, world_name(recipe.train))
     if checkpoint != "last":

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import types
 import typing
-from collections.abc import Iterable
 from typing import Any
 
-from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError, load_recipe
+from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError
 from oger.runs.alarms import AlarmWatch
 from oger.training.config import OGERConfig
 from oger.words import nearest
-
-
-def load_whole_recipe(path_or_name: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Recipe:
-    """`load_recipe`, with every key checked."""
-    return check_training(load_recipe(path_or_name, overrides))
 
 
 def check_training(recipe: Recipe) -> Recipe:

@@ -61,6 +61,7 @@ from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, Met
 from oger.training.run.evaluate import BEFORE, can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
+from oger.training.run.options import check_training
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import CONFIG, SUMMARY, cost_before, warm_start
@@ -82,6 +83,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunStopped: if SIGTERM or SIGINT ends it.
     """
     _quiet_libraries()
+    recipe = check_training(recipe)
     console = console or Terminal()
     run = recipe.output_dir
     with StopSignals() as signals:
@@ -165,6 +167,7 @@ def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[di
     Beside the accounting of the group it prints what other aggregations, scales and entropies would have given.
     """
     _quiet_libraries()
+    recipe = check_training(recipe)
     batches: list[ScoredBatch] = []
     with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
         options = {**recipe.training, "output_dir": scratch}

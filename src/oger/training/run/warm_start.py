@@ -22,6 +22,7 @@ from oger.evaluation.store import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.training.batch import ScoredBatch
 from oger.training.run.build import build_trainer
+from oger.training.run.options import check_training
 
 CONFIG, SUMMARY, DECISION = "config.yaml", "summary.json", "warm_start.json"
 
@@ -52,7 +53,7 @@ def first_recipe(recipe: Recipe) -> Recipe:
     assert recipe.first is not None, "asked only of recipes with a first stage"
     document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above", "rollouts")}
     overrides = {**recipe.first, "output_dir": str(recipe.output_dir / "first")}
-    return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
+    return check_training(make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage"))
 
 
 def _is_needed(recipe: Recipe, console: Console) -> bool:
