@@ -7,8 +7,7 @@ import logging
 from collections import Counter
 from typing import Any
 
-from oger.verification import verify_many
-from tests.support.corpus_cases import load_cases
+from tests.support.corpus_cases import grade, load_cases
 
 
 def math_verify_alone(gold: str, extracted: str, metadata: Any = None) -> bool:
@@ -25,9 +24,8 @@ def math_verify_alone(gold: str, extracted: str, metadata: Any = None) -> bool:
 def main() -> None:
     """Print the rates and a table of families."""
     cases = [case for case in load_cases() if case.kind == "math"]
-    golds, answers = [case.gold for case in cases], [case.answer for case in cases]
-    first = verify_many(golds, answers, kind=f"{__spec__.name}:{math_verify_alone.__name__}")
-    final = verify_many(golds, answers)
+    first = grade(cases, kind=f"{__spec__.name}:{math_verify_alone.__name__}")
+    final = grade(cases)
     counts: dict[str, Counter[str]] = {
         name: Counter() for name in ("cases", "accepts", "rejects", "undecided", "final")
     }

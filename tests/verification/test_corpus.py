@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from oger.verification import Verdict, verify_many
-from tests.support.corpus_cases import CORPUS, Case, load_cases
+from oger.verification import Verdict
+from tests.support.corpus_cases import CORPUS, Case, grade, load_cases
 
 _DEADLINE_S = 20.0  # of machines under load; nothing in the corpus should come near it
 
@@ -13,13 +13,7 @@ _DEADLINE_S = 20.0  # of machines under load; nothing in the corpus should come 
 @pytest.fixture(scope="module")
 def graded() -> list[tuple[Case, Verdict]]:
     cases = load_cases()
-    verdicts = verify_many(
-        [case.gold for case in cases],
-        [case.answer for case in cases],
-        kind=[case.kind for case in cases],
-        timeout_s=_DEADLINE_S,
-        workers=2,
-    )
+    verdicts = grade(cases, timeout_s=_DEADLINE_S, workers=2)
     return list(zip(cases, verdicts, strict=True))
 
 
@@ -42,8 +36,8 @@ def test_known_limits_are_few_and_still_there(graded: list[tuple[Case, Verdict]]
 def test_the_corpus_is_large_mixed_and_free_of_repeats() -> None:
     cases = load_cases()
     assert len(cases) >= 1000
-    assert len({(case.gold, case.answer, case.kind) for case in cases}) == len(cases)
-    assert sum(path.stat().st_size for path in CORPUS.glob("*.jsonl")) < 250_000
+    assert len({(case.gold, case.answer, case.kind, str(case.metadata)) for case in cases}) == len(cases)
+    assert sum(path.stat().st_size for path in CORPUS.glob("*.jsonl")) < 350_000
     expected: dict[str, Counter[str]] = {}
     for case in cases:
         expected.setdefault(case.family, Counter())[case.expected] += 1

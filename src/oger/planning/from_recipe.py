@@ -54,7 +54,6 @@ def make_setting(
         ValueError: the recipe cannot run so, or something in it is not counted; says what to do.
     """
     from oger.training.loop.data import check_whole_groups
-    from oger.training.rollouts.replay import replayed_path
     from oger.training.run.build import run_options
     from oger.training.run.options import check_training
 
@@ -104,7 +103,7 @@ def make_setting(
         length_chunks=args.length_chunks,
         extra_forwards=int(args.needs_forward) + int(args.beta != 0.0),
         engine=engine,
-        replays=replayed_path(args.rollouts) is not None,
+        replays=args.replayed is not None,
         lean=args.generates_lean,
         vllm_share=args.vllm_gpu_memory_utilization,
         vllm_sleeps=args.vllm_enable_sleep_mode,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from oger import OGERConfig, OGERTrainer
 from oger.teachers.table.column import teacher_token_ids
-from oger.training.groups.answer_logps import answer_logps, answer_tokens, reasoning_before_answer
+from oger.training.groups.answer_logps import answer_logps, reasoning_before_answer
+from oger.training.scores.confidence import answer_tokens
 from oger.verification.rewards import accuracy_reward
 from oger.worlds import load_world
 from tests.support.tiny import quiet_options, toy_dataset
@@ -85,7 +85,7 @@ def test_the_probability_of_the_gold_answer_equals_a_forward_per_teacher(tmp_pat
     trainer = make_trainer(tmp_path, rows, tokenizer, teacher_choice="most_comprehensible", temperature=0.7)
     inputs = [row for row in trainer.train_dataset for _ in range(trainer.num_generations)]
     prompt_ids = [tokenizer(row["prompt"])["input_ids"] for row in inputs]
-    found = answer_logps(trainer, inputs, SimpleNamespace(prompt_ids=prompt_ids))  # type: ignore[arg-type]
+    found = answer_logps(trainer._context(), inputs, prompt_ids)
     assert found is not None
     policy = AutoModelForCausalLM.from_pretrained(POLICY, dtype=torch.float32).eval()
     for index, row in enumerate(trainer.train_dataset):
@@ -109,7 +109,7 @@ def test_the_chosen_teacher_is_the_one_that_the_option_names(tmp_path: Path, tok
     _, stored = first_batch(trainer)
     inputs = [row for row in trainer.train_dataset for _ in range(trainer.num_generations)]
     prompt_ids = [tokenizer(row["prompt"])["input_ids"] for row in inputs]
-    logps = answer_logps(trainer, inputs, SimpleNamespace(prompt_ids=prompt_ids))  # type: ignore[arg-type]
+    logps = answer_logps(trainer._context(), inputs, prompt_ids)
     drawn = {row["prompt"]: row["text"] for row in stored if row["origin"] == "teacher"}
     for index, row in enumerate(trainer.train_dataset):
         if row["prompt"] not in drawn:

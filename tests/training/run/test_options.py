@@ -10,7 +10,8 @@ import pytest
 from oger.recipes import Recipe, RecipeError, load_recipe, recipe_names
 from oger.recipes.recipe import make_recipe
 from oger.training.run.options import check_training, training_keys
-from oger.training.run.train import preview_recipe, train_recipe
+from oger.training.run.preview import preview_recipe
+from oger.training.run.train import train_recipe
 
 
 def recipe(**keys: Any) -> Recipe:

@@ -7,7 +7,7 @@ from sympy import Integer, Symbol, binomial, exp, factorial, log, pi, sin, sqrt
 
 from oger.verification.math.evaluator import TooLargeError, evaluate
 from oger.verification.math.expressions import parse_expression
-from oger.verification.math.second_check import constant_ratio, irrational_value, is_costly, same_value
+from oger.verification.math.second_check import irrational_value, is_costly, same_up_to_a_factor, same_value
 
 
 def _same(gold: str, answer: str) -> bool | None:
@@ -24,12 +24,12 @@ def _same(gold: str, answer: str) -> bool | None:
         (r"\sqrt{2}\cdot\sqrt{2}-2", "10^{-200}", False),
         (r"\sqrt{2}", "1.41421356237309504880", False),
         (r"(10^8)!", r"(10^8)!\cdot 2", False),
-        (r"\pi^{500}", r"\pi^{500}+1", None),  # agree to 240 digits: no proof either way
+        (r"\pi^{500}", r"\pi^{500}+1", False),
         (r"10^{10^{10}}", r"10^{10^{10}}+1", None),
         ("12", r"10^{10^{10}}", False),
         (r"\sin^2 x+\cos^2 x", "1", True),
         (r"\sqrt{x^2}", "|x|", True),
-        (r"\sqrt{x^2}", "x", None),  # equal for positive x only
+        (r"\sqrt{x^2}", "x", False),
         (r"(x+y)^3", "x^3+3x^2y+3xy^2+y^3", True),
         (r"(x+y)^3", "x^3+3x^2y+3xy^2-y^3", False),
         (r"\sqrt[3]{-8}", "-2", True),
@@ -62,9 +62,9 @@ def test_the_evaluator_agrees_with_sympy(expression: object) -> None:
 
 def test_an_equation_may_be_multiplied_by_a_number() -> None:
     x, y = Symbol("x"), Symbol("y")
-    assert constant_ratio(2 * x + y - 3, 3 - y - 2 * x) is True
-    assert constant_ratio(2 * x + y - 3, 2 * x - y - 3) is False
-    assert constant_ratio(x, x**2) is False
+    assert same_up_to_a_factor(2 * x + y - 3, 3 - y - 2 * x) is True
+    assert same_up_to_a_factor(2 * x + y - 3, 2 * x - y - 3) is False
+    assert same_up_to_a_factor(x, x**2) is False
 
 
 def test_costly_constants_are_recognised() -> None:

@@ -140,9 +140,7 @@ class Checker:
                     raise DroppedError(prompt.gold_problem, problem)
             except DroppedError as drop:
                 pid = prompt.prompt_id if prompt is not None else None
-                line = reject_line(
-                    place, "trajectory", drop.reason, str(drop), draft.text, teacher=name, prompt_id=pid
-                )
+                line = reject_line(place, "trajectory", drop.reason, str(drop), draft.text, teacher=name, prompt_id=pid)
                 result.rejects.append(line)
             else:
                 result.passed.append(_trajectory(seq, name, draft, prompt))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ def replace(
             Teachers(
                 num=len(teachers),
                 turn=draw_seed(args.seed, 0, prompt) % max(len(teachers), 1) + context.epoch + visit,
-                num_tokens_M=_num_tokens(teachers, tokenizer) if reads_lengths else None,
+                num_tokens_M=torch.tensor([t["num_tokens"] for t in teachers]) if reads_lengths else None,
                 answer_logp_M=None if answer_logps is None else answer_logps[group],
             ),
             strategy=args.replacement,
@@ -77,7 +77,3 @@ def replace(
                 )
             )
     return teacher_rows
-
-
-def _num_tokens(teachers: Sequence[Mapping[str, Any]], tokenizer: Any) -> torch.Tensor:
-    return torch.tensor([len(teacher_token_ids(teacher["text"], tokenizer)) for teacher in teachers])

@@ -60,10 +60,6 @@ def choose_probes(dataset: Dataset, count: int, seed: int) -> list[dict[str, Any
     return list(chosen.values())
 
 
-def _teachers(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [entry for entry in parse_cell(row[COLUMN]) if entry["text"].strip()]
-
-
 def probe_callbacks(recipe: Recipe, trainer: OGERTrainer, console: Console) -> list[Probes]:
     """The callback that takes a recipe's probes; none where they are not asked for, cannot be had, or have no teachers.
 

@@ -6,6 +6,7 @@ Rationals stay exact fractions; everything else is an mpmath number, whose expon
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -18,15 +19,64 @@ Point = Mapping[str, Fraction]
 
 
 class UnsupportedError(ArithmeticError):
-    """The expression holds something that the evaluator does not know, or is not defined at this point."""
+    """The expression is not defined at this point, or not real where it is to be."""
+
+
+class UnknownNodeError(UnsupportedError):
+    """The expression holds something that the evaluator does not know: no point will help."""
 
 
 class TooLargeError(ArithmeticError):
     """The value is too large to be represented, whatever it is."""
 
 
-def evaluate(expression: Any, point: Point, digits: int) -> Any:
+@dataclass
+class Walk:
+    """One evaluation of an expression, node by node."""
+
+    point: Point
+    real: bool = False
+    """Refuse every part whose value is not real."""
+    span: int = 0
+    """Bits between 1 and the largest or smallest size met: what a difference may hide behind."""
+    nodes: int = 0
+
+    def value(self, node: Any) -> Any:
+        """The value of one node, a Fraction or an mpmath number."""
+        import mpmath
+
+        self.nodes += 1
+        if self.nodes > _MAX_NODES:
+            raise UnknownNodeError("too many terms")
+        if node.is_Rational:
+            return Fraction(int(node.p), int(node.q))
+        if node.is_Float:
+            return Fraction(str(node))  # as it was written, not its binary neighbour
+        if node.is_Symbol:
+            return _imaginary() if node.name == "i" else self.point[node.name]
+        name = type(node).__name__
+        rule = _RULES.get(name)
+        if rule is None:
+            raise UnknownNodeError(f"no rule for {name}")
+        arguments = [self.value(argument) for argument in node.args]
+        value = _real_power(*arguments) if self.real and name == "Pow" else rule(*arguments)
+        if isinstance(value, Fraction):
+            self.span = max(self.span, abs(value.numerator.bit_length() - value.denominator.bit_length()))
+        elif value and mpmath.isfinite(value):
+            if self.real and mpmath.im(value):
+                raise UnsupportedError("not real")
+            self.span = max(self.span, abs(int(mpmath.mag(value))))
+        return value
+
+
+def evaluate(expression: Any, point: Point, digits: int, walk: Walk | None = None) -> Any:
     """The value of a sympy expression: a Fraction when rational, else an mpmath number of `digits` digits.
+
+    Args:
+        expression: A sympy expression.
+        point: The values of its symbols.
+        digits: Decimal digits of everything that is not rational.
+        walk: Where to note what was met on the way, and whether every part is to be real; None = a new one.
 
     Raises:
         UnsupportedError: A node has no rule, or no value at `point`.
@@ -36,28 +86,12 @@ def evaluate(expression: Any, point: Point, digits: int) -> Any:
 
     with mpmath.workdps(digits):
         try:
-            value = _walk(expression, point, [_MAX_NODES])
+            value = (walk or Walk(point)).value(expression)
         except (ValueError, ZeroDivisionError, OverflowError, TypeError, mpmath.libmp.NoConvergence) as error:
             raise UnsupportedError(str(error)) from error
     if not isinstance(value, Fraction) and not mpmath.isfinite(value):
         raise UnsupportedError("not finite")
     return value
-
-
-def _walk(node: Any, point: Point, budget: list[int]) -> Any:
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise UnsupportedError("too many terms")
-    if node.is_Rational:
-        return Fraction(int(node.p), int(node.q))
-    if node.is_Float:
-        return Fraction(str(node))  # as it was written, not its binary neighbour
-    if node.is_Symbol:
-        return _imaginary() if node.name == "i" else point[node.name]
-    rule = _RULES.get(type(node).__name__)
-    if rule is None:
-        raise UnsupportedError(f"no rule for {type(node).__name__}")
-    return rule(*(_walk(argument, point, budget) for argument in node.args))
 
 
 def _imaginary() -> Any:
@@ -122,6 +156,13 @@ def _power(base: Any, exponent: Any) -> Any:
         raise TooLargeError("the exponent is too large to be evaluated")
     _check_exponent(mpmath.re(exponent * mpmath.log(base)))
     return _fits(mpmath.power(base, exponent))
+
+
+def _real_power(base: Any, exponent: Any) -> Any:
+    """A power among the reals: the real root of a negative number where the exponent has an odd denominator."""
+    if isinstance(exponent, Fraction) and exponent.denominator % 2 and exponent.denominator > 1 and base < 0:
+        return (-1 if exponent.numerator % 2 else 1) * _to_mp(_power(-base, exponent))
+    return _power(base, exponent)
 
 
 def _check_exponent(logarithm: Any) -> None:

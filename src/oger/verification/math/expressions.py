@@ -15,21 +15,29 @@ _DEGREES_INSIDE = re.compile(r"(\d+(?:\.\d+)?)\s*\^\\circ")
 
 
 def compare_equations(gold: str, answer: str) -> Judgement:
-    """Do two cleaned equations say the same? So they do when one is a multiple of the other.
+    """Do two cleaned equations say the same? So they do when one is a multiple of the other, or side equals side.
 
     Raises:
         ValueError: The gold answer cannot be read, or a value is too large.
     """
-    from oger.verification.math.second_check import constant_ratio
+    from oger.verification.math.second_check import same_up_to_a_factor
 
-    sides = [split_top(side, ("=",)) for side in (gold, answer)]
-    if len(sides[0]) == len(sides[1]) == 2:
+    sides = [list(split_top(side, ("=",))) for side in (gold, answer)]
+    if len(sides[0]) != len(sides[1]):
+        return Judgement(False, note="another number of sides")
+    if len(sides[0]) == 2:
         parsed = [[parse_expression(part) for part in side] for side in sides]
         if all(_is_scalar(part) for side in parsed for part in side):
             left, right = (side[0] - side[1] for side in parsed)
-            if constant_ratio(left, right):
-                return Judgement(True)
-    return compare_expressions(gold, answer)
+            same = same_up_to_a_factor(left, right)
+            if same is not None:
+                return Judgement(same)
+    for side in sides[0]:
+        partner = next((other for other in sides[1] if compare_expressions(side, other).correct), None)
+        if partner is None:
+            return Judgement(False, note="the sides differ")
+        sides[1].remove(partner)
+    return Judgement(True)
 
 
 def parse_expression(text: str) -> Any:

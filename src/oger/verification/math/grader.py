@@ -49,6 +49,10 @@ _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
     r"(?:\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|sin|cos|tan)(?![a-zA-Z])|[\d\s+*/^(){}\[\].,!%-])+"
 )
+_KNOWN_COMMANDS = re.compile(
+    r"\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|exp|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|circ|pm|mp|infty"
+    r"|[lr](?:floor|ceil|vert)|[lc]?dots|overline|\$)(?![a-zA-Z])"
+)
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
 _BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
@@ -98,7 +102,7 @@ def _compare(gold: str, answer: str) -> Judgement:
     if by_name is not None:
         return by_name
     gold, answer = without_membership(gold), without_membership(answer)
-    gold_name, gold_value = assignment(gold)
+    gold_name, gold_value = assignment(gold, of_gold=True)
     answer_name, answer_value = assignment(answer)
     if gold_name and answer_name:
         if not same_name(gold_name, answer_name):
@@ -114,11 +118,20 @@ def _compare(gold: str, answer: str) -> Judgement:
         return _compare_structures(gold, answer, *shapes)
     if gold_equation and answer_equation:
         return compare_equations(gold, answer)
-    if answer_equation:
-        return _compare(gold, split_top(answer, ("=",))[-1])
+    if answer_equation:  # 3 + 4 = 7, but not 2x = 4
+        sides = split_top(answer, ("=",))
+        if not all(_is_closed(side) for side in sides):
+            return Judgement(False, note="an equation, not a value")
+        return _compare(gold, sides[-1])
     if gold_equation:
         return Judgement(False, note="an equation is asked for")
     return _compare_leaves(gold, answer)
+
+
+def _is_closed(text: str) -> bool:
+    """Is a side of an equation free of letters?"""
+    bare = _KNOWN_COMMANDS.sub("", text)
+    return not re.search(r"[a-df-zA-Z\\]", bare)
 
 
 def _compare_bindings(gold: str, answer: str) -> Judgement | None:

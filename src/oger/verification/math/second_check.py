@@ -3,37 +3,47 @@ r"""The second check of mathematical equality: high-precision values, compared r
 math-verify compares numbers with an absolute tolerance, so it takes 1/2004! for 1/2006! and 10^{-30} for 10^{-31}. Here
 both expressions are evaluated by `evaluator`, never by sympy:
 
-- rationals stay exact fractions, so polynomial identities with rational coefficients are decided exactly;
-- everything else is evaluated by mpmath at two or three precisions. A difference that stays the same at the higher
-  precision is real, one that keeps shrinking with the precision is zero: no tolerance, hence no wrong scale;
-- the free symbols take fixed rational values, positive ones first. Expressions that agree there but not at negative
-  values (\sqrt{x^2} and x) are left to the first grader;
-- a value whose exponent no longer fits 400 bits, and a node the evaluator does not know (sums, integrals, limits), is
-  not decided here.
+- rationals stay exact fractions; everything else is evaluated by mpmath at two or three precisions. A difference that
+  stays the same at the higher precision is real, one that keeps shrinking with the precision is zero: no tolerance,
+  hence no wrong scale. The third precision reaches beyond the smallest and the largest part of either side;
+- letters take random rational values, drawn from the text of both sides so that no answer can know them, of several
+  sizes and both signs. Only points where every part of both sides is real count. One where the values differ refutes;
+- points alone never prove. What they agree on is an identity where both sides are analytic between the zeros of what
+  stands under roots, logarithms and absolute values, and a point of every piece was tried (`points`); where that cannot
+  be said (\arctan(\tan x), |\sin x|), nothing is decided here;
+- values that differ in their sign alone, and never at positive letters, are equal for two products with a root each:
+  a\sqrt{b} is \sqrt{a^2 b}, since such letters stand for positive numbers; but \sqrt{x^2} is not x.
+- a node that the evaluator does not know (sums, integrals, limits) is not decided here.
 """
 
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from oger.verification.math.evaluator import (
     MAX_EXACT_BITS,
     Point,
     TooLargeError,
+    UnknownNodeError,
     UnsupportedError,
+    Walk,
     add,
     evaluate,
     multiply,
 )
+from oger.verification.math.points import branch_arguments, letters, points, points_of_pieces
 
-_DIGITS = (150, 300, 600)  # guard digits included: an argument of 100 digits loses at most 100 of them
-_MAX_EQUAL_BITS = (
-    330  # of a value that is not rational: beyond 100 digits, agreement of the leading ones proves nothing
-)
+_CONSTANT_DIGITS = 150  # guard digits included: an argument of 100 digits loses at most 100 of them
+_POINT_DIGITS = 60
+_MAX_DIGITS = 40_000
 _SETTLED = 1e-10  # a difference this stable from one precision to the next is not a rounding error
+_MIN_POINTS = 2  # at which both sides are real and agree
 _MAX_SYMPY_BITS = 512
 _MAX_BESIDE_LOGARITHMS = 100
-_VANISHING = 1e-60  # a difference that shrinks this much is one
+
+Relation = Literal["equal", "opposite", "different", "unknown"]
+_Pair = Callable[[Point, int, "Walk"], tuple[Any, Any]]  # two values at a point with so many digits
 
 
 def same_value(gold: Any, answer: Any) -> bool | None:
@@ -45,81 +55,144 @@ def same_value(gold: Any, answer: Any) -> bool | None:
     Raises:
         TooLargeError: A value is beyond what can be represented (10^{10^{10^{10}}}).
     """
-    symbols = sorted({symbol.name for side in (gold, answer) for symbol in side.free_symbols} - {"i"})
-    if not symbols:
-        return _same_at(gold, answer, {})
-    positive = [_same_at(gold, answer, _point(symbols, seed, 1)) for seed in (1, 2)]
-    if False in positive:
-        return False
-    if None in positive:
+
+    def pair(point: Point, digits: int, walk: Walk) -> tuple[Any, Any]:
+        return evaluate(gold, point, digits, walk), evaluate(answer, point, digits, walk)
+
+    if letters(gold, answer):
+        return _same_everywhere(gold, answer, pair, signs=_products_with_roots(gold, answer))
+    try:
+        relation = _relation(pair, {}, _CONSTANT_DIGITS, real=False)
+    except UnknownNodeError:
         return None
-    negative = [_same_at(gold, answer, _point(symbols, seed, -1)) for seed in (3, 4)]
-    return None if False in negative else True
+    return None if relation == "unknown" else relation == "equal"
 
 
-def constant_ratio(gold: Any, answer: Any) -> bool | None:
+def same_up_to_a_factor(gold: Any, answer: Any) -> bool | None:
     """Is gold/answer the same finite, non-zero number everywhere? Two equations lhs - rhs = 0 then say the same."""
-    symbols = sorted({symbol.name for side in (gold, answer) for symbol in side.free_symbols} - {"i"})
-    points = [_point(symbols, seed, sign) for seed, sign in ((1, 1), (2, 1), (3, -1))]
+    names = letters(gold, answer)
+    place = points(names, random.Random(f"{answer} | {gold}"))[1]
+
+    def pair(point: Point, digits: int, walk: Walk) -> tuple[Any, Any]:
+        here = [evaluate(side, point, digits, walk) for side in (gold, answer)]
+        there = [evaluate(side, place, digits) for side in (gold, answer)]
+        if 0 in there:
+            raise UnsupportedError("zero divided by zero")
+        return multiply(here[0], there[1]), multiply(here[1], there[0])
+
+    if not names:
+        return None
+    return _same_everywhere(gold, answer, pair, signs=False)
+
+
+def _same_everywhere(gold: Any, answer: Any, pair: _Pair, *, signs: bool) -> bool | None:
+    """Equal at every point where both are real, and for a reason; `signs`: up to the sign beside negative letters."""
+    generator = random.Random(f"{gold} | {answer}")
+    names = letters(gold, answer)
+    real = not any(_is_complex(side) for side in (gold, answer))
+    branches = [branch_arguments(side) for side in (gold, answer)]
+    slow = any(side.has(*_gamma_functions()) for side in (gold, answer))
+    places = points(names, generator, sizes=3 if slow else 5)
+    pieces = None
+    if branches[0] is not None and branches[1] is not None and (real or not any(branches)):
+        pieces = points_of_pieces(names, list(dict.fromkeys(branches[0] + branches[1])), generator)
+    agree, turned = 0, False
     try:
-        first = [evaluate(side, points[0], _DIGITS[0]) for side in (gold, answer)]
-        if 0 in first:
-            return None
-        for point in points[1:]:
-            other = [evaluate(side, point, _DIGITS[0]) for side in (gold, answer)]
-            cross = [multiply(first[0], other[1]), multiply(first[1], other[0])]
-            if not _is_zero_near(add(cross[0], multiply(cross[1], Fraction(-1))), cross[0]):
+        for place in (*places, *(pieces or ())):
+            relation = _relation_or_unknown(pair, place, real=real)
+            positive = all(value > 0 for value in place.values())
+            if relation == "different" or (relation == "opposite" and (positive or not signs)):
                 return False
-    except (UnsupportedError, TooLargeError):
+            turned |= relation == "opposite"
+            agree += relation == "equal" and (positive or not signs)
+        if real and not agree and not turned:  # real nowhere: complex values can still differ
+            relations = [_relation_or_unknown(pair, place, real=False) for place in places[:2]]
+            return False if {"different", "opposite"} & set(relations) else None
+    except UnknownNodeError:
         return None
-    return True
+    return True if pieces is not None and agree >= _MIN_POINTS else None
 
 
-def _is_zero_near(difference: Any, scale: Any) -> bool:
-    return difference == 0 or (not isinstance(difference, Fraction) and abs(difference) < abs(scale) * _VANISHING)
+def _gamma_functions() -> tuple[Any, ...]:
+    """What takes minutes at large numbers that are no integers."""
+    from sympy import binomial, factorial, gamma
+
+    return factorial, binomial, gamma
 
 
-def _same_at(gold: Any, answer: Any, point: Point) -> bool | None:
+def _is_complex(expression: Any) -> bool:
+    from sympy import I, Symbol
+
+    return bool(expression.has(I)) or any(s.name == "i" for s in expression.atoms(Symbol))
+
+
+def _products_with_roots(*sides: Any) -> bool:
+    """Is each side one product that holds a root of letters, and no absolute value?"""
+    from sympy import Abs, Pow
+
+    return all(
+        not side.is_Add
+        and not side.has(Abs)
+        and any(p.free_symbols and p.exp.is_Rational and not p.exp.is_Integer for p in side.atoms(Pow))
+        for side in sides
+    )
+
+
+def _relation_or_unknown(pair: _Pair, point: Point, *, real: bool) -> Relation:
     try:
-        low, high = (_difference(gold, answer, point, digits) for digits in _DIGITS[:2])
-        if isinstance(high, Fraction):
-            return high == 0
-        if abs(high - low) <= abs(high) * _SETTLED and high != 0:
-            return False
-        if not _is_small(gold, point):
-            return None
-        highest = _difference(gold, answer, point, _DIGITS[2])
+        return _relation(pair, point, _POINT_DIGITS, real=real)
+    except TooLargeError:
+        return "unknown"
+
+
+def _relation(pair: _Pair, point: Point, digits: int, *, real: bool) -> Relation:
+    """How two values stand to each other at one point."""
+    walk = Walk(point, real)
+    try:
+        low, high = (_sum_and_difference(pair, point, d, walk) for d in (digits, 2 * digits))
+        if isinstance(high[1], Fraction) and isinstance(high[0], Fraction):
+            return "equal" if high[1] == 0 else "opposite" if high[0] == 0 else "different"
+        if _is_settled(low[1], high[1]):
+            return (
+                "opposite" if not _is_settled(low[0], high[0]) and _vanishes(low[0], high[0], digits) else "different"
+            )
+        span = int(walk.span * 0.302)
+        if 3 * span < digits:
+            return "equal" if _vanishes(low[1], high[1], digits) else "unknown"
+        most = max(4 * digits, 2 * span + 100)
+        if most > _MAX_DIGITS:
+            return "unknown"
+        highest = _sum_and_difference(pair, point, most, walk)
+        if highest[1] != 0 and high[1] == 0:  # it shows for the first time: is it real?
+            high, highest = highest, _sum_and_difference(pair, point, 2 * most, walk)
+    except UnknownNodeError:
+        raise
     except UnsupportedError:
-        return None
-    if _vanishes(low, high, _DIGITS[1]) and _vanishes(high, highest, _DIGITS[2]):
-        return True
-    return False if highest != 0 and abs(highest - high) <= abs(highest) * _SETTLED else None
+        return "unknown"
+    if _is_settled(high[1], highest[1]):
+        return "different"
+    return "equal" if _vanishes(high[1], highest[1], most) else "unknown"
+
+
+def _is_settled(before: Any, after: Any) -> bool:
+    return bool(after != 0 and abs(after - before) <= abs(after) * _SETTLED)
 
 
 def _vanishes(before: Any, after: Any, digits: int) -> bool:
-    """Did the difference shrink with the precision, to the size of a rounding error at `digits`?"""
+    """Did the difference shrink with the precision, to the size of a rounding error?"""
     import mpmath
 
-    return bool(abs(after) <= abs(before) * _VANISHING or abs(after) < mpmath.mpf(10) ** (-0.6 * digits))
+    shrink = mpmath.mpf(10) ** (-0.4 * digits)
+    return bool(abs(after) <= abs(before) * shrink or abs(after) < shrink**3)
 
 
-def _is_small(expression: Any, point: Point) -> bool:
+def _sum_and_difference(pair: _Pair, point: Point, digits: int, walk: Walk) -> tuple[Any, Any]:
     import mpmath
 
-    value = evaluate(expression, point, _DIGITS[0])
-    return isinstance(value, Fraction) or value == 0 or int(mpmath.mag(value)) <= _MAX_EQUAL_BITS
-
-
-def _difference(gold: Any, answer: Any, point: Point, digits: int) -> Any:
-    import mpmath
-
+    walk.nodes = 0
+    gold, answer = pair(point, digits, walk)
     with mpmath.workdps(digits):
-        return add(evaluate(gold, point, digits), multiply(Fraction(-1), evaluate(answer, point, digits)))
-
-
-def _point(symbols: list[str], seed: int, sign: int) -> Point:
-    # Denominators are powers of two: at an odd one, (-1)^{7/5} would be taken for a real root.
-    return {name: Fraction(sign * ((37 * index + 53 * seed) % 89 + 3), 64) for index, name in enumerate(symbols)}
+        return add(gold, answer), add(gold, multiply(Fraction(-1), answer))
 
 
 def irrational_value(expression: Any) -> Fraction | None:
@@ -127,12 +200,12 @@ def irrational_value(expression: Any) -> Fraction | None:
     import mpmath
 
     try:
-        value = evaluate(expression, {}, _DIGITS[0])
+        value = evaluate(expression, {}, _CONSTANT_DIGITS)
     except (UnsupportedError, TooLargeError):
         return None
     if isinstance(value, Fraction):
         return None
-    with mpmath.workdps(_DIGITS[0]):
+    with mpmath.workdps(_CONSTANT_DIGITS):
         if mpmath.im(value) != 0 or abs(mpmath.mag(value)) > MAX_EXACT_BITS:
             return None
         return Fraction(mpmath.nstr(mpmath.re(value), 100))
@@ -154,7 +227,7 @@ def _constants(nodes: Iterable[Any]) -> Iterator[Any]:
     for node in nodes:
         if type(node).__name__ in ("Pow", "factorial", "binomial", "Integer") and not node.free_symbols:
             try:
-                yield evaluate(node, {}, _DIGITS[0])
+                yield evaluate(node, {}, _CONSTANT_DIGITS)
             except UnsupportedError:
                 continue
 
