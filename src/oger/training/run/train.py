@@ -32,6 +32,7 @@ from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, Met
 from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
+from oger.training.run.options import check_training
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.show import describe, quiet_libraries
 from oger.training.run.stop_signals import StopSignals
@@ -51,6 +52,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunStopped: if SIGTERM or SIGINT ends it.
     """
     quiet_libraries()
+    recipe = check_training(recipe)
     console = console or Terminal()
     run = recipe.output_dir
     with StopSignals() as signals:

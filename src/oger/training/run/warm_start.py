@@ -15,6 +15,7 @@ from rich.console import Console
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
+from oger.training.run.options import check_training
 from oger.training.run.preview import untrained
 
 _PROMPTS = 64
@@ -44,7 +45,7 @@ def first_recipe(recipe: Recipe) -> Recipe:
     assert recipe.first is not None, "asked only of recipes with a first stage"
     document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above", "rollouts")}
     overrides = {**recipe.first, "output_dir": str(recipe.output_dir / FIRST)}
-    return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
+    return check_training(make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage"))
 
 
 def _is_needed(recipe: Recipe, console: Console) -> bool:
