@@ -43,7 +43,7 @@ from oger.verification.verdict import Judgement
 _MAX_CHARACTERS = 2000
 _MAX_ITEMS = 100
 _MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
-_PLAIN_INTEGER = re.compile(r"\s*\$?\s*([+-]?)(\d{1,3}(?:,\d{3})+|\d+)\s*\$?\s*")
+_PLAIN_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)")
 _GLUED_UNIT = re.compile(r"^(.*[\d}])([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
@@ -61,7 +61,9 @@ _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\
 
 def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None:
     """Decide plain integers (sign, thousands separators, dollars around), in linear time; None for all else."""
-    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in (gold, extracted)]
+    # Blanks are stripped, not matched: two runs of them in one pattern take time quadratic in their length.
+    bare = (side.strip().removeprefix("$").removesuffix("$").strip() for side in (gold, extracted))
+    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in bare]
     if sides[0] is None or sides[1] is None:
         return None
     left, right = ((side[1] == "-", side[2].replace(",", "").lstrip("0")) for side in sides if side is not None)
