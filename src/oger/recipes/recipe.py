@@ -1,7 +1,7 @@
 """A recipe: one flat YAML file that describes one run.
 
-The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and handed to
-it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
+The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and handed
+to it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
 """
 
 from __future__ import annotations

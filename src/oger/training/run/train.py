@@ -21,10 +21,22 @@ from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.runs.paths import ALARMS, BEFORE, BEST, CHECKPOINTS, CONFIG, ENCODER, HISTOGRAMS, METRICS, MODEL, SUMMARY
+from oger.runs.paths import (
+    ALARMS,
+    BEFORE,
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    ENCODER,
+    HISTOGRAMS,
+    METRICS,
+    MODEL,
+    SUMMARY,
+    checkpoint_step,
+)  # fmt: skip
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.terminal.console import Terminal
-from oger.training.loop.checkpoint import newest_whole, save_policy, step_of
+from oger.training.loop.checkpoint import newest_whole, save_policy
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows
@@ -81,7 +93,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
     if resume and is_main:
-        step = 0 if checkpoint is None else step_of(checkpoint) or 0
+        step = 0 if checkpoint is None else checkpoint_step(checkpoint) or 0
         for log in (METRICS, HISTOGRAMS, ALARMS):
             if (run / log).is_file():
                 MetricsLog(run / log).cut_after(step)
