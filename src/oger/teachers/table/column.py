@@ -186,9 +186,10 @@ def normalise_teachers(
         if not trajectory["text"].strip():
             counts.dropped["empty"] += 1
             return False
-        if not is_counted or trajectory["num_tokens"] is None:
-            trajectory["num_tokens"] = len(teacher_token_ids(trajectory["text"], tokenizer))
-        if trajectory["num_tokens"] > max_tokens:
+        stated = trajectory["num_tokens"] if is_counted else None
+        num_tokens = stated or len(teacher_token_ids(trajectory["text"], tokenizer))
+        trajectory["num_tokens"] = num_tokens
+        if num_tokens > max_tokens:
             counts.dropped["over-long"] += 1
             return False
         counts.kept += 1
