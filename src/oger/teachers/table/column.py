@@ -243,4 +243,4 @@ def teacher_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int
 
 @lru_cache(_TEXTS_KEPT)
 def _token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> array[int]:
-    return array("l", tokenizer(text, add_special_tokens=False)["input_ids"])
+    return array("i", tokenizer(text, add_special_tokens=False)["input_ids"])
