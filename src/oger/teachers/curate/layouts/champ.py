@@ -30,7 +30,6 @@ class ChampLayout(Layout):
     required = ("problem", "answer", "solutions")
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         answer = str(row["answer"]).strip()
         plain = _PLAIN_NUMBER.fullmatch(answer)
         drafts = [self._draft(mapping(cell, "a solution")) for cell in listed(row["solutions"], "solutions")]
