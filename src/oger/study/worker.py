@@ -25,7 +25,6 @@ from oger.io.lock import Lock
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
-    from oger.study.measure import ProblemOutcome
 
 SPEC, RESULT, OUTCOMES, RUN = "cell.json", "result.json", "outcomes.json", "run"
 
@@ -108,7 +107,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
-    found: dict[tuple[Any, ...], tuple[dict[str, Any], list[ProblemOutcome]]] = {}
+    found: dict[tuple[Any, ...], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     for measure in spec["measures"]:
         policy = measure["policy"]
         if policy == "best" and not (run / "best").is_dir():
@@ -127,10 +126,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
                 found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
-            outcomes += [
-                {**name, "problem": problem.problem, "family": problem.family, "outcomes": problem.samples}
-                for problem in found[what][1]
-            ]
+            outcomes += [{**name, **problem} for problem in found[what][1]]
     return numbers, outcomes
 
 
