@@ -55,8 +55,10 @@ def make_setting(
     """
     from oger.training.loop.data import check_whole_groups
     from oger.training.run.build import run_options
+    from oger.training.run.options import check_training
 
     # Options are resolved as in a run, except that no GPU has to be here.
+    recipe = check_training(recipe)
     args = run_options(dataclasses.replace(recipe, training={**recipe.training, "use_cpu": True, "report_to": "none"}))
     check_whole_groups(args)
     sharding = sharding or ("fsdp2" if num_gpus > 1 else "none")

@@ -116,9 +116,9 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
     folder = Path(target)
     if (folder / CONFIG).is_file():
-        recipe = load_recipe(folder / CONFIG, check_training=False)
+        recipe = load_recipe(folder / CONFIG)
         source = _of_run(folder, checkpoint)
-        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, world_name(recipe.train))
+        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, _embedded_world(recipe.train))
     if checkpoint != "last":
         raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {CONFIG}")
     if target.startswith(WORLD_PREFIX):
@@ -138,6 +138,14 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
 def load_policy(location: PolicyLocation) -> tuple[Any, Any]:
     """Model and tokenizer; see `oger.io.pretrained.load_policy`."""
     return pretrained.load_policy(location.source, label=location.label)
+
+
+def _embedded_world(source: str) -> str | None:
+    """The embedded world of a source; one of the user's own is code, which nobody runs because a folder names it."""
+    from oger.worlds import world_names
+
+    name = world_name(source)
+    return name if name in world_names() else None
 
 
 def max_new_tokens(location: PolicyLocation, default: int = 1024) -> int:

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 from oger.io import yaml as dialect
-from oger.recipes import Recipe, load_recipe
-from oger.study.checks import check_recipe
+from oger.recipes import Recipe
+from oger.study.checks import check_recipe, load_cell_recipe
 from oger.study.fields import StudyError
 from oger.study.plan import BASE, Method, Regime, Study
 
@@ -191,7 +191,7 @@ def _pairs(study: Study) -> list[tuple[str, str]]:
 
 def _untrained(study: Study, regime: Regime) -> Cell:
     overrides = _overrides({**study.keys, **regime.keys, "test": {}})
-    recipe = load_recipe(study.recipe, overrides)
+    recipe = load_cell_recipe(study.recipe, overrides)
     measures = _measures(study, regime, BASE, ("last",))
     return _cell(study, UNTRAINED, regime.name, BASE, 0, "", overrides, recipe, measures)
 
@@ -204,7 +204,7 @@ def _trained(
     named = {} if method.method is None else {"method": method.method}
     keys = {**named, **study.keys, **regime.keys, **budget.keys, **method.keys, **dict([tuned] if tuned else [])}
     overrides = _overrides({**keys, "test": {}, "seed": seed})
-    recipe = load_recipe(study.recipe, overrides)
+    recipe = load_cell_recipe(study.recipe, overrides)
     if check:
         check_recipe(recipe, budget, method.label)
     if kind == TUNING:
@@ -265,7 +265,7 @@ def _cell(
 def _measuring_encoder(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from oger.training.config import OGERConfig
 
-    training = load_recipe(recipe, overrides).training
+    training = load_cell_recipe(recipe, overrides).training
     return {
         "encoder": training.get("encoder", OGERConfig.encoder),
         "part": training.get("encoder_part", OGERConfig.encoder_part),

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from oger.terminal.plain import plain
+
+
+def plain_table(title: str = "") -> Table:
+    """A table without frames, for 80 columns."""
+    heading = Text(title) if title else None
+    return Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 class Terminal(Console):

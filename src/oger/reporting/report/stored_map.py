@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
-from oger.reporting.report.run_folder import RunFolder, first_line
+from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups, spread_evenly
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     from oger.encoders.base import Encoder
@@ -102,18 +103,15 @@ def _stored_teachers(groups: Iterable[Rows]) -> dict[str, list[tuple[str, str]]]
 def _listed_teachers(
     run: RunFolder, prompts: Mapping[str, Any], tables: dict[str, Table]
 ) -> dict[str, list[tuple[str, str]]]:
-    """Prompt -> every (teacher, text) of the training table, where that is at hand.
-
-    Fault boundary: a training table that has moved or changed costs only the teachers that were not drawn.
-    """
+    """Prompt -> every (teacher, text) of the training table, where that is at hand; it may have moved or changed."""
     source = run.config.get("train")
     if not isinstance(source, str) or not (source.startswith("world:") or Path(source).exists()):
         return {}
     from oger.io.rows import load_rows
     from oger.teachers.table.column import COLUMN, parse_cell
 
-    found = {}
-    try:
+    with run.reading(f"map: the teachers of {source}"):
+        found = {}
         if source not in tables:
             tables[source] = load_rows(source)
         for row in tables[source]:
@@ -122,10 +120,8 @@ def _listed_teachers(
             entries = parse_cell(row.get(COLUMN)) if text in prompts else []
             if entries:
                 found[text] = [(entry["teacher"], entry["text"]) for entry in entries]
-    except (ValueError, OSError) as error:
-        run.add_problem(f"map: the teachers of {source} cannot be read: {first_line(error)}")
-        return {}
-    return found
+        return found
+    return {}
 
 
 def _encoder(run: RunFolder) -> tuple[Encoder, str]:
@@ -154,7 +150,7 @@ def _encoder(run: RunFolder) -> tuple[Encoder, str]:
                 check_identity(run.encoder, encoder)
             return encoder, f"vectors of the run's own encoder, {spec}" + ("" if part == "full" else f" ({part})")
         except (ValueError, OSError, ImportError, TypeError) as error:
-            reason = first_line(error)
+            reason = one_line(error)
     run.add_problem(f"map: made with {_FALLBACK}, since the run's encoder {spec} cannot be had: {reason}")
     return create_encoder(_FALLBACK), f"vectors of {_FALLBACK}, not of the run's encoder {spec}"
 

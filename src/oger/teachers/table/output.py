@@ -41,17 +41,9 @@ def table_row(finished: Finished, *, chat: bool) -> dict[str, Any]:
 
 def reject_lines(finished: Finished) -> Iterator[dict[str, Any]]:
     """Lines of the rejects for the trajectories dropped under one prompt, and for the prompt if it is dropped."""
-    prompt, problem = finished.prompt, finished.problem
     for trajectory, reason, detail in finished.dropped:
-        yield reject_line(
-            trajectory,
-            "trajectory",
-            reason,
-            detail,
-            trajectory.text,
-            teacher=trajectory.teacher,
-            prompt_id=prompt.prompt_id,
-        )
+        yield trajectory.rejected(reason, detail)
+    prompt, problem = finished.prompt, finished.problem
     if problem is not None:
         detail = prompt.contaminated or "" if problem == "contaminated" else ""
         yield reject_line(prompt, "prompt", problem, detail, json.loads(prompt.prompt), prompt_id=prompt.prompt_id)

@@ -17,7 +17,9 @@ from oger.io.pretrained import load_tokenizer
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
+from oger.runs.paths import CHECKPOINTS
 from oger.teachers.table.column import COLUMN, parse_cell
+from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.trainer import OGERTrainer
@@ -55,7 +57,7 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     try:
         return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
     except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
-        raise ValueError(f"cannot start: {' '.join(str(error).split())}") from error
+        raise ValueError(f"cannot start: {one_line(error)}") from error
 
 
 def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -112,7 +114,7 @@ def run_options(recipe: Recipe) -> OGERConfig:
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),
         **recipe.training,
-        "output_dir": str(recipe.output_dir / "checkpoints"),
+        "output_dir": str(recipe.output_dir / CHECKPOINTS),
         "record_dir": str(recipe.output_dir),
         "rollouts_every": recipe.rollouts_every,
         "save_total_limit": recipe.keep_last,
@@ -176,7 +178,7 @@ def _dataset(source: str, rows: list[dict[str, Any]]) -> Dataset:
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(
             f"{source}: a column holds values of different types, for example text in one row and a number in another "
-            f"({' '.join(str(error).split())}): write them all in one way."
+            f"({one_line(error)}): write them all in one way."
         ) from error
 
 

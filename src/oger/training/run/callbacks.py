@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 from oger.io.whole import settle
 from oger.reporting.glossary import canonical
-from oger.runs.alarms import FILE_NAME as ALARMS_FILE
 from oger.runs.alarms import AlarmWatch
-from oger.runs.metrics_log import FILE_NAME as METRICS_FILE
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.training.loop.checkpoint import VALIDATION, save_policy
+from oger.runs.paths import ALARMS, METRICS, VALIDATION
+from oger.terminal.bar import Bars
+from oger.training.loop.checkpoint import save_policy
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -34,6 +33,13 @@ _NARROW = 100  # columns; a longer bar would take the place of the step and the 
 _PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
 
 
+def _step_row(state: Any, logs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the main process logs of a step, by the glossary's names; the summary of the whole training is no step."""
+    if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+        return None
+    return {canonical(name): value for name, value in logs.items()}
+
+
 class MetricsFile(TrainerCallback):
     """metrics.jsonl: one row per optimiser step; a validation joins the row of its step."""
 
@@ -41,9 +47,9 @@ class MetricsFile(TrainerCallback):
         self._log = MetricsLog(path)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
-        """Writes what was logged; the closing summary of the whole training is not a step."""
-        if state.is_world_process_zero and logs and "train_runtime" not in logs:
-            self._log.log(state.global_step, {canonical(name): value for name, value in logs.items()})
+        """Writes what was logged."""
+        if row := _step_row(state, logs):
+            self._log.log(state.global_step, row)
 
 
 class AlarmBell(TrainerCallback):
@@ -57,17 +63,15 @@ class AlarmBell(TrainerCallback):
 
     def __init__(self, run: Path, thresholds: Mapping[str, float | None], console: Console) -> None:
         self._watch = AlarmWatch(thresholds)
-        self._path = run / ALARMS_FILE
+        self._path = run / ALARMS
         self._console = console
-        for row in read_metrics(run / METRICS_FILE):
+        for row in read_metrics(run / METRICS):
             self._watch.update(row)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Shows this step's metrics to the watch."""
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
-            return
-        row = {"step": state.global_step} | {canonical(name): value for name, value in logs.items()}
-        began = self._watch.update(row)
+        row = _step_row(state, logs)
+        began = self._watch.update({"step": state.global_step} | row) if row else {}
         if began:
             MetricsLog(self._path).log(state.global_step, began)
         for name, message in began.items():
@@ -109,34 +113,26 @@ class LiveProgress(TrainerCallback):
     """Step, reward, divergence, entropy and time left: a live bar on a terminal, a few lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            BarColumn(bar_width=None if console.width > _NARROW else 8),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("training", total=None, shown="")
+        bar = "wide bar" if console.width > _NARROW else "short bar"
+        self._bars = Bars(bar, "count", "note", "left", console=console)
+        self._bar = self._bars.add()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Starts the bar at the step of a resumed run."""
         if state.is_world_process_zero:
-            self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
-            self._bar.start()
+            self._bar.update(total=state.max_steps, completed=state.global_step)
+            self._bars.start()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Shows the newest metrics."""
         if not state.is_world_process_zero or not logs or "reward/total" not in logs:
             return
-        digits = 2 if self._console.is_terminal else 3
+        digits = 2 if self._bars.shown else 3
         shown = "  ".join(f"{label} {logs[name]:.{digits}f}" for label, name in _SHOWN.items() if name in logs)
-        self._bar.update(self._task, completed=state.global_step, shown=shown)
-        every = max(state.max_steps // _PLAIN_LINES, 1)
-        if not self._console.is_terminal and state.global_step % every == 0:
-            self._console.print(f"step {state.global_step}/{state.max_steps}  {shown}", highlight=False)
+        self._bar.update(completed=state.global_step, note=shown)
+        if state.global_step % max(state.max_steps // _PLAIN_LINES, 1) == 0:
+            self._bars.tell(f"step {state.global_step}/{state.max_steps}  {shown}")
 
     def close(self) -> None:
         """Stops the bar and gives the cursor back."""
-        self._bar.stop()
+        self._bars.close()

