@@ -30,6 +30,16 @@ def last_boxed(text: str) -> str | None:
     >>> last_boxed(r"\boxed{1} and \boxed{\frac{1}{2}}")
     '\\frac{1}{2}'
     """
+    found = last_boxed_span(text)
+    return None if found is None else text[found[0] : found[1]]
+
+
+def last_boxed_span(text: str) -> tuple[int, int] | None:
+    r"""Where in the text the content that `last_boxed` gives begins, and the character after its end.
+
+    >>> last_boxed_span(r"\boxed{9}. So the answer is 9.")
+    (7, 8)
+    """
     stack: list[int] = []  # of each open brace: where its box command begins; -1 when it opens no box
     boxes: dict[int, tuple[int, int]] = {}  # where a box command begins -> its content
     found: tuple[int, int] | None = None
@@ -50,7 +60,7 @@ def last_boxed(text: str) -> str | None:
         command = None
     while found is not None and (inner := _only_box(text, found, boxes)):
         found = inner
-    return None if found is None else text[found[0] : found[1]]
+    return found
 
 
 def _only_box(text: str, span: tuple[int, int], boxes: Mapping[int, tuple[int, int]]) -> tuple[int, int] | None:
