@@ -11,10 +11,11 @@ import pytest
 def runner(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """A runner that notes its calls."""
     calls: list[tuple] = []
-    module = types.ModuleType("oger.training.run.train")
-    for name in ("train_recipe", "preview_recipe", "quickstart"):
-        setattr(module, name, lambda *a, _name=name, **k: calls.append((_name, a, k)))
-    monkeypatch.setitem(sys.modules, "oger.training.run.train", module)
+    for module_name, names in (("train", ("train_recipe", "quickstart")), ("preview", ("preview_recipe",))):
+        module = types.ModuleType(f"oger.training.run.{module_name}")
+        for name in names:
+            setattr(module, name, lambda *a, _name=name, **k: calls.append((_name, a, k)))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     return calls
 
 

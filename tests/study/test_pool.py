@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
+from oger.study.cell_folder import SPEC, stored_specs
 from oger.study.cells import main_cells
 from oger.study.plan import make_study
-from oger.study.pool import CellPool, available_cores, stored_specs
-from oger.study.worker import SPEC
+from oger.study.pool import CellPool, available_cores
 from oger.verification.pool.pool import WORKERS_VARIABLE, default_workers
 from tests.support.tiny_study import document
 

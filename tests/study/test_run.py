@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oger.runs.metrics_log import read_metrics
-from oger.study.store import SIGNALS
+from oger.study.cell_folder import SIGNALS
 from tests.support.tiny_study import command, run, write_data, write_study
 
 pytestmark = pytest.mark.soak  # a dozen starts of Python with torch

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
+from oger.study.cell_folder import SPEC, finished
 from oger.study.cells import Cell, main_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study, make_study
 from oger.study.report import write_tables
-from oger.study.store import ResultStore, finished
-from oger.study.worker import SPEC, work
+from oger.study.store import ResultStore
+from oger.study.worker import work
 from oger.terminal.errors import UserError
 from tests.support.tiny_study import document, write_data
 

@@ -116,7 +116,6 @@ def test_converted_models_lie_in_the_cache_that_the_environment_names(
 
 
 def _convert_slowly(gguf: Path, folder: Path) -> None:
-    folder.mkdir()
     (folder / "config.json").write_text(str(os.getpid()))
     _barrier.wait(30)  # both have converted before either puts its folder in place
     (folder / "model.safetensors").write_text("weights")
@@ -149,7 +148,7 @@ def test_two_processes_that_convert_at_once_both_get_the_same_whole_folder(tmp_p
 @needs_weights
 def test_a_conversion_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def broken(gguf: Path, folder: Path) -> None:
-        folder.mkdir()
+        (folder / "config.json").write_text("half")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(policy, "_convert", broken)

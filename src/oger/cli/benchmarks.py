@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
-    from oger.evaluation.job import Job, Policy, Result
+    from oger.evaluation.job import Job, Policy
+    from oger.terminal.bar import Bars
 
 DEFAULT_OUT = Path("evaluations")
 
@@ -55,6 +57,7 @@ def evaluate_benchmarks(
     from oger.evaluation.problems import load_problems
     from oger.evaluation.runner import run_jobs
     from oger.evaluation.tables import print_tables
+    from oger.terminal.bar import Bars
     from oger.words import choose
 
     if reference is not None and reference not in systems:
@@ -88,10 +91,9 @@ def evaluate_benchmarks(
     if dry:
         _describe(jobs, stored)
         return
-    results: dict[tuple[str, int, str], Result] = {}
-    with _ProgressBars() as bars:
-        for key, result in zip(jobs, run_jobs(list(jobs.values()), bars.start), strict=True):
-            results[key] = result
+    with Bars("title", "bar", "note", "left") as bars:
+        done = run_jobs(list(jobs.values()), partial(_bar_of, bars))
+        results = dict(zip(jobs, done, strict=True))
     notes = [problems.note for problems in loaded.values() if problems.note]
     notes += [policy.note for policies in systems.values() for policy in policies if policy.note]
     print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
@@ -132,48 +134,21 @@ def _describe(jobs: Mapping[Any, Job], stored: Mapping[Any, int]) -> None:
     say(f"the first prompt of {first.name}: {first.policy.form.prompt(first.problems[0])!r}")
 
 
-class _ProgressBars:
-    """A bar per benchmark on a terminal, with problems per second and the time left; elsewhere a line per benchmark."""
+def _bar_of(bars: Bars, job: Job, missing: int) -> Callable[[int], None]:
+    """A bar with problems per second, or a line; what is stored already does not count into the speed."""
+    import time
 
-    def __init__(self) -> None:
-        import sys
+    total = len(job.problems) * job.num_samples
+    name = f"{job.policy.label}, {job.name}"
+    bars.tell(f"{name}: drawing {missing} of {total} responses")
+    bar = bars.add(name, missing, f"0/{len(job.problems)} problems")
+    started, drawn = time.monotonic(), 0
 
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def advance(count: int) -> None:
+        nonlocal drawn
+        drawn += count
+        rate = drawn / job.num_samples / max(time.monotonic() - started, 1e-9)
+        done = (total - missing + drawn) // job.num_samples
+        bar.update(completed=drawn, note=f"{done}/{len(job.problems)} problems, {rate:.2f} problems/s")
 
-        from oger.terminal.console import Terminal
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[done]}/{task.fields[problems]} problems, {task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        self._shown = sys.stderr.isatty()
-        self._bars = Progress(*columns, console=Terminal(stderr=True), disable=not self._shown)
-
-    def __enter__(self) -> _ProgressBars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def start(self, job: Job, missing: int) -> Callable[[int], None]:
-        """The bar of a job; what is stored already does not count into its speed."""
-        import time
-
-        total = len(job.problems) * job.num_samples
-        name = f"{job.policy.label}, {job.name}"
-        if not self._shown:
-            say(f"{name}: drawing {missing} of {total} responses", err=True)
-        task = self._bars.add_task(name, total=missing, done=0, problems=len(job.problems), rate="- problems/s")
-        started, drawn = time.monotonic(), 0
-
-        def advance(count: int) -> None:
-            nonlocal drawn
-            drawn += count
-            rate = drawn / job.num_samples / max(time.monotonic() - started, 1e-9)
-            done = (total - missing + drawn) // job.num_samples
-            self._bars.update(task, completed=drawn, done=done, rate=f"{rate:.2f} problems/s")
-
-        return advance
+    return advance

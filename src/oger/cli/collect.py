@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from oger.cli.errors import EXIT_INTERRUPTED
 from oger.cli.options import SeedOption
-from oger.io.secrets import find_secrets
+from oger.io.secrets import api_key, find_secrets
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from oger.endpoint.client import Endpoint
     from oger.teachers.collect.ledger import Answered, Ledger
     from oger.teachers.collect.plan import Messages, Plan, Prompts
-    from oger.teachers.collect.run import Tally
+    from oger.teachers.collect.progress import Tally
 
 
 def collect(
@@ -85,7 +84,7 @@ def collect(
         body=_parsed_body(body),
     )
     options = EndpointOptions(endpoint, model, completions, deadline, retries, retry_wait)
-    client = Endpoint(options, _key(api_key_env))
+    client = Endpoint(options, api_key(api_key_env))
     read = read_prompts(load_rows(prompts, limit), settings, prompts)
     plan = Plan(read.rows, samples, settings)
     prices = (price_in, price_out) if price_in is not None and price_out is not None else None
@@ -102,18 +101,14 @@ def collect(
 def _run(client: Endpoint, plan: Plan, ledger: Ledger, concurrency: int) -> Tally:
     import asyncio
 
-    from oger.teachers.collect.progress import terminal_progress
-    from oger.teachers.collect.run import Tally
+    from oger.teachers.collect.progress import Progress, Tally
     from oger.teachers.collect.run import collect as collect_answers
 
     answered = frozenset(ledger.answered.ids)
     tally = Tally(total=sum(1 for _ in plan.requests(answered)))
     if tally.total:
-        progress = terminal_progress(f"collect {plan.settings.teacher}", tally.total)
-        try:
+        with Progress(f"collect {plan.settings.teacher}", tally.total) as progress:
             asyncio.run(collect_answers(client, plan.requests(answered), ledger, tally, progress, concurrency))
-        finally:
-            progress.close()
     return tally
 
 
@@ -206,24 +201,11 @@ def _parsed_body(text: str) -> dict[str, Any]:
     return body
 
 
-def _key(variable: str | None) -> str | None:
-    """The API key. Without --api-key-env none is sent: a key that lies in the environment is for another server."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise UserError(f"the environment variable {variable} is not set; it should hold the API key")
-    return key
-
-
 def _counter(name: str) -> Callable[[str | Messages], int]:
     """Counts the tokens of a prompt, with the chat template where there is one."""
-    from transformers import AutoTokenizer
+    from oger.io.pretrained import load_tokenizer
 
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the tokenizer {name}: {error}") from error
+    tokenizer = load_tokenizer(name)
 
     def count(prompt: str | Messages) -> int:
         if isinstance(prompt, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,8 +99,9 @@ def evaluate(
     if regrade is not None:
         from oger.cli.benchmarks import regrade as regrade_stored
 
-        _refuse_others(context, ("regrade", "rules", "kinds"), "--regrade")
-        regrade_stored(regrade, _listed(rules), _listed(kinds) or [])
+        others = tuple(name for name in context.params if name not in ("regrade", "rules", "kinds"))
+        _refuse(context, others, "has no effect with --regrade")
+        regrade_stored(regrade, _listed(rules) or None, _listed(kinds))
         return
     if not targets:
         raise UserError("name a run folder or a model")
@@ -107,74 +109,65 @@ def evaluate(
         _refuse(context, _ONLY_WITH_BENCHMARKS, "needs --benchmarks")
         if len(targets) > 1:
             raise UserError("several policies are compared on benchmarks: add --benchmarks")
-        _evaluate_test_sets(
-            targets[0],
-            checkpoint,
-            data,
-            samples,
-            limit,
-            seed,
-            temperature,
-            max_tokens,
-            batch_size,
-            out,
-            _listed(kinds) or [],
-        )
+        asked = {"num_samples": samples, "max_new_tokens": max_tokens, "temperature": temperature}
+        rest = {"batch_size": batch_size, "seed": seed}
+        evaluate_own_sets(targets[0], checkpoint, data, limit, out, _listed(kinds), {**asked, **rest})
         return
     _refuse(context, ("data",), "cannot go with --benchmarks: name the file there")
-    _check_backend(context, endpoint, backend, prompt_style, table_format)
 
-    from oger.cli import evaluate_targets as found
     from oger.cli.benchmarks import DEFAULT_OUT, Question, evaluate_benchmarks
+    from oger.io.secrets import api_key
+    from oger.runs.policy import Asking, endpoint_policy, local_policy, split_systems
+    from oger.terminal.grid import FORMATS
+    from oger.words import choose
 
-    options = found.Options(checkpoint, backend, batch_size, prompt_style, system, processes)
-    address = found.EndpointAddress(endpoint, found.api_key(api_key_env), concurrency) if endpoint else None
+    choose(dict.fromkeys(FORMATS), table_format, "format")
+    asking = Asking(checkpoint, backend, batch_size, prompt_style, system, processes)
+    _check_combination(context, endpoint, backend, prompt_style)
+    key = api_key(api_key_env)
     systems = {
         name: [
-            found.local_policy(target, options) if address is None else found.endpoint_policy(target, address, options)
+            endpoint_policy(target, endpoint, key, concurrency, asking) if endpoint else local_policy(target, asking)
             for target in members
         ]
-        for name, members in found.split_systems(targets).items()
-    }
-    protocol = {
-        "seed": seed,
-        "samples": samples,
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_tokens": max_tokens,
-        "rules": _listed(rules),
+        for name, members in split_systems(targets).items()
     }
     question = Question(
-        _listed(benchmarks) or [],
+        _listed(benchmarks),
         _mapping(columns),
         data_dir,
         limit,
         shuffle_seed,
-        protocol,
-        by=_listed(by) or [],
-        kinds=_listed(kinds) or [],
+        protocol={
+            "seed": seed,
+            "samples": samples,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+            "rules": _listed(rules),
+        },
+        by=_listed(by),
+        kinds=_listed(kinds),
     )
     evaluate_benchmarks(systems, question, out or DEFAULT_OUT, form=table_format, reference=reference, dry=dry_run)
 
 
-def _evaluate_test_sets(
+def evaluate_own_sets(
     target: str,
     checkpoint: str,
     data: str | None,
-    samples: int | None,
     limit: int | None,
-    seed: int,
-    temperature: float | None,
-    max_tokens: int | None,
-    batch_size: int,
     out: Path | None,
     kinds: list[str],
+    asked: Mapping[str, Any],
 ) -> None:
-    """One policy on its own test sets, drawn as training's own evaluations are: pass@1 and pass@8, by family."""
-    from oger.cli.evaluate_targets import locate_target
+    """One policy on its own test sets, drawn as training's own evaluations are: pass@1 and pass@8, by family.
+
+    Args:
+        asked: num_samples, max_new_tokens, temperature (None = the recipe's), batch_size and seed.
+    """
     from oger.io.rows import load_rows
-    from oger.runs.policy import load_policy, max_new_tokens
-    from oger.terminal.console import Terminal
+    from oger.runs.policy import load_policy, locate_target, max_new_tokens
 
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name another file")
@@ -187,30 +180,25 @@ def _evaluate_test_sets(
     from oger.evaluation.job import check_rows, own_job
     from oger.evaluation.runner import run_job
     from oger.reporting.tables import summary_table
-    from oger.verification import DEFAULT_RULES, accuracy_with
+    from oger.terminal.bar import Bars
+    from oger.terminal.console import Terminal
 
-    options: dict[str, Any] = {
-        "num_samples": samples or (recipe.eval_samples if recipe else 8),
-        "max_new_tokens": max_tokens or max_new_tokens(location),
-        "temperature": temperature if temperature is not None else (recipe.eval_temperature if recipe else 1.0),
-        "batch_size": batch_size,
-        "seed": seed,
+    usual = {
+        "num_samples": recipe.eval_samples if recipe else 8,
+        "max_new_tokens": max_new_tokens(location),
+        "temperature": recipe.eval_temperature if recipe else 1.0,
     }
-    reward: Any = accuracy_with(DEFAULT_RULES, kinds=kinds)
-    template = None
+    options = {name: usual[name] if value is None else value for name, value in asked.items()}
     if recipe is not None:
-        from oger.training.run.build import outcome_function
-
         recipe = replace(recipe, kinds=(*recipe.kinds, *kinds))
-        reward = outcome_function(recipe)
-        template = recipe.training.get("chat_template_kwargs")
+    reward = _reward(recipe, kinds)
     for rows in sets.values():
         check_rows(rows, reward)
     _probe([row for rows in sets.values() for row in rows], recipe, kinds)
     model, tokenizer = load_policy(location)
+    sampling = SamplingSettings(options["temperature"], 1.0, options["max_new_tokens"], options["seed"])
     results: dict[str, dict[str, Any]] = {}
     families: dict[str, dict[str, Any]] = {}
-    sampling = SamplingSettings(options["temperature"], 1.0, options["max_new_tokens"], seed)
     for name, rows in sets.items():
         job = own_job(
             name,
@@ -220,11 +208,12 @@ def _evaluate_test_sets(
             reward=reward,
             num_samples=options["num_samples"],
             sampling=sampling,
-            batch_size=batch_size,
-            chat_template_kwargs=template,
+            batch_size=options["batch_size"],
+            chat_template_kwargs=recipe.training.get("chat_template_kwargs") if recipe else None,
         )
-        with _ProgressBar(name) as progress:
-            result = run_job(job, progress)
+        with Bars("title", "bar", "count", "left", transient=True) as bars:
+            bar = bars.add(name)
+            result = run_job(job, lambda done, total, bar=bar: bar.update(completed=done, total=total))
         results[name] = result.accuracy
         families |= {f"{name}: {family}": numbers for family, numbers in result.accuracy_by_family().items()}
     console = Terminal()
@@ -234,6 +223,17 @@ def _evaluate_test_sets(
     if out is not None:
         report = {"policy": location.label, **options, "sets": results, "families": families}
         out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _reward(recipe: Recipe | None, kinds: list[str]) -> Any:
+    """What grades a run's own sets in training, or a policy of no run."""
+    if recipe is None:
+        from oger.verification import DEFAULT_RULES, accuracy_with
+
+        return accuracy_with(DEFAULT_RULES, kinds=kinds)
+    from oger.training.run.build import outcome_function
+
+    return outcome_function(recipe)
 
 
 def _probe(rows: list[dict[str, Any]], recipe: Recipe | None, kinds: list[str]) -> None:
@@ -272,21 +272,8 @@ def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
             raise UserError(f"{_option(name)} {why}")
 
 
-def _refuse_others(context: typer.Context, allowed: tuple[str, ...], option: str) -> None:
-    others = tuple(name for name in context.params if name not in allowed)
-    _refuse(context, others, f"has no effect with {option}")
-
-
-def _check_backend(
-    context: typer.Context, endpoint: str | None, backend: str, prompt_style: str, table_format: str
-) -> None:
-    from oger.cli.evaluate_targets import BACKENDS, PROMPT_STYLES
-    from oger.terminal.grid import FORMATS
-    from oger.words import choose
-
-    choose(dict.fromkeys(BACKENDS), backend, "backend")
-    choose(dict.fromkeys(PROMPT_STYLES), prompt_style, "prompt style")
-    choose(dict.fromkeys(FORMATS), table_format, "format")
+def _check_combination(context: typer.Context, endpoint: str | None, backend: str, prompt_style: str) -> None:
+    """Raises UserError if an option that was given has no effect."""
     if endpoint is None:
         _refuse(context, ("api_key_env", "concurrency"), "needs --endpoint")
     else:
@@ -299,38 +286,15 @@ def _check_backend(
         _refuse(context, ("system",), "belongs to a chat, not to --prompt-style text")
 
 
-def _listed(text: str | None) -> list[str] | None:
+def _listed(text: str | None) -> list[str]:
     """The parts of a comma-separated list."""
-    if text is None:
-        return None
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def _mapping(text: str | None) -> dict[str, str]:
     """ "prompt=question,answer=gold" as a mapping."""
-    pairs = [part.partition("=") for part in _listed(text) or []]
+    pairs = [part.partition("=") for part in _listed(text)]
     for key, equals, value in pairs:
         if not (key and equals and value):
             raise UserError(f"--columns is written FIELD=COLUMN,FIELD=COLUMN, got {text!r}")
     return {key: value for key, _, value in pairs}
-
-
-class _ProgressBar:
-    """A progress bar on standard error, as a context that gives the callback of `run_job`."""
-
-    def __init__(self, title: str) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        from oger.terminal.console import Terminal
-
-        title_column = TextColumn("{task.description}", markup=False)
-        columns = (title_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Terminal(stderr=True), transient=True)
-        self._task = self._bar.add_task(title, total=None)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda done, total: self._bar.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

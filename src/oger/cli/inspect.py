@@ -33,10 +33,9 @@ def inspect(
     ] = None,
 ) -> None:
     """Show how alike the teachers look to an encoder, whether D saturates, and which scale would not."""
-    import json
-
     from oger.io import yaml as yaml_dialect
     from oger.io.rows import load_rows
+    from oger.io.whole import write_json
     from oger.terminal.console import Terminal
 
     if out is not None and out.exists():
@@ -73,6 +72,6 @@ def inspect(
     if out is not None:
         out.mkdir(parents=True)
         numbers = {"table": table, "encoder": encoder, "part": part, "policy": policy, **inspection_numbers(found)}
-        (out / "inspection.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        write_json(out / "inspection.json", numbers)
         draw_inspection(found, out / "inspection.png", title)
         say(f"{out}: inspection.json, inspection.png")

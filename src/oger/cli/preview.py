@@ -10,6 +10,6 @@ def preview(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None
     from oger.recipes import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
-    from oger.training.run.train import preview_recipe
+    from oger.training.run.preview import preview_recipe
 
     preview_recipe(loaded)

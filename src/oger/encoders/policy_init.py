@@ -16,6 +16,7 @@ from oger.encoders.base import EncoderIdentity
 from oger.encoders.hardware import BATCH_TOKENS, chosen_device, chosen_dtype, positive
 from oger.encoders.source import find_model
 from oger.encoders.window import Piece, TokenWindow, encode_in_pieces, window_size
+from oger.io.pretrained import load_tokenizer
 
 _NAME = "policy-init"
 
@@ -95,10 +96,10 @@ def from_argument(
     options = {"trust_remote_code": trust_remote_code}
     precision = chosen_dtype(dtype)
     source = find_model(argument, encoder=_NAME, revision=revision)
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
+    tokenizer = load_tokenizer(source.location, label=argument, revision=source.commit or "main", **options)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.commit or "main", **options)
         model = AutoModel.from_pretrained(
             source.location, revision=source.commit or "main", dtype=precision, **options
         ).to(where)

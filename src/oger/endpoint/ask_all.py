@@ -32,19 +32,17 @@ class AskAll(Generic[Request]):
         self._ask = ask
         self._failed = failed
         self._concurrency = concurrency
-        self._stopped = False
+        self.stopped = asyncio.Event()
+        """Whether no more are asked."""
+        self.server_is_gone = False
+        """Whether that is because too many requests in a row failed."""
         self.under_way = 0
         """Requests that were asked and have not ended."""
         self.failures_in_a_row = 0
 
-    @property
-    def server_is_gone(self) -> bool:
-        """Whether too many requests in a row failed; no more are asked then."""
-        return self.failures_in_a_row >= max(self._concurrency, _LEAST_FAILURES_IN_A_ROW)
-
     def stop(self) -> None:
         """No more requests; those under way go on."""
-        self._stopped = True
+        self.stopped.set()
 
     async def run(self, requests: Iterable[Request]) -> None:
         """Asks until the end; what `ask` raises besides `RequestFailed` ends it at once, and is raised."""
@@ -59,15 +57,22 @@ class AskAll(Generic[Request]):
     async def _work(self, todo: Iterable[Request]) -> None:
         # One iterator for all workers: `next` never gives way, so no request is taken twice.
         for request in todo:
-            if self._stopped:
+            if self.stopped.is_set():
                 return
             self.under_way += 1
             try:
                 await self._ask(request)
-                self.failures_in_a_row = 0
+                self._count(0)
             except RequestFailed as failure:
-                self.failures_in_a_row += self._failed(request, failure)
+                if self._failed(request, failure):
+                    self._count(self.failures_in_a_row + 1)
             finally:
                 self.under_way -= 1
-            if self.server_is_gone:
-                return
+
+    def _count(self, failures_in_a_row: int) -> None:
+        if self.server_is_gone:  # what was under way then changes nothing
+            return
+        self.failures_in_a_row = failures_in_a_row
+        if failures_in_a_row >= max(self._concurrency, _LEAST_FAILURES_IN_A_ROW):
+            self.server_is_gone = True
+            self.stop()

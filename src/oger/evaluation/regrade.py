@@ -19,9 +19,9 @@ from oger.evaluation.store import (
     graded_row,
     read_json,
     read_table,
-    write_json,
 )
 from oger.evaluation.summary import summarize_groups, summarize_responses
+from oger.io.whole import write_json
 from oger.verification.formats import extract_answer
 from oger.verification.kinds import check_kinds_of_rows
 

@@ -22,8 +22,8 @@ from oger.evaluation.store import (
     StoredResponse,
     graded_row,
     prompt_hash,
-    write_json,
 )
+from oger.io.whole import write_json
 
 Progress = Callable[[int], None]
 """Called with the number of new responses."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,10 @@ from typing import Any, Self
 from oger.evaluation.backends.base import Generated
 from oger.evaluation.problems import Prompt
 from oger.evaluation.summary import Graded
+from oger.io.lines import LineFile, read_lines
 from oger.io.lock import HeldError, Lock
+from oger.io.whole import write_json, write_table
+from oger.terminal.errors import one_line
 
 LINES, TABLE, SETTINGS, SUMMARY = "responses.jsonl", "responses.parquet", "settings.json", "summary.json"
 
@@ -109,50 +112,39 @@ class ResponseStore(Responses):
         self.settings = json.loads(json.dumps(settings))
         check_settings(folder, settings)
         folder.mkdir(parents=True, exist_ok=True)
-        # The folder is locked rather than a file in it: the file of lines comes and goes.
-        self._lock = _locked(folder)
-        try:
-            self._file = os.open(folder / LINES, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except BaseException:
-            self._lock.release()
-            raise
-        try:
+        with ExitStack() as held:
+            held.enter_context(_locked(folder))
+            self._file = held.enter_context(LineFile(folder / LINES, ascii=True))
             write_json(folder / SETTINGS, self.settings)
-            self.responses |= {response.key: response for response in _lines(folder, cut=self._file)}
+            self.responses |= {response.key: response for response in _lines(folder, self._file)}
             self.responses |= {response.key: response for response in read_table(folder)}
-        except BaseException:
-            self._close()
-            raise
+            self._held = held.pop_all()
 
     def __exit__(self, *_: object) -> None:
-        if not os.fstat(self._file).st_size:
-            (self.folder / LINES).unlink(missing_ok=True)
-        self._close()
-
-    def _close(self) -> None:
-        os.close(self._file)
-        self._lock.release()
+        with self._held:
+            if not self._file.size:
+                (self.folder / LINES).unlink(missing_ok=True)
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""
-        data = memoryview("".join(_line(response) for response in new).encode())
-        size = os.fstat(self._file).st_size
         try:
-            while data:
-                data = data[os.write(self._file, data) :]
-            os.fsync(self._file)
+            self._file.append({**asdict(response.generated), "asked": response.asked} for response in new)
+            self._file.sync()
         except OSError as error:
-            os.ftruncate(self._file, size)  # nothing may be appended to half a line
             raise StoreError(f"cannot write {self.folder / LINES}: {error.strerror}; what is in it is kept") from error
 
     def close_table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace responses.parquet by `rows`; lines are dropped once the table holds every stored response."""
-        write_table(self.folder, rows)
+        import pyarrow as pa
+
+        ordered = sorted(rows, key=lambda row: (row["problem"], row["sample"]))
+        write_table(self.folder / TABLE, pa.Table.from_pylist(ordered, schema=schema()))
         if self.responses.keys() <= {(row["problem"], row["sample"]) for row in rows}:
-            os.ftruncate(self._file, 0)
+            self._file.cut(0)
 
 
 def _locked(folder: Path) -> Lock:
+    """The folder is locked rather than a file in it: the file of lines comes and goes."""
     try:
         return Lock(folder)
     except HeldError:
@@ -183,7 +175,7 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def stored_responses(folder: Path) -> dict[Key, StoredResponse]:
     """What a folder holds; nothing is changed."""
-    return {response.key: response for response in (*_lines(folder, cut=None), *read_table(folder))}
+    return {response.key: response for response in (*_lines(folder), *read_table(folder))}
 
 
 def read_table(folder: Path) -> Iterator[StoredResponse]:
@@ -201,24 +193,9 @@ def read_table(folder: Path) -> Iterator[StoredResponse]:
     try:
         rows = pq.read_table(path, columns=schema().names, page_checksum_verification=True).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{path} is no table of responses: {' '.join(str(error).split())[:200]}") from error
+        raise StoreError(f"{path} is no table of responses: {one_line(error, 200)}") from error
     for row in rows:
         yield StoredResponse(_generated(row), row["asked"], row)
-
-
-def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write responses.parquet beside the old one and put it into its place."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    temporary = folder / f"{TABLE}.tmp"
-    ordered = sorted(rows, key=lambda row: (row["problem"], row["sample"]))
-    pq.write_table(
-        pa.Table.from_pylist(ordered, schema=schema()), temporary, compression="zstd", write_page_checksum=True
-    )
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / TABLE)
 
 
 def graded_row(row: Mapping[str, Any]) -> Graded:
@@ -243,35 +220,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _line(response: StoredResponse) -> str:
-    return json.dumps({**asdict(response.generated), "asked": response.asked}) + "\n"
-
-
-def _lines(folder: Path, *, cut: int | None) -> Iterator[StoredResponse]:
-    """The whole lines of responses.jsonl; what a kill left of another is cut off the open file `cut`."""
+def _lines(folder: Path, file: LineFile | None = None) -> Iterator[StoredResponse]:
+    """The whole lines of responses.jsonl; what a kill left of another is cut off the open `file`."""
     path = folder / LINES
-    if not path.is_file():
-        return
-    end = 0
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = json.loads(line)
-                yield StoredResponse(_generated(row), row["asked"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(f"{path} line {number} is no response of ours: move the file away") from error
-            end += len(line)
-    if cut is not None:
-        os.ftruncate(cut, end)
+    for line in read_lines(path):
+        if not line.is_whole:
+            if file is not None:
+                file.cut(line.start)
+            return
+        try:
+            row = line.row()
+            yield StoredResponse(_generated(row), row["asked"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} line {line.number} is no response of ours: move the file away") from error
 
 
 def _generated(row: Mapping[str, Any]) -> Generated:

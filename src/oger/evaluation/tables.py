@@ -1,22 +1,39 @@
-"""What `oger evaluate --benchmarks` prints and writes into comparison.json."""
+"""What `oger evaluate --benchmarks` prints and writes into comparison.json: systems x benchmarks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from oger.terminal.grid import render
+from oger.evaluation.job import Policy, Result
+from oger.evaluation.statistics.intervals import Accuracies, Comparison, Estimate
+from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix, members_by_group
+from oger.io.whole import write_json
+from oger.terminal.grid import bold, render
 from oger.terminal.plain import say
 
-if TYPE_CHECKING:
-    from oger.evaluation.job import Policy, Result
+Results = Mapping[tuple[str, int, str], Result]
+"""(system, training seed, benchmark) -> result."""
 
 _CUT_WARNING = 0.2
+_DETAILS = (
+    ("pass@n", "pass", "{:.1%}"),
+    ("maj@n", "maj", "{:.1%}"),
+    ("answer found", "format_rate", "{:.1%}"),
+    ("cut", "truncated_share", "{:.1%}"),
+    ("undecided", "undecided", "{:.1%}"),
+    ("tokens", "length", "{:.0f}"),
+    ("answers", "distinct_answers", "{:.2f}"),
+    ("solutions", "distinct_solutions", "{:.2f}"),
+    ("right solutions", "distinct_correct_solutions", "{:.2f}"),
+    ("ECE", "ece", "{:.3f}"),
+)
 
 
 def print_tables(
-    results: Mapping[tuple[str, int, str], Result],
+    results: Results,
     systems: Mapping[str, Sequence[Policy]],
     groups: Mapping[str, str],
     notes: list[str],
@@ -25,11 +42,6 @@ def print_tables(
     reference: str | None,
 ) -> None:
     """Means, differences, details, and by group where the problems have groups; also as OUT/comparison.json."""
-    from oger.evaluation.comparison_table import columns_of, detail_grid, difference_grid, main_grid
-    from oger.evaluation.statistics.intervals import Comparison
-    from oger.evaluation.store import write_json
-    from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix
-
     matrices = {
         system: {
             name: accuracy_matrix(
@@ -67,31 +79,21 @@ def print_tables(
     write_json(out / "comparison.json", {**numbers, "by": by, "notes": notes})
 
 
-def _breakdowns(
-    matrices: Mapping[str, Mapping[str, Any]], results: Mapping[tuple[str, int, str], Result], benchmark: str
-) -> dict[str, dict[str, dict[str, Any]]]:
+def _breakdowns(matrices: Accuracies, results: Results, benchmark: str) -> dict[str, Accuracies]:
     """Column -> system -> value -> accuracies (seeds, problems of this value)."""
-    from oger.evaluation.summary import accuracy_by_problem, members_by_group
-
     result = next(result for (_, _, name), result in results.items() if name == benchmark)
     order = list(accuracy_by_problem(result.responses))  # as in the matrices
     members = members_by_group({problem.id: problem.groups for problem in result.job.problems})
-    places = {
-        column: {value: [place for place, name in enumerate(order) if name in own] for value, own in values.items()}
-        for column, values in members.items()
-    }
     return {
         column: {
-            system: {value: sets[benchmark][:, own] for value, own in values.items()}
+            system: {value: sets[benchmark][:, [name in own for name in order]] for value, own in values.items()}
             for system, sets in matrices.items()
         }
-        for column, values in places.items()
+        for column, values in members.items()
     }
 
 
-def _numbers(comparison: Any, columns: Mapping[str, list[str]], systems: Mapping[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _numbers(comparison: Comparison, columns: Mapping[str, list[str]], systems: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "mean": {s: {c: asdict(comparison.mean(s, m)) for c, m in columns.items()} for s in systems},
         "difference": {
@@ -116,3 +118,79 @@ def _warnings(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[str
         if summary["undecided"] > 0:
             lines.append(f"{system}, {benchmark}: {summary['undecided']:.1%} undecided responses count as wrong")
     return lines
+
+
+def columns_of(benchmarks: Mapping[str, str]) -> dict[str, list[str]]:
+    """Columns of a table: every benchmark, and after each group of several an average over it.
+
+    Args:
+        benchmarks: benchmark -> group, "" for none.
+
+    >>> columns_of({"aime24": "math", "amc": "math", "mine": ""})
+    {'aime24': ['aime24'], 'amc': ['amc'], 'math avg': ['aime24', 'amc'], 'mine': ['mine']}
+    """
+    columns: dict[str, list[str]] = {}
+    for group in dict.fromkeys(benchmarks.values()):
+        members = [name for name, own in benchmarks.items() if own == group]
+        columns |= {name: [name] for name in members}
+        if group and len(members) > 1:
+            columns[f"{group} avg"] = members
+    return columns
+
+
+def main_grid(
+    comparison: Comparison, columns: Mapping[str, Sequence[str]], samples: Mapping[str, int], form: str
+) -> list[list[str]]:
+    """Rows of cells "31.8 [28.1, 35.4]" in percent; the best of a column is marked where the interval supports it."""
+    best = {title: comparison.best(members) for title, members in columns.items()}
+    titles = [f"{title} avg@{samples[title]}" if title in samples else title for title in columns]
+    grid = [["%", *titles]]
+    for system in comparison.systems:
+        cells = [
+            bold(interval(comparison.mean(system, members)), form) if best[title] == system else
+            interval(comparison.mean(system, members))
+            for title, members in columns.items()
+        ]  # fmt: skip
+        grid.append([system, *cells])
+    return grid
+
+
+def difference_grid(
+    comparison: Comparison, columns: Mapping[str, Sequence[str]], reference: str
+) -> list[list[str]] | None:
+    """Paired differences to one system in points; None where there is no other."""
+    others = [system for system in comparison.systems if system != reference]
+    if not others:
+        return None
+    grid = [[f"minus {reference}, points", *columns]]
+    for system in others:
+        cells = [comparison.difference(system, reference, members) for members in columns.values()]
+        grid.append([system, *(interval(cell, signed=True) for cell in cells)])
+    return grid
+
+
+def detail_grid(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[list[str]]:
+    """Rows of (system, benchmark, summary); a system of several seeds has a row per seed."""
+    grid = [["", "benchmark", "problems", "n", *(title for title, _, _ in _DETAILS)]]
+    for system, benchmark, summary in details:
+        n = summary["samples"]
+        numbers = {
+            **summary,
+            "pass": summary["pass@k"][str(n)],
+            "maj": summary["maj@k"][str(n)],
+            "ece": summary["calibration"]["ece"],
+        }
+        cells = ["-" if numbers[key] is None else form.format(numbers[key]) for _, key, form in _DETAILS]
+        grid.append([system, benchmark, str(summary["problems"]), str(n), *cells])
+    return grid
+
+
+def interval(estimate: Estimate, *, signed: bool = False) -> str:
+    """A number in percent or points with its interval.
+
+    >>> interval(Estimate(0.318, 0.281, 0.3544)), interval(Estimate(0.021, -0.003, 0.045), signed=True)
+    ('31.8 [28.1, 35.4]', '+2.1 [-0.3, +4.5]')
+    """
+    sign = "+" if signed else ""
+    value, low, high = (100 * number for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"

@@ -65,3 +65,19 @@ def is_model(folder: Path) -> bool:
 def is_adapter(source: str) -> bool:
     """Whether a source is the folder of an adapter, whose weights are those of its base model and a difference."""
     return (Path(source) / ADAPTER).is_file()
+
+
+def with_commit(hub_id: str) -> str:
+    """OWNER/NAME@COMMIT, of the hub or, where it cannot be reached, of the snapshot in its cache.
+
+    Raises:
+        UserError: neither has it.
+    """
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    try:
+        config = cached_file(hub_id, "config.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the model {hub_id}: {one_line(error, _LONGEST_REASON)}") from error
+    commit = extract_commit_hash(config, None)
+    return f"{hub_id}@{commit}" if commit else hub_id

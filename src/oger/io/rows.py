@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.plugins import import_object
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,7 +196,7 @@ def open_parquet(path: str | os.PathLike[str]) -> Any:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{path} is not a readable Parquet file: {_reason(error)}") from error
+        raise SourceError(f"{path} is not a readable Parquet file: {one_line(error, _REASON_CHARACTERS)}") from error
 
 
 def _hub_dataset(source: str, **how: bool) -> Any:
@@ -218,8 +219,7 @@ def _hub_faults(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise SourceError(f"cannot load {source} from the hub: {reason}") from error
+        raise SourceError(f"cannot load {source} from the hub: {type(error).__name__}: {one_line(error)}") from error
 
 
 def _data_file(source: str) -> Path | None:
@@ -303,9 +303,7 @@ def _parquet_chunks(path: Path, wanted: Collection[str] | None) -> Iterator[Chun
                     yield Chunk(first, batch.num_rows, batch, num_bytes * batch.num_rows // parquet.metadata.num_rows)
                     first += batch.num_rows
             except (pa.ArrowInvalid, OSError) as error:  # a damaged row group; the others may be whole
-                yield Chunk(first, last - first, f"row group {group} cannot be read: {_reason(error)}")
+                yield Chunk(
+                    first, last - first, f"row group {group} cannot be read: {one_line(error, _REASON_CHARACTERS)}"
+                )
                 first = last
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:_REASON_CHARACTERS]

@@ -139,7 +139,8 @@ def _verifier() -> str:
 
 def _training_step() -> str:
     from oger.recipes import load_recipe
-    from oger.runs.metrics_log import FILE_NAME, read_metrics
+    from oger.runs.metrics_log import read_metrics
+    from oger.runs.paths import METRICS
     from oger.terminal.console import Terminal
     from oger.training.run.train import train_recipe
 
@@ -148,7 +149,7 @@ def _training_step() -> str:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         train_recipe(load_recipe("smoke", [*options, f"output_dir={run}"]), console=Terminal(file=io.StringIO()))
-        [row] = read_metrics(run / FILE_NAME)
+        [row] = read_metrics(run / METRICS)
     if not 0 < row["grad_norm"] < float("inf"):
         raise ValueError(f"the gradient of the first step has the norm {row['grad_norm']}")
     return f"one step of the recipe smoke, norm of its gradient {row['grad_norm']:.2f}"

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from oger.terminal.grid import render
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -134,6 +136,22 @@ INHERITED: dict[str, str] = {
 }
 """Names that TRL and transformers emit, as patterns of the standard module fnmatch."""
 
+_PAGE = """\
+# Metrics
+
+Every name in a run's `metrics.jsonl`, and in every tracker. A row is one optimiser step; a name that has
+nothing to average over in a step (no teacher row, no validation) is absent from that row. This page is
+written by `python -m oger.reporting.glossary > docs/metrics.md`.
+
+{own}
+
+A validation metric carries the prefix `eval/`. Names that TRL and transformers emit (`*` stands for any
+text); in training, the names above take the place of TRL's `reward`, `entropy`, `kl` and `clip_ratio`,
+which stay in validation and in runs through TRL's own objective:
+
+{inherited}
+"""
+
 _EVAL = "eval/"
 
 
@@ -162,29 +180,11 @@ def check_names(names: Iterable[str]) -> None:
 
 def markdown() -> str:
     """The glossary as a page, for docs/metrics.md (`python -m oger.reporting.glossary`)."""
-    own = [f"| `{metric.name}` | {metric.unit or '-'} | {metric.definition} |" for metric in _METRICS]
-    inherited = [f"| `{pattern}` | {definition} |" for pattern, definition in INHERITED.items()]
-    return "\n".join(
-        [
-            "# Metrics",
-            "",
-            "Every name in a run's `metrics.jsonl`, and in every tracker. A row is one optimiser step; a name that has",
-            "nothing to average over in a step (no teacher row, no validation) is absent from that row. This page is",
-            "written by `python -m oger.reporting.glossary > docs/metrics.md`.",
-            "",
-            "| name | unit | definition |",
-            "|---|---|---|",
-            *own,
-            "",
-            "A validation metric carries the prefix `eval/`. Names that TRL and transformers emit (`*` stands for any",
-            "text); in training, the names above take the place of TRL's `reward`, `entropy`, `kl` and `clip_ratio`,",
-            "which stay in validation and in runs through TRL's own objective:",
-            "",
-            "| name | definition |",
-            "|---|---|",
-            *inherited,
-            "",
-        ]
+    own = [(f"`{metric.name}`", metric.unit or "-", metric.definition) for metric in _METRICS]
+    inherited = [(f"`{pattern}`", definition) for pattern, definition in INHERITED.items()]
+    return _PAGE.format(
+        own=render([("name", "unit", "definition"), *own], "markdown"),
+        inherited=render([("name", "definition"), *inherited], "markdown"),
     )
 
 

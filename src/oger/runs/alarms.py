@@ -12,7 +12,6 @@ from typing import Any
 
 from oger.words import choose
 
-FILE_NAME = "alarms.jsonl"
 WINDOW = 10
 """Optimiser steps that an alarm averages over."""
 

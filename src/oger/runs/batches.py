@@ -5,7 +5,6 @@ A row per rollout of all processes, in the order of the batch: the G rows of a g
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FOLDER_NAME = "batches"
-"""Folder of the files inside a run folder."""
+from oger.io.whole import write_table
+from oger.runs.paths import BATCHES
+from oger.terminal.errors import one_line
 
 SCHEMA = pa.schema(
     [
@@ -46,16 +46,14 @@ def write_batch(run: Path, number: int, rows: Sequence[Sequence[Any]], origin: M
         ],
         schema=SCHEMA.with_metadata(dict(origin)),
     )
-    path = run / FOLDER_NAME / f"batch-{number:06d}.parquet"
+    path = run / BATCHES / f"batch-{number:06d}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    os.replace(temporary, path)
+    write_table(path, table)
 
 
 def batch_files(path: Path) -> list[Path]:
     """The files of a run folder, in order, or the one file itself."""
-    return [path] if path.is_file() else sorted((path / FOLDER_NAME).glob("batch-*.parquet"))
+    return [path] if path.is_file() else sorted((path / BATCHES).glob("batch-*.parquet"))
 
 
 def origin_of(file: Path) -> dict[str, str]:
@@ -100,4 +98,4 @@ def _read(file: Path, **options: Any) -> pa.Table:
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"{file} is damaged or no recorded batch ({' '.join(str(error).split())}): record it again.")
+    return ValueError(f"{file} is damaged or no recorded batch ({one_line(error)}): record it again.")

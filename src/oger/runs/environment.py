@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -13,25 +12,13 @@ from typing import Any
 
 import oger
 from oger.io.secrets import without_secrets
-
-FILE_NAME = "environment.json"
+from oger.io.whole import write_json
+from oger.runs.paths import ENVIRONMENT
 
 _PACKAGES = (
-    "torch",
-    "transformers",
-    "trl",
-    "accelerate",
-    "datasets",
-    "peft",
-    "numpy",
-    "pyarrow",
-    "scikit-learn",
-    "math-verify",
-    "reasoning-gym",
-    "tokenizers",
-    "vllm",
-    "deepspeed",
-)
+    "torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "pyarrow", "scikit-learn", "math-verify",
+    "reasoning-gym", "tokenizers", "vllm", "deepspeed",
+)  # fmt: skip
 _GIT_TIMEOUT_S = 10
 
 
@@ -58,10 +45,8 @@ def environment() -> dict[str, Any]:
 
 def write_environment(run: str | os.PathLike[str]) -> Path:
     """Write `environment()` to RUN/environment.json and return that path."""
-    path = Path(run) / FILE_NAME
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    path = Path(run) / ENVIRONMENT
+    write_json(path, environment())
     return path
 
 

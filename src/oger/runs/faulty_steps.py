@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-FOLDER_NAME = "faults"
-"""Folder of the files inside a run folder."""
+from oger.io.whole import write_table
+from oger.runs.paths import FAULTS
 
 SCHEMA = pa.schema(
     [
@@ -30,11 +29,7 @@ SCHEMA = pa.schema(
 
 def write_faulty_step(run: str | os.PathLike[str], step: int, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write the rows of `step`, whole or not at all, and return the path."""
-    path = Path(run) / FOLDER_NAME / f"step-{step:06d}.parquet"
+    path = Path(run) / FAULTS / f"step-{step:06d}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(
-        pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary, compression="zstd", write_page_checksum=True
-    )
-    os.replace(temporary, path)
+    write_table(path, pa.Table.from_pylist(list(rows), schema=SCHEMA))
     return path

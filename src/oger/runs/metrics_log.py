@@ -6,14 +6,14 @@ line is ignored by the reader and dropped by the writer. NaN and infinity become
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-FILE_NAME = "metrics.jsonl"
+from oger.io.lines import Line, LineFile, read_lines
+from oger.io.whole import whole_file
 
 
 class MetricsLog:
@@ -22,8 +22,6 @@ class MetricsLog:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._last: dict[str, Any] | None = None
-        self._last_offset = 0
         self._recover()
 
     @property
@@ -41,33 +39,26 @@ class MetricsLog:
             raise ValueError(f"step {step} comes after step {self.last_step} in {self.path}; cut_after({step}) first")
         merging = step == self.last_step
         row = {**(self._last or {} if merging else {}), "step": step, **_strict({**metrics, "step": step})}
-        with open(self.path, "r+b" if self.path.exists() else "w+b") as file:
-            file.seek(self._last_offset if merging else 0, os.SEEK_SET if merging else os.SEEK_END)
-            offset = file.tell()
-            file.write(_line(row))
-            file.truncate()
-        self._last, self._last_offset = row, offset
+        with LineFile(self.path) as file:
+            if merging:
+                file.cut(self._last_start)
+            self._last, self._last_start = row, file.size
+            file.append([row])
 
     def cut_after(self, step: int) -> None:
         """Drop every row whose step lies after `step`, atomically: the file is either the old or the new one."""
-        kept = b"".join(_line(row) for row in read_metrics(self.path) if row["step"] <= step)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            file.write(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+        kept = [row for row in read_metrics(self.path) if row["step"] <= step]
+        with whole_file(self.path) as beside, LineFile(beside) as file:
+            file.append(kept)
         self._recover()
 
     def _recover(self) -> None:
         """Find the last row of an existing file and drop a torn line behind it."""
-        self._last, self._last_offset = None, 0
-        if not self.path.exists():
-            return
-        rows, offsets, end = _parse(self.path)
-        if rows:
-            self._last, self._last_offset = rows[-1], offsets[-1]
-        if end < self.path.stat().st_size:
+        self._last: dict[str, Any] | None = None
+        self._last_start = end = 0
+        for line, row in _rows(self.path):
+            self._last, self._last_start, end = row, line.start, line.end
+        if self.path.exists() and end < self.path.stat().st_size:
             os.truncate(self.path, end)
 
 
@@ -77,40 +68,29 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         ValueError: a line before the last is not a row.
     """
-    path = Path(path)
-    return _parse(path)[0] if path.exists() else []
+    return [row for _, row in _rows(Path(path))]
 
 
-def _parse(path: Path) -> tuple[list[dict[str, Any]], list[int], int]:
-    """Rows, the byte offset of each, and the offset behind the last whole one."""
-    rows: list[dict[str, Any]] = []
-    offsets: list[int] = []
-    offset = 0
-    lines = path.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        row = _row(line)
-        if row is None:
-            if number < len(lines):
-                raise ValueError(f"{path} line {number} is not a metrics row (a JSON object with a step)")
-            break
-        rows.append(row)
-        offsets.append(offset)
-        offset += len(line)
-    return rows, offsets, offset
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
+def metrics_row(line: Line) -> dict[str, Any] | None:
+    """The row of a whole line: an object with a step; None where it holds none."""
     try:
-        row = json.loads(line)
+        row = line.row() if line.is_whole else {}
     except ValueError:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    step = row.get("step")
+    return row if isinstance(step, int) and not isinstance(step, bool) else None
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
-    return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _rows(path: Path) -> Iterator[tuple[Line, dict[str, Any]]]:
+    torn: Line | None = None
+    for line in read_lines(path):
+        if torn is not None:
+            raise ValueError(f"{path} line {torn.number} is not a metrics row (a JSON object with a step)")
+        row = metrics_row(line)
+        if row is None:
+            torn = line
+        else:
+            yield line, row
 
 
 def _strict(metrics: Mapping[str, Any]) -> dict[str, Any]:

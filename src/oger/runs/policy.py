@@ -1,18 +1,39 @@
-"""The policy that a command names: a run's, a model folder, a hub id, or the base policy of a world."""
+"""The policies that a command names: found, loaded, told from others, and made ready to be evaluated.
+
+A target is a run (RUN, RUN@last, RUN@best, RUN@STEP), a model folder, a hub id, world:NAME, or a model at an endpoint.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oger.io.rows import WORLD_PREFIX, world_name
+from oger.evaluation.backends.base import PromptForm
+from oger.evaluation.backends.load import BACKENDS, load_generator, requests_at_once
+from oger.evaluation.job import Policy
+from oger.io import pretrained
+from oger.io.pretrained import is_model
+from oger.io.rows import WORLD_PREFIX, SourceError, load_rows, world_name
 from oger.recipes import Recipe, load_recipe
+from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, MODEL, VALIDATION, checkpoint_step
 from oger.terminal.errors import UserError
+from oger.words import choose
 
-_CONFIG = "config.yaml"
+PROMPT_STYLES = ("auto", "chat", "text")
+
 _HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w.-]+$")
+_WEIGHTS = (
+    "*.safetensors", "*.bin", "adapter_config.json", "config.json", "generation_config.json",
+    "chat_template.jinja", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+_SAMPLES_OF_A_FILE = 64
+_SAMPLE_BYTES = 1 << 16
+_ENDPOINT_MAX_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,62 @@ class PolicyLocation:
     """World whose prompts the policy reads, where that is known."""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How policies are asked."""
+
+    checkpoint: str = "last"
+    backend: str = "transformers"
+    batch_size: int = 256
+    prompt_style: str = "auto"
+    system: str | None = None
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        choose(dict.fromkeys(BACKENDS), self.backend, "backend")
+        choose(dict.fromkeys(PROMPT_STYLES), self.prompt_style, "prompt style")
+
+
+def split_systems(targets: list[str]) -> dict[str, list[str]]:
+    """System name -> its targets, one per seed. A target without NAME= is a system of its own.
+
+    Raises:
+        UserError: a name or a target given twice, or an empty one.
+
+    >>> split_systems(["oger=runs/a,runs/b", "runs/c@best"])
+    {'oger': ['runs/a', 'runs/b'], 'runs/c@best': ['runs/c@best']}
+    """
+    systems: dict[str, list[str]] = {}
+    for text in targets:
+        name, equals, rest = text.partition("=")
+        if not equals or Path(text).exists():  # a folder may well have a "=" in its name
+            name, rest = text, text
+        found = rest.split(",")
+        if not name or not all(found) or len(set(found)) < len(found):
+            raise UserError(f"{text!r}: write a run, a model, or NAME=RUN,RUN,... with a run per seed")
+        if name in systems:
+            raise UserError(f"{name} is named twice")
+        systems[name] = found
+    members = [target for found in systems.values() for target in found]
+    if len(set(members)) < len(members):
+        raise UserError("a target is named twice")
+    return systems
+
+
+def locate_target(target: str, checkpoint: str = "last") -> PolicyLocation:
+    """`locate_policy`, also of RUN@last, RUN@best and RUN@STEP.
+
+    Raises:
+        UserError: no such run, checkpoint or model; or two checkpoints are named.
+    """
+    run, at, named = target.rpartition("@")
+    if not at or Path(target).exists():
+        return locate_policy(target, checkpoint)
+    if checkpoint not in ("last", named):
+        raise UserError(f"{target} names a checkpoint, and --checkpoint {checkpoint} another")
+    return locate_policy(run, named)
+
+
 def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     """Find the policy of `target`, without loading it.
 
@@ -38,52 +115,37 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     if checkpoint not in ("last", "best") and not checkpoint.isdecimal():
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
     folder = Path(target)
-    if (folder / _CONFIG).is_file():
-        recipe = load_recipe(folder / _CONFIG, check_training=False)
+    if (folder / CONFIG).is_file():
+        recipe = load_recipe(folder / CONFIG, check_training=False)
         source = _of_run(folder, checkpoint)
-        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, world_name(recipe.train))
+        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, _embedded_world(recipe.train))
     if checkpoint != "last":
-        raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {_CONFIG}")
+        raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {CONFIG}")
     if target.startswith(WORLD_PREFIX):
         from oger.worlds import load_world
 
         name = target.removeprefix(WORLD_PREFIX)
         return PolicyLocation(target, str(load_world(name).base_policy()), None, name)
-    if _is_model(folder):
+    if is_model(folder):
         return PolicyLocation(target, target, None, None)
     if folder.exists():
-        raise UserError(f"{target} is neither a run folder (no {_CONFIG}) nor a model folder (no config.json)")
+        raise UserError(f"{target} is neither a run folder (no {CONFIG}) nor a model folder (no config.json)")
     if not _HUB_ID.match(target):
         raise UserError(f"no run or model at {target}; a model of the hub is named OWNER/NAME")
     return PolicyLocation(target, target, None, None)
 
 
 def load_policy(location: PolicyLocation) -> tuple[Any, Any]:
-    """Model, in evaluation mode on the GPU where there is one, and tokenizer. Code inside a model folder is not run.
+    """Model and tokenizer; see `oger.io.pretrained.load_policy`."""
+    return pretrained.load_policy(location.source, label=location.label)
 
-    Raises:
-        UserError: the files are missing or broken, or the hub does not have them.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    source = location.source
-    try:
-        if (Path(source) / "adapter_config.json").is_file():
-            from peft import AutoPeftModelForCausalLM
+def _embedded_world(source: str) -> str | None:
+    """The embedded world of a source; one of the user's own is code, which nobody runs because a folder names it."""
+    from oger.worlds import world_names
 
-            model = AutoPeftModelForCausalLM.from_pretrained(source, dtype="auto")
-            base = model.peft_config["default"].base_model_name_or_path
-            has_tokenizer = (Path(source) / "tokenizer_config.json").is_file()
-            tokenizer = AutoTokenizer.from_pretrained(source if has_tokenizer else base, trust_remote_code=False)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the policy {location.label}: {error}") from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+    name = world_name(source)
+    return name if name in world_names() else None
 
 
 def max_new_tokens(location: PolicyLocation, default: int = 1024) -> int:
@@ -96,24 +158,127 @@ def max_new_tokens(location: PolicyLocation, default: int = 1024) -> int:
     return int(limit or default)
 
 
+def local_policy(target: str, asking: Asking) -> Policy:
+    """The policy of a run, a model folder, a hub id or a world, to be evaluated.
+
+    Raises:
+        UserError: no such run, checkpoint or model, or no tokenizer; names --prompt-style where that would help.
+    """
+    location = locate_target(target, asking.checkpoint)
+    named = "@" in target or asking.checkpoint == "last"
+    label = target if named else f"{target}@{asking.checkpoint}"
+    template = (location.recipe.training if location.recipe is not None else {}).get("chat_template_kwargs") or {}
+    return Policy(
+        label=label,
+        identity={
+            "weights": _fingerprint(location.source),
+            "backend": asking.backend,
+            "chat_template_kwargs": template,
+        },
+        form=_form(location, asking),
+        max_tokens=max_new_tokens(location),
+        make_generator=partial(
+            load_generator, asking.backend, location.source, location.label, asking.batch_size, template
+        ),
+        batch_size=requests_at_once(asking.backend, asking.batch_size),
+        note=_note(location, label),
+        processes=asking.processes,
+    )
+
+
+def endpoint_policy(model: str, url: str, key: str | None, concurrency: int, asking: Asking) -> Policy:
+    """A model behind an OpenAI-compatible endpoint, asked by so many requests at once.
+
+    Raises:
+        ValueError: an address or a key that cannot be right.
+    """
+    from oger.endpoint.client import Endpoint, EndpointOptions
+    from oger.evaluation.backends.endpoint import EndpointGenerator
+
+    text = asking.prompt_style == "text"
+    endpoint = Endpoint(EndpointOptions(url, model, completions=text), key)
+    return Policy(
+        label=model,
+        identity={"endpoint_model": model, "api": "completions" if text else "chat"},
+        form=PromptForm(not text, asking.system),
+        max_tokens=_ENDPOINT_MAX_TOKENS,
+        make_generator=lambda: EndpointGenerator(endpoint, concurrency=concurrency),
+        batch_size=None,
+    )
+
+
 def _of_run(run: Path, checkpoint: str) -> Path:
-    checkpoints = {
-        int(path.name.removeprefix("checkpoint-")): path
-        for path in (run / "checkpoints").glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdecimal() and _is_model(path)
-    }
-    if checkpoint == "last" and not _is_model(run / "model") and checkpoints:
+    found = {checkpoint_step(path): path for path in (run / CHECKPOINTS).glob("*") if is_model(path)}
+    checkpoints = {step: path for step, path in found.items() if step is not None}
+    if checkpoint == "last" and not is_model(run / MODEL) and checkpoints:
         return checkpoints[max(checkpoints)]
     if checkpoint.isdecimal():
         if int(checkpoint) not in checkpoints:
             have = ", ".join(str(step) for step in sorted(checkpoints)) or "none"
             raise UserError(f"{run} has no checkpoint of step {checkpoint}; it has: {have}")
         return checkpoints[int(checkpoint)]
-    path = run / ("model" if checkpoint == "last" else "best")
-    if not _is_model(path):
+    path = run / (MODEL if checkpoint == "last" else BEST)
+    if not is_model(path):
         raise UserError(f"{run} has no {checkpoint} policy yet ({path} is not a model folder)")
     return path
 
 
-def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()
+def _form(location: PolicyLocation, asking: Asking) -> PromptForm:
+    """As the policy was trained: a run's own prompts decide, else whether the model has a chat template."""
+    if asking.prompt_style != "auto":
+        return PromptForm(asking.prompt_style == "chat", asking.system)
+    if location.recipe is not None:
+        prompt = _first_training_prompt(location.recipe, location.label)
+        if isinstance(prompt, str):
+            return PromptForm(False)
+        roles = {message.get("role"): message.get("content") for message in prompt[:1]}
+        return PromptForm(True, roles.get("system") if asking.system is None else asking.system)
+    if location.world is not None:
+        return PromptForm(False)
+    tokenizer = pretrained.load_tokenizer(location.source, label=location.label)
+    return PromptForm(bool(tokenizer.chat_template), asking.system)
+
+
+def _first_training_prompt(recipe: Recipe, label: str) -> Any:
+    try:
+        prompt = load_rows(recipe.train, 1)[0].get("prompt")
+    except SourceError as error:
+        raise UserError(
+            f"cannot see how {label} was asked in training ({error}): add --prompt-style chat or text"
+        ) from error
+    if not isinstance(prompt, str | list) or not prompt:
+        raise UserError(f"the training prompts of {label} are no texts or chats: add --prompt-style")
+    return prompt
+
+
+def _fingerprint(source: str) -> str:
+    """A hub id and its commit; of a folder, a hash of names, sizes and samples of the files that make the policy.
+
+    Responses of an earlier state of a run are then never taken for those of a later one.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return pretrained.with_commit(source)
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)}):
+        size = path.stat().st_size
+        digest.update(json.dumps([path.name, size]).encode())
+        with open(path, "rb") as file:  # all of a small file, places all over a large one: some layers may be frozen
+            for place in range(0, size, max(_SAMPLE_BYTES, size // _SAMPLES_OF_A_FILE)):
+                file.seek(place)
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def _note(location: PolicyLocation, label: str) -> str:
+    """Which step a run's policy is, and how it was chosen."""
+    if location.recipe is None:
+        return ""
+    record = Path(location.source) / VALIDATION
+    if record.is_file():
+        best = json.loads(record.read_text(encoding="utf-8"))
+        outcome = next((value for key, value in best.items() if key != "step"), None)
+        said = "" if outcome is None else f" ({100 * outcome:.1f} % there)"
+        return f"{label}: step {best['step']}, chosen as the best on {location.recipe.validation}{said}"
+    step = checkpoint_step(Path(location.source))
+    return f"{label}: the last policy of the run" if step is None else f"{label}: step {step}"

@@ -20,11 +20,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from oger.io.whole import write_table
+from oger.runs import paths
+from oger.terminal.errors import one_line
+
 SCHEMA_VERSION = 2
 ORIGINS = ("online", "teacher", "replaced")
-
-FOLDER_NAME = "rollouts"
-"""Folder of the files inside a run folder."""
 
 _VERSION_KEY = b"oger.rollouts.version"
 
@@ -67,9 +68,9 @@ class Store:
     schema: pa.Schema
 
 
-ROLLOUTS = Store(folder=FOLDER_NAME, schema=SCHEMA)
+ROLLOUTS = Store(folder=paths.ROLLOUTS, schema=SCHEMA)
 """Groups that were trained on."""
-PROBES = Store(folder="probes", schema=SCHEMA.append(_field("vector", pa.list_(pa.float32()))))
+PROBES = Store(folder=paths.PROBES, schema=SCHEMA.append(_field("vector", pa.list_(pa.float32()))))
 """Rollouts to fixed prompts, which were not."""
 
 
@@ -90,9 +91,7 @@ def write_rollouts(
         raise ValueError(f"a rollout row of step {step} does not fit the schema: {error}") from error
     path = _path(run, step, store)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    os.replace(temporary, path)
+    write_table(path, table)
     return path
 
 
@@ -104,10 +103,10 @@ def read_rollouts(run: str | os.PathLike[str], step: int | None = None, *, store
         ValueError: a file was written in another version of the schema, or is damaged (every page has a checksum).
     """
     folder = Path(run) / store.folder
-    paths = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step, store)]
-    if not paths or not paths[0].exists():
+    files = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step, store)]
+    if not files or not files[0].exists():
         raise FileNotFoundError(f"no {store.folder}{'' if step is None else f' of step {step}'} in {folder}")
-    return pa.concat_tables([_read(path, store) for path in paths])
+    return pa.concat_tables([_read(path, store) for path in files])
 
 
 def cut_rollouts_after(run: str | os.PathLike[str], step: int, *, store: Store = ROLLOUTS) -> None:
@@ -128,7 +127,7 @@ def _read(path: Path, store: Store) -> pa.Table:
             raise ValueError(f"{path} has rollout schema version {version}; this oger reads version {SCHEMA_VERSION}")
         return pq.read_table(path, schema=store.schema, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
 
 
 def _complete_row(row: Mapping[str, Any], step: int, schema: pa.Schema) -> dict[str, Any]:

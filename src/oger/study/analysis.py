@@ -17,10 +17,11 @@ from oger.evaluation.statistics.crossed import (
     permutation_p,
     seed_record,
 )
+from oger.study.cell_folder import SIGNALS
 from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
 from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
 from oger.study.plan import BASE, Study
-from oger.study.store import SIGNALS, ResultStore
+from oger.study.store import ResultStore
 
 _LAST_STEPS = 10
 """Over which the entropy at the end is averaged."""

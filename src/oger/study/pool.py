@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,13 +10,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
+from oger.study.cell_folder import LOG, RESULT, SPEC
 from oger.study.cells import UNTRAINED, Cell
-from oger.study.worker import RESULT, RUN, SPEC
 from oger.verification.pool.pool import WORKERS_VARIABLE
-
-LOG = "log.txt"
-"""What a cell's process wrote, of its last start."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _LAST_LINES = 5
@@ -110,17 +106,6 @@ class CellPool:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def stored_specs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
-    """Name of every cell that has a run or a result -> (identity, settings); others have nothing to go on with."""
-    found = {}
-    for path in sorted(folder.rglob(SPEC)):
-        begun = any((path.parent / name).is_file() for name in (RESULT, f"{RUN}/config.yaml"))
-        if begun and RUN not in path.relative_to(folder).parts:
-            spec = json.loads(path.read_text(encoding="utf-8"))
-            found[path.parent.relative_to(folder).as_posix()] = spec["identity"], spec["settings"]
-    return found
 
 
 def _failure(entry: Running) -> str | None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from oger.runs.paths import METRICS, SUMMARY
+from oger.study.cell_folder import RUN
 from oger.study.cells import MAIN, TUNING, UNTRAINED, Cell
 from oger.study.plan import Study
 from oger.study.pool import CellPool, Running
-from oger.study.worker import RUN
+from oger.terminal.bar import clock
 
 _WAITING, _RUNNING, _FAILED = "·", "…", "failed"
 _TAIL_BYTES = 1 << 15
@@ -119,14 +121,14 @@ class Board:
 
 def _step(folder: Path) -> str:
     """Where a cell is, from the end of its metrics."""
-    path = folder / RUN / "metrics.jsonl"
+    path = folder / RUN / METRICS
     if not path.is_file():
         return "starting"
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = file.read().splitlines()
     steps = [line.split(b'"step": ', 1)[1].split(b",", 1)[0] for line in lines if line.startswith(b'{"step": ')]
-    if (folder / RUN / "summary.json").is_file():
+    if (folder / RUN / SUMMARY).is_file():
         return "measuring"
     return f"step {steps[-1].decode().rstrip('}')}" if steps else "training"
 
@@ -137,5 +139,4 @@ def _duration(seconds: float) -> str:
     >>> _duration(75.2), _duration(7300)
     ('01:15', '2:01:40')
     """
-    text = str(timedelta(seconds=round(seconds)))
-    return text.removeprefix("0:")
+    return clock(round(seconds)).removeprefix("0:")

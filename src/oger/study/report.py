@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from oger.io.whole import write_text
 from oger.study.analysis import Analysis
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
@@ -30,7 +30,5 @@ def write_tables(study: Study, out: Path) -> list[Path]:
     shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in figures)
     written = [folder / MARKDOWN, folder / CSV]
     for path, text in zip(written, (leaderboard(analysis) + shown, leaderboard_csv(analysis)), strict=True):
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, text)
     return [*written, *figures]

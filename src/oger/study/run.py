@@ -11,12 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from oger.io.lock import HeldError, Lock
+from oger.study.cell_folder import finished, stored_specs
 from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study
-from oger.study.pool import CellPool, stored_specs
+from oger.study.pool import CellPool
 from oger.study.progress import Board
-from oger.study.store import ResultStore, finished
+from oger.study.store import ResultStore
 
 RESULTS_FOLDER, CELLS_FOLDER = "results", "cells"
 

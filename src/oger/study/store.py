@@ -11,7 +11,6 @@ cell. Tuning cells are stored like the others, on the split "validation".
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from oger.io.whole import write_table
+from oger.study.cell_folder import OUTCOMES as CELL_OUTCOMES
+from oger.study.cell_folder import RESULT, SIGNALS, read_json
 from oger.study.cells import Cell
 from oger.study.fields import StudyError
 from oger.study.measure import CORRECT
-from oger.study.worker import OUTCOMES as CELL_OUTCOMES
-from oger.study.worker import RESULT
+from oger.terminal.errors import one_line
 
 _CELL = (
     ("cell", pa.string()),
@@ -79,18 +80,6 @@ OUTCOMES = pa.schema(
         ("outcomes", pa.string()),  # one character per sample; see `oger.study.measure`
     ]
 )
-SIGNALS = {
-    "exploration": "reward/exploration",
-    "correct_divergence": "divergence/correct_mean",
-    "confidence": "confidence/mean",
-    "solve_none": "group/solve_none",
-    "plain": "group/plain_share",
-    "replaced_correct": "group/replaced_correct_share",
-    "teacher_advantage": "advantage/teacher_mean",
-    "teacher_advantage_negative": "advantage/teacher_negative_share",
-    "teacher_prob": "objective/teacher_prob",
-}
-"""Column of curves.parquet -> metric of the run, null where the run has none; what the reward was made of."""
 CURVES = pa.schema(
     [
         ("cell", pa.string()),
@@ -163,23 +152,13 @@ class ResultStore:
             schema = _FILES[name]
             keys = [key for key in ("cell", "evaluation", "policy", "split", "problem", "step") if key in schema.names]
             table = self.tables[name].sort_by([(key, "ascending") for key in keys])
-            temporary = self.folder / f"{name}.parquet.tmp"
-            pq.write_table(table, temporary, compression="zstd", compression_level=9)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / f"{name}.parquet")
+            write_table(self.folder / f"{name}.parquet", table, compression_level=9, write_page_checksum=False)
             self.tables[name] = table
-
-
-def finished(folder: Path) -> str | None:
-    """Identity of the finished cell in a folder, None where it is not finished."""
-    path = folder / RESULT
-    return json.loads(path.read_text(encoding="utf-8"))["identity"] if path.is_file() else None
 
 
 def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """File name -> rows of one finished cell."""
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    result = read_json(folder / RESULT)
     train, machine = result["train"], result["environment"]
     common = {
         "cell": cell.name,
@@ -204,7 +183,7 @@ def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, lis
     results = [{**common, **row, "pass_at": json.dumps(row["pass_at"])} for row in result["measures"]]
     outcomes = [
         {**row, "cell": cell.name, "samples": len(row["outcomes"]), "correct": row["outcomes"].count(CORRECT)}
-        for row in json.loads((folder / CELL_OUTCOMES).read_text(encoding="utf-8"))
+        for row in read_json(folder / CELL_OUTCOMES)
     ]
     return {
         "results": results,
@@ -219,7 +198,7 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         return pq.read_table(path).select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-        raise StudyError(f"{path} holds no results of a study: {' '.join(str(error).split())[:200]}") from error
+        raise StudyError(f"{path} holds no results of a study: {one_line(error, 200)}") from error
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

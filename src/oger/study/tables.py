@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from oger.evaluation.comparison_table import interval
+from oger.evaluation.tables import interval
 from oger.study.analysis import Analysis
 from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE

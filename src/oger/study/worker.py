@@ -1,10 +1,5 @@
 """One cell in a process of its own: `python -m oger.study.worker CELL`, started by the study.
 
-CELL/cell.json        what to do
-CELL/run/             the run folder; its checkpoints are removed once the cell is finished
-CELL/outcomes.json    per problem and sample, of every policy and split
-CELL/result.json      the numbers; its presence says that the cell is finished
-
 A cell that was killed goes on where it was: the run is resumed, a finished run is only measured.
 """
 
@@ -22,22 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.io.lock import Lock
+from oger.io.whole import write_json
+from oger.runs.metrics_log import read_metrics
+from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, METRICS, SUMMARY, VALIDATION, stages
+from oger.study.cell_folder import OUTCOMES, RESULT, RUN, SIGNALS, SPEC, read_json
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
     from oger.study.measure import ProblemOutcome
-
-SPEC, RESULT, OUTCOMES, RUN = "cell.json", "result.json", "outcomes.json", "run"
 
 _PARENT_CHECK_S = 1.0
 
 
 def work(cell: Path) -> None:
     """Train, measure and store one cell."""
-    spec = json.loads((cell / SPEC).read_text(encoding="utf-8"))
+    spec = read_json(cell / SPEC)
     started = time.perf_counter()
 
-    from oger.evaluation.store import write_json
     from oger.recipes import load_recipe
     from oger.runs.environment import environment
 
@@ -46,8 +42,8 @@ def work(cell: Path) -> None:
     train = _train(recipe, run) if spec["train"] else {}
     numbers, outcomes = _measure(spec, recipe, run)
     write_json(cell / OUTCOMES, outcomes)
-    for stage in _stages(run):
-        shutil.rmtree(stage / "checkpoints", ignore_errors=True)
+    for stage in stages(run):
+        shutil.rmtree(stage / CHECKPOINTS, ignore_errors=True)
     # A cell that was killed has spent more than this process saw: its training knows how long its steps took.
     seconds = max(time.perf_counter() - started, train.get("train_seconds", 0.0))
     write_json(
@@ -66,7 +62,7 @@ def work(cell: Path) -> None:
 
 def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     """Train, or continue, or find out that there is nothing left to do."""
-    from oger.training.run.train import CONFIG, SUMMARY, train_recipe
+    from oger.training.run.train import train_recipe
     from oger.training.run.warm_start import cost_before
 
     if not (run / SUMMARY).is_file():
@@ -74,7 +70,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         if not resume and run.exists():
             shutil.rmtree(run)  # killed before the run said what it is
         train_recipe(recipe, resume=resume)
-    summaries = [_summary(stage) for stage in _stages(run)]
+    summaries = [read_json(stage / SUMMARY) for stage in stages(run)]
     last, (tokens, seconds) = summaries[-1], cost_before(run)
     return {
         **last,
@@ -82,16 +78,6 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         "generated_tokens": last["generated_tokens"] + tokens,
         "train_seconds": last["train_seconds"] + seconds,
     }
-
-
-def _stages(run: Path) -> list[Path]:
-    """The run folder, after those of the stages that were trained before."""
-    first = run / "first"
-    return [*_stages(first), run] if first.is_dir() else [run]
-
-
-def _summary(run: Path) -> dict[str, Any]:
-    return json.loads((run / "summary.json").read_text(encoding="utf-8"))
 
 
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -102,16 +88,16 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     from oger.training.run.build import checked_rows, model_source, run_options
     from oger.training.run.evaluate import evaluate
 
+    how = dict(spec["encoder"])
+    encoder = create_encoder(resolve_spec(how.pop("encoder"), model_source(recipe.model)), **how)
     args = run_options(recipe)
-    options = dict(spec["encoder"])
-    encoder = create_encoder(resolve_spec(options.pop("encoder"), model_source(recipe.model)), **options)
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
     found: dict[tuple[Any, ...], tuple[dict[str, Any], list[ProblemOutcome]]] = {}
     for measure in spec["measures"]:
         policy = measure["policy"]
-        if policy == "best" and not (run / "best").is_dir():
+        if policy == "best" and not (run / BEST).is_dir():
             continue  # no validation, so no policy was chosen by it
         weights = "last" if policy == "best" and _last_is_best(run) else policy
         if weights not in models:
@@ -136,16 +122,11 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
 
 def _last_is_best(run: Path) -> bool:
     """Whether the policy after the last step is the one that validation chose."""
-    from oger.training.loop.checkpoint import VALIDATION
-
-    record = json.loads((run / "best" / VALIDATION).read_text(encoding="utf-8"))
-    return record["step"] == _summary(run)["steps"]
+    return read_json(run / BEST / VALIDATION)["step"] == read_json(run / SUMMARY)["steps"]
 
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     """One row per step of the last stage, costs of the stages before included; see `oger.study.store.CURVES`."""
-    from oger.runs.metrics_log import FILE_NAME, read_metrics
-    from oger.study.store import SIGNALS
     from oger.training.run.budget import generated_tokens, train_seconds
     from oger.training.run.build import run_options
     from oger.training.run.warm_start import cost_before
@@ -153,7 +134,7 @@ def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     rollouts = run_options(recipe).generation_batch_size or 0
     tokens, seconds = cost_before(run)
     rows = []
-    for row in read_metrics(run / FILE_NAME):
+    for row in read_metrics(run / METRICS):
         tokens += generated_tokens(row, rollouts)
         seconds += train_seconds(row)
         rows.append(

@@ -40,11 +40,15 @@ class Bars:
         self._told = time.monotonic()
 
     def __enter__(self) -> Bars:
-        self._progress.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def start(self) -> None:
+        """Shows them."""
+        self._progress.start()
 
     def close(self) -> None:
         """Ends all bars and gives the cursor back."""

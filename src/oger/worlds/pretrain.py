@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from oger.terminal.bar import Bar, Bars
 from oger.terminal.console import Terminal
 from oger.worlds import load_world
 from oger.worlds.arithmetic.policy_recipe import Corpus, Example, policy_config
@@ -44,7 +44,7 @@ class NotReachedError(RuntimeError):
     """Pre-training ended without a policy inside the bounds."""
 
 
-def pretrain(seed: int, progress: Progress) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, PassRates]:
+def pretrain(seed: int, bar: Bar) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, PassRates]:
     """A policy whose pass@1 lies inside the bounds, its tokenizer, and the measurement that stopped the training."""
     world = load_world("arithmetic")
     rows = world.rows("validation")
@@ -57,7 +57,6 @@ def pretrain(seed: int, progress: Progress) -> tuple[PreTrainedModel, PreTrained
     warmups = [LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / _WARMUP_STEPS)) for optimizer in optimizers]
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGING))
     averaged_model = cast(PreTrainedModel, average.module)
-    task = progress.add_task("pre-training", total=_TARGET, passed="not measured yet", step=0)
 
     for step in range(1, _MAX_STEPS + 1):
         loss = model(**next(batches)).loss
@@ -68,7 +67,7 @@ def pretrain(seed: int, progress: Progress) -> tuple[PreTrainedModel, PreTrained
             warmup.step()
         model.zero_grad()
         average.update_parameters(model)
-        progress.update(task, step=step)
+        bar.update(description=f"pre-training step {step}")
         if step not in _MEASURE_AT:
             continue
         rates = measure_pass_rates(
@@ -76,7 +75,7 @@ def pretrain(seed: int, progress: Progress) -> tuple[PreTrainedModel, PreTrained
         )
         families = {name: rate for name, rate in rates.pass_at_1.items() if name != "all"}
         written = " ".join(f"{name} {rate:.2f}" for name, rate in rates.pass_at_1.items())
-        progress.update(task, completed=min(rates.pass_at_1["all"], _TARGET), passed=written)
+        bar.update(completed=min(rates.pass_at_1["all"], _TARGET), note=written)
         if rates.pass_at_1["all"] >= _TARGET and min(families.values()) >= _FAMILY_FLOOR:
             return averaged_model, tokenizer, rates
         corpus.set_weights(_weights(families))
@@ -149,15 +148,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    columns = (
-        TextColumn("{task.description} step {task.fields[step]}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[passed]}"),
-    )
     console = Terminal()
-    with Progress(*columns, console=console) as progress:
-        model, tokenizer, rates = pretrain(options.seed, progress)
+    with Bars("title", "bar", "elapsed", "note", console=console) as bars:
+        model, tokenizer, rates = pretrain(options.seed, bars.add("pre-training", _TARGET, "not measured yet"))
     save(model, tokenizer, options.out)
     console.print(
         f"wrote {options.out}: pass@1 {rates.pass_at_1['all']:.3f}, entropy {rates.mean_entropy:.3f} nats/token"

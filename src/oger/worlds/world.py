@@ -1,11 +1,11 @@
 """What a world offers, and the registry of worlds by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from oger.io.rows import WORLD_PREFIX, SourceError
-from oger.words import choose
+from oger.plugins import import_object, load_plugin
 
 
 class World(Protocol):
@@ -33,29 +33,32 @@ class World(Protocol):
         ...
 
 
-def _arithmetic() -> World:
-    from oger.worlds.arithmetic.world import ArithmeticWorld
+ENTRY_POINT_GROUP = "oger.worlds"
 
-    return ArithmeticWorld()
-
-
-def _word_problems() -> World:
-    from oger.worlds.word_problems.world import WordProblemsWorld
-
-    return WordProblemsWorld()
-
-
-_WORLDS: Mapping[str, Callable[[], World]] = {"arithmetic": _arithmetic, "word_problems": _word_problems}
+_WORLDS: Mapping[str, str] = {
+    "arithmetic": "oger.worlds.arithmetic.world:ArithmeticWorld",
+    "word_problems": "oger.worlds.word_problems.world:WordProblemsWorld",
+}
+"""Name to "module:class"."""
 
 
 def world_names() -> list[str]:
-    """Names that `load_world` accepts."""
+    """Names of the embedded worlds."""
     return sorted(_WORLDS)
 
 
 def load_world(name: str) -> World:
-    """The world of that name; an unknown name is a ValueError that says the nearest valid one."""
-    return choose(_WORLDS, name, "world")()
+    """The world of that name.
+
+    Args:
+        name: An embedded world, an entry point of the group `oger.worlds`, "package.module:Class", or "file.py:Class"
+            in the working folder.
+
+    Raises:
+        ValueError: There is none; says the nearest valid name.
+    """
+    found = load_plugin(name, table=_WORLDS, group=ENTRY_POINT_GROUP, what="world")
+    return (import_object(found, what="world") if isinstance(found, str) else found)()
 
 
 def read_split(source: str, *, limit: int | None, raw: bool) -> list[dict[str, Any]]:

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 import pytest
 
 from oger.endpoint.client import Endpoint, EndpointOptions
-from oger.evaluation.backends.base import Generated, PromptForm, Request, SamplingSettings, derived_seed
+from oger.evaluation.backends.base import Generated, PromptForm, Request, SamplingSettings
 from oger.evaluation.backends.endpoint import EndpointGenerator
 from oger.evaluation.backends.transformers import TransformersGenerator, encode_prompt
 from oger.evaluation.problems import Problem
+from oger.seeds import derived_seed
 from tests.support.endpoint_server import EndpointServer
 from tests.support.tiny import tiny_policy, tiny_tokenizer
 

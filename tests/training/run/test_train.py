@@ -19,7 +19,8 @@ from oger.recipes import load_recipe
 from oger.reporting.glossary import check_names
 from oger.runs.metrics_log import read_metrics
 from oger.runs.rollouts import PROBES, read_rollouts
-from oger.training.run.train import preview_recipe, train_recipe
+from oger.training.run.preview import preview_recipe
+from oger.training.run.train import train_recipe
 from oger.worlds import load_world
 from tests.support.run_folders import comparable
 

@@ -6,7 +6,6 @@ not applied.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -77,12 +76,6 @@ class PromptForm:
             return problem.prompt
         system = [{"role": "system", "content": self.system}] if self.system is not None else []
         return [*system, {"role": "user", "content": problem.prompt}]
-
-
-def derived_seed(seed: int, *parts: object) -> int:
-    """A seed in [0, 2^31) made from a seed and what it is for."""
-    digest = hashlib.blake2b(repr((seed, *parts)).encode("utf-8", "surrogatepass"), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def room_for(model: Any, problem: str, length: int, max_tokens: int) -> int:

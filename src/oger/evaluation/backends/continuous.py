@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed, room_for
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings, room_for
+from oger.seeds import derived_seed
 
 _PAGE_TOKENS = 64
 _PREFILL_TOKENS = 512

@@ -9,12 +9,10 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
+from oger.endpoint.ask_all import AskAll
 from oger.endpoint.client import Endpoint, EndpointError, RequestFailed
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed
-
-_LEAST_FAILURES_IN_A_ROW = 8
-"""So many requests (or as many as run at once) without an answer in a row: the server is gone."""
-
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings
+from oger.seeds import derived_seed
 
 _Item = Generated | BaseException | None
 """A response; or the end, with what ended it."""
@@ -62,29 +60,17 @@ class EndpointGenerator:
     async def _ask_all(
         self, requests: Sequence[Request], settings: SamplingSettings, put: Callable[[Generated], None]
     ) -> None:
-        todo = iter(requests)
         failures: list[RequestFailed] = []
-        in_a_row, too_many = 0, max(self._concurrency, _LEAST_FAILURES_IN_A_ROW)
 
-        async def work() -> None:
-            nonlocal in_a_row
-            for request in todo:  # one iterator for all workers: no request is taken twice
-                try:
-                    put(await self._ask(request, settings))
-                    in_a_row = 0
-                except RequestFailed as failure:
-                    failures.append(failure)
-                    in_a_row += 1
-                if in_a_row >= too_many:
-                    return
+        async def ask(request: Request) -> None:
+            put(await self._ask(request, settings))
+
+        def failed(_: Request, failure: RequestFailed) -> bool:
+            failures.append(failure)
+            return True
 
         async with self._endpoint:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._concurrency, len(requests))):
-                        group.create_task(work())
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+            await AskAll(ask, failed, min(self._concurrency, len(requests))).run(requests)
         if failures:
             raise EndpointError(
                 f"{len(failures)} requests failed, the last: {failures[-1]}; what came is stored: run the same command "

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed, room_for
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings, room_for
 from oger.evaluation.problems import Prompt
+from oger.seeds import derived_seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings
+from oger.seeds import derived_seed
 
 _REQUESTS_AT_ONCE = 4096
 """Of one call; the engine makes its own batches of them."""

@@ -11,28 +11,21 @@ import hashlib
 import html
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from oger.io.whole import write_text
+
 GENERATOR = '<meta name="generator" content="oger report">'
 """Marks a file as a report, among its first bytes."""
 
 LIBRARY = "plotly-basic.min.js"
 STYLES = ("page.css",)
-SCRIPTS = (
-    "core.js",
-    "plots.js",
-    "headline.js",
-    "curves.js",
-    "browser.js",
-    "spread.js",
-    "map.js",
-    "facts.js",
-    "start.js",
+SCRIPTS = tuple(
+    f"{name}.js" for name in ("core", "plots", "headline", "curves", "browser", "spread", "map", "facts", "start")
 )
 
 _SIGNIFICANT = 5
@@ -62,9 +55,7 @@ def render_page(data: Mapping[str, Any], title: str) -> str:
 def write_page(page: str, out: Path) -> None:
     """Whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, out)
+    write_text(out, page)
 
 
 def is_report(path: Path) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
-from oger.reporting.report.run_folder import RunFolder, first_line
+from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import stored_steps
 from oger.runs.rollouts import PROBES, read_rollouts
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ def _read(run: RunFolder, step: int, length: int | None) -> _Step:
         table = read_rollouts(run.path, step, store=PROBES)
         vectors_NE = _matrix(table.column("vector"), len(table), length)
     except (OSError, ValueError) as error:
-        run.add_problem(f"{PROBES.folder}: step {step} cannot be read: {first_line(error)}")
+        run.add_problem(f"{PROBES.folder}: step {step} cannot be read: {one_line(error)}")
         return _Step()
     found: dict[str, tuple[list[Teacher], list[Rollout]]] = {}
     for row, vector_E in zip(table.drop_columns(["vector"]).to_pylist(), vectors_NE, strict=True):

@@ -16,13 +16,21 @@ from typing import Any
 import yaml
 
 from oger.io import yaml as yaml_dialect
-from oger.runs.alarms import FILE_NAME as ALARMS
-from oger.runs.environment import FILE_NAME as ENVIRONMENT
-from oger.runs.metrics_log import FILE_NAME as METRICS
-
-CONFIG, ENCODER, BEFORE, SUMMARY = "config.yaml", "encoder.json", "before.json", "summary.json"
-HISTOGRAMS = "histograms.jsonl"
-BEST = "best/validation.json"
+from oger.io.lines import read_lines
+from oger.runs.metrics_log import metrics_row
+from oger.runs.paths import (
+    ALARMS,
+    BEFORE,
+    BEST,
+    CONFIG,
+    ENCODER,
+    ENVIRONMENT,
+    HISTOGRAMS,
+    METRICS,
+    SUMMARY,
+    VALIDATION,
+)  # fmt: skip
+from oger.terminal.errors import one_line
 
 Row = Mapping[str, Any]
 
@@ -95,7 +103,7 @@ def read_run(path: Path, label: str) -> RunFolder:
     run.summary = _mapping(run, SUMMARY, json.loads, required=False)
     before = _mapping(run, BEFORE, json.loads, required=False)
     run.before = {name: entry["summary"] for name, entry in before.items() if _has_summary(entry)}
-    run.best = _mapping(run, BEST, json.loads, required=False)
+    run.best = _mapping(run, f"{BEST}/{VALIDATION}", json.loads, required=False)
     run.metrics = _lines(run, METRICS, required=True)
     run.histograms = _lines(run, HISTOGRAMS, required=bool(run.metrics))
     run.alarms = _lines(run, ALARMS, required=False)
@@ -132,11 +140,6 @@ def number(value: Any) -> float | None:
     return value
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _has_summary(entry: Any) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("summary"), Mapping)
 
@@ -151,7 +154,7 @@ def _mapping(run: RunFolder, name: str, parse: Callable[[str], Any], *, required
     try:
         content = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        run.add_problem(f"{name} cannot be read: {first_line(error)}")
+        run.add_problem(f"{name} cannot be read: {one_line(error)}")
         return {}
     if not isinstance(content, Mapping):
         run.add_problem(f"{name} cannot be read: it holds no mapping")
@@ -167,34 +170,24 @@ def _lines(run: RunFolder, name: str, *, required: bool) -> list[dict[str, Any]]
             run.add_problem(f"{name} is missing")
         return []
     try:
-        content = path.read_bytes()
+        lines = [line for line in read_lines(path) if line.is_whole]  # the rest is being written
     except OSError as error:
-        run.add_problem(f"{name} cannot be read: {first_line(error)}")
+        run.add_problem(f"{name} cannot be read: {one_line(error)}")
         return []
     rows: list[dict[str, Any]] = []
     damaged: list[int] = []
-    lines = content.split(b"\n")
-    for line_number, line in enumerate(lines[:-1], start=1):  # what follows the last line end is being written
-        row = _row(line)
+    for line in lines:
+        row = metrics_row(line)
         if row is None or (rows and row["step"] < rows[-1]["step"]):
-            damaged.append(line_number)
+            damaged.append(line.number)
         else:
             rows.append(row)
     if damaged:
         were = "line is" if len(damaged) == 1 else "lines are"
         run.add_problem(
-            f"{name}: {len(damaged)} of {len(lines) - 1} {were} damaged and left out, the first is line {damaged[0]}"
+            f"{name}: {len(damaged)} of {len(lines)} {were} damaged and left out, the first is line {damaged[0]}"
         )
     return rows
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    step = row.get("step") if isinstance(row, dict) else None
-    return row if isinstance(step, int) and not isinstance(step, bool) else None
 
 
 def _ago(seconds: float) -> str:

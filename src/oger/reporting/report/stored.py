@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oger.reporting.report.run_folder import RunFolder, first_line
-from oger.runs.rollouts import FOLDER_NAME, ROLLOUTS, Store, read_rollouts
+from oger.reporting.report.run_folder import RunFolder
+from oger.runs.rollouts import ROLLOUTS, Store, read_rollouts
+from oger.terminal.errors import one_line
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -46,7 +47,7 @@ def index_groups(run: RunFolder) -> StoredIndex:
     """Reads every stored step once; a damaged file adds a line to the run's problems."""
     steps = stored_steps(run)
     if not steps:
-        run.add_problem(f"{FOLDER_NAME}/ holds no stored step: no groups, no map, no bonus against length")
+        run.add_problem(f"{ROLLOUTS.folder}/ holds no stored step: no groups, no map, no bonus against length")
     groups: list[GroupKey] = []
     points: list[Point] = []
     for step in steps:
@@ -115,7 +116,7 @@ def _read(run: RunFolder, step: int) -> dict[int, list[dict[str, Any]]]:
     try:
         rows = read_rollouts(run.path, step).to_pylist()
     except (OSError, ValueError) as error:
-        run.add_problem(f"{FOLDER_NAME}: step {step} cannot be read: {first_line(error)}")
+        run.add_problem(f"{ROLLOUTS.folder}: step {step} cannot be read: {one_line(error)}")
         return {}
     groups: dict[int, list[dict[str, Any]]] = {}
     for row in rows:

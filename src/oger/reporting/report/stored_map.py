@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
-from oger.reporting.report.run_folder import RunFolder, first_line
+from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups, spread_evenly
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     from oger.encoders.base import Encoder
@@ -123,7 +124,7 @@ def _listed_teachers(
             if entries:
                 found[text] = [(entry["teacher"], entry["text"]) for entry in entries]
     except (ValueError, OSError) as error:
-        run.add_problem(f"map: the teachers of {source} cannot be read: {first_line(error)}")
+        run.add_problem(f"map: the teachers of {source} cannot be read: {one_line(error)}")
         return {}
     return found
 
@@ -154,7 +155,7 @@ def _encoder(run: RunFolder) -> tuple[Encoder, str]:
                 check_identity(run.encoder, encoder)
             return encoder, f"vectors of the run's own encoder, {spec}" + ("" if part == "full" else f" ({part})")
         except (ValueError, OSError, ImportError, TypeError) as error:
-            reason = first_line(error)
+            reason = one_line(error)
     run.add_problem(f"map: made with {_FALLBACK}, since the run's encoder {spec} cannot be had: {reason}")
     return create_encoder(_FALLBACK), f"vectors of {_FALLBACK}, not of the run's encoder {spec}"
 

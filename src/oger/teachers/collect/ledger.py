@@ -10,11 +10,13 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oger.endpoint.reply import Answer
+from oger.io.lines import LineFile, read_lines
 from oger.io.lock import HeldError, Lock
 from oger.teachers.collect.plan import CollectError, Request, Settings, canonical
 
@@ -78,18 +80,15 @@ def read_answers(path: Path, settings: Settings) -> Answered:
     Raises:
         CollectError: not a file of answers, or one made with other settings; the message names the difference.
     """
-    if not path.exists():
-        return Answered()
-    if not path.is_file():
+    if path.exists() and not path.is_file():
         raise CollectError(f"{path} is not a file")
     answered = Answered()
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                answered.tail = line
-                break
-            _read_line(answered, line, settings, f"{path} line {number}")
-            answered.end += len(line)
+    for line in read_lines(path):
+        if line.is_whole:
+            _read_line(answered, line.content, settings, f"{path} line {line.number}")
+            answered.end = line.end
+        else:
+            answered.tail = line.content
     if answered.tail and not _may_cut(answered):
         raise CollectError(f"{path} is not a file of collected answers: name another one")
     return answered
@@ -108,32 +107,23 @@ class Ledger:
         self.answered = Answered()
         self.repaired: str | None = None
         """What was done about a torn line, for the user."""
-        self._failures: int | None = None
-        self._size = 0
+        self._failures: LineFile | None = None
         self._broken: CollectError | None = None
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = LineFile(path)
         except OSError as error:
             raise CollectError(f"cannot write {path}: {error.strerror}") from error
-        try:
-            self._lock = self._locked()
-            try:
-                self._take_over()
-            except BaseException:
-                self._lock.release()
-                raise
-        except BaseException:
-            os.close(self._file)
-            raise
+        with ExitStack() as opened:
+            opened.enter_context(self._file)
+            opened.enter_context(self._locked())
+            self._take_over()
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in (self._file, self._failures):
-            if file is not None:
-                os.close(file)
-        self._lock.release()
+        self._opened.close()
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one answer. The system has it then: only a crash of the machine can lose it, until `sync`.
@@ -145,15 +135,10 @@ class Ledger:
             raise RuntimeError(f"the answer {line['id']} is in {self.path} already")
         if self._broken is not None:
             raise self._broken
-        data = memoryview(_encoded(line))
-        written = 0
         try:
-            while written < len(data):
-                written += os.write(self._file, data[written:])
+            self._file.append([line])
         except OSError as error:
-            os.ftruncate(self._file, self._size)  # the next answer must not be appended to half a line
             raise self._unwritable(error) from error
-        self._size += written
         _count_line(self.answered, line)
 
     async def sync(self) -> None:
@@ -163,7 +148,7 @@ class Ledger:
             CollectError: the disk refuses.
         """
         try:
-            await asyncio.to_thread(os.fsync, self._file)
+            await asyncio.to_thread(self._file.sync)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -171,12 +156,10 @@ class Ledger:
         """Write down a request without an answer; the file beside the answers holds those of the last run."""
         line = {"id": request.id, "sample": request.sample, "reason": reason, "attempts": attempts}
         line["prompt"] = request.row.prompt
-        data = _encoded(line)
         try:
             if self._failures is None:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                self._failures = os.open(failures_path(self.path), flags, 0o644)
-            os.write(self._failures, data)
+                self._failures = self._opened.enter_context(LineFile(failures_path(self.path)))
+            self._failures.append([line])
         except OSError as error:
             raise CollectError(f"cannot write {failures_path(self.path)}: {error.strerror}") from error
 
@@ -195,7 +178,6 @@ class Ledger:
         if failures.exists() and failures.stat().st_size and failures.read_bytes()[: len(_LINE_START)] != _LINE_START:
             raise CollectError(f"{failures}, where failures go, is some other file: move it, or name another --out")
         self.answered = read_answers(self.path, self.settings)
-        self._size = self.answered.end
         if tail := self.answered.tail:
             self._repair(tail)
         failures.unlink(missing_ok=True)
@@ -206,13 +188,12 @@ class Ledger:
         try:
             _read_line(self.answered, tail, self.settings, str(self.path))
         except CollectError:
-            os.ftruncate(self._file, self.answered.end)
+            self._file.cut(self.answered.end)
             self.repaired = f"cut a torn last line ({len(tail)} bytes) off {self.path}"
         else:
-            os.write(self._file, b"\n")
-            self._size += len(tail) + 1
+            self._file.end_line()
         self.answered.tail = b""
-        os.fsync(self._file)
+        self._file.sync()
 
     def _sync_folder(self) -> None:
         """A new file is safe only when its folder is."""
@@ -268,7 +249,3 @@ def _may_cut(answered: Answered) -> bool:
     """Whether the tail can only be a torn line of ours: it follows one, begins like one, or is what a crash left."""
     tail = answered.tail
     return bool(answered.ids) or tail.startswith(_LINE_START[: len(tail)]) or not tail.strip(b"\0")
-
-
-def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"

@@ -11,45 +11,18 @@ import asyncio
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
+from oger.endpoint.ask_all import AskAll
 from oger.endpoint.client import Endpoint, EndpointError, RequestFailed
 from oger.teachers.collect.ledger import Ledger, answer_line
 from oger.teachers.collect.plan import Request
-from oger.teachers.collect.progress import Progress
+from oger.teachers.collect.progress import Progress, Tally
 
 GRACE_S = 10.0
 """For answers under way when the collection is stopped; a second Ctrl-C ends it."""
 _REFUSALS_BEFORE_STOP = 3
 """So many refused requests and no answer ever: the settings are wrong, not the prompts."""
-_LEAST_FAILURES_IN_A_ROW = 8
-"""So many requests (or as many as run at once) without an answer in a row: the server is gone."""
-
-
-@dataclass
-class Tally:
-    """What a run has done so far."""
-
-    total: int
-    """Requests it set out to make."""
-    answers: int = 0
-    failures: int = 0
-    prompt_tokens: int = 0
-    num_tokens: int = 0
-    """Tokens of answers, where the server counts them."""
-    last_reason: str = ""
-    """Of the last failure."""
-    interrupted: bool = False
-    fatal: str | None = None
-    """Why the run gave up before its end."""
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def remaining(self) -> int:
-        """Requests without an answer."""
-        return self.total - self.answers
 
 
 async def collect(
@@ -60,84 +33,58 @@ async def collect(
     Raises:
         CollectError: the file cannot be written.
     """
-    run = _Run(endpoint, requests, ledger, tally, progress, concurrency)
+    run = _Run(endpoint, ledger, tally, progress, concurrency)
     async with endpoint:
         with _signals(run.interrupt):
-            await run.to_its_end()
+            await run.to_its_end(requests)
 
 
 class _Run:
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        requests: Iterator[Request],
-        ledger: Ledger,
-        tally: Tally,
-        progress: Progress,
-        concurrency: int,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, ledger: Ledger, tally: Tally, progress: Progress, concurrency: int) -> None:
         self._endpoint = endpoint
-        self._requests = requests
         self._ledger = ledger
         self._tally = tally
         self._progress = progress
-        self._concurrency = concurrency
-        self._stop = asyncio.Event()
+        self._asking = AskAll(self._ask, self._failed, concurrency)
         self._stop_now = asyncio.Event()
-        self._failures_in_a_row = 0
         self._refusals = 0
-        self._under_way = 0
 
     def interrupt(self) -> None:
         """Ctrl-C: the first stops asking, the second drops what is under way."""
-        if self._stop.is_set():
+        if self._asking.stopped.is_set():
             self._stop_now.set()
             return
         self._tally.interrupted = True
-        self._stop.set()
-        if self._under_way:
+        self._asking.stop()
+        if under_way := self._asking.under_way:
             self._progress.say(
-                f"stopping; up to {GRACE_S:g} s for the {self._under_way} answers under way, Ctrl-C again drops them"
+                f"stopping; up to {GRACE_S:g} s for the {under_way} answers under way, Ctrl-C again drops them"
             )
 
-    async def to_its_end(self) -> None:
-        workers = [asyncio.create_task(self._work()) for _ in range(min(self._concurrency, self._tally.total))]
-        if not workers:
-            return
-        ended = asyncio.create_task(asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION))
-        stop = asyncio.create_task(self._stop.wait())
+    async def to_its_end(self, requests: Iterator[Request]) -> None:
+        asking = asyncio.create_task(self._asking.run(requests))
+        stop = asyncio.create_task(self._asking.stopped.wait())
         stop_now = asyncio.create_task(self._stop_now.wait())
         ticks = asyncio.create_task(self._tick())
         try:
-            await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({ended, stop_now}, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asking, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asking, stop_now}, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*workers, ended, stop, stop_now, ticks):
+            for task in (asking, stop, stop_now, ticks):
                 task.cancel()
-            results = await asyncio.gather(*workers, ended, stop, stop_now, ticks, return_exceptions=True)
+            results = await asyncio.gather(asking, stop, stop_now, ticks, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
-
-    async def _work(self) -> None:
-        # One iterator for all workers: `next` never gives way, so no request is taken twice.
-        for request in self._requests:
-            if self._stop.is_set():
-                return
-            self._under_way += 1
-            try:
-                await self._ask(request)
-            finally:
-                self._under_way -= 1
-            self._progress.show(self._tally)
+        if self._asking.server_is_gone:
+            self._give_up(
+                f"{self._asking.failures_in_a_row} requests in a row failed; the last: {self._tally.last_reason}"
+            )
 
     async def _ask(self, request: Request) -> None:
         tally = self._tally
         try:
             answer = await self._endpoint.ask(request.prompt, request.fields)
-        except RequestFailed as failure:
-            self._failed(request, failure)
-            return
         except EndpointError as error:
             self._give_up(str(error))
             return
@@ -149,26 +96,24 @@ class _Run:
             tally.answers += 1
             tally.prompt_tokens += answer.prompt_tokens or 0
             tally.num_tokens += answer.num_tokens or 0
-            self._failures_in_a_row = 0
+            self._progress.show(tally)
 
-    def _failed(self, request: Request, failure: RequestFailed) -> None:
+    def _failed(self, request: Request, failure: RequestFailed) -> bool:
         self._ledger.note_failure(request, str(failure), failure.attempts)
         self._tally.failures += 1
         self._tally.last_reason = str(failure)
+        self._progress.show(self._tally)
         if failure.refused:
             self._refusals += 1
             if self._refusals >= _REFUSALS_BEFORE_STOP and not self._ledger.answered.ids:
                 self._give_up(
                     f"the endpoint refused the first {self._refusals} requests ({failure}): check the options"
                 )
-            return
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= max(self._concurrency, _LEAST_FAILURES_IN_A_ROW):
-            self._give_up(f"{self._failures_in_a_row} requests in a row failed; the last: {failure}")
+        return not failure.refused
 
     def _give_up(self, reason: str) -> None:
         self._tally.fatal = self._tally.fatal or reason
-        self._stop.set()
+        self._asking.stop()
 
     async def _tick(self) -> None:
         """Keeps the clock of the progress running while no answer comes."""

@@ -5,11 +5,11 @@ Each takes trajectories in their order and returns those it keeps; `finish_group
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oger.seeds import draw_key
 from oger.teachers.curate.options import CurateOptions
 from oger.teachers.curate.records import PromptRow, Trajectory
 
@@ -81,7 +81,7 @@ def _choose_per_teacher(
     keys: dict[str, Callable[[Trajectory], Any]] = {
         "first": lambda trajectory: trajectory.seq,
         "shortest": lambda trajectory: (trajectory.num_tokens, trajectory.seq),
-        "random": lambda trajectory: _draw(options.seed, trajectory),
+        "random": lambda t: draw_key(options.seed, t.prompt_id, t.teacher, t.text),
     }
     by_teacher: dict[str, list[Trajectory]] = {}
     for trajectory in sorted(trajectories, key=keys[options.order]):
@@ -89,13 +89,6 @@ def _choose_per_teacher(
     surplus = {c.seq for mine in by_teacher.values() for c in mine[options.per_teacher :]}
     why = f"more than {options.per_teacher} of one teacher (order: {options.order})"
     return _split(trajectories, dropped, "surplus", lambda trajectory: why if trajectory.seq in surplus else None)
-
-
-def _draw(seed: int, trajectory: Trajectory) -> bytes:
-    """A random number that depends on nothing but the seed and the trajectory, so that no order of work changes it."""
-    drawn = hashlib.blake2b(f"{seed}|{trajectory.prompt_id}|{trajectory.teacher}|".encode(), digest_size=16)
-    drawn.update(trajectory.text.encode())
-    return drawn.digest()
 
 
 def _split(

@@ -28,12 +28,12 @@ from oger.teachers.curate.counts import CurateReport, Outcome, check_conservatio
 from oger.teachers.curate.decontaminate import EvaluationPrompts, load_evaluation_prompts
 from oger.teachers.curate.merge import connect, count_prompts, groups, passed_schema, prompts_schema
 from oger.teachers.curate.options import CurateOptions
-from oger.teachers.curate.progress import Bar
 from oger.teachers.curate.work import WorkFolder, as_table, shard_folder, write_shard
 from oger.teachers.curate.workers import Workers
 from oger.teachers.table.output import REJECTS_FILE, TABLE_FILE, read_back, reject_lines, table_row, write_results
 from oger.teachers.table.schema import validate_table
 from oger.teachers.table.tokens import token_counter
+from oger.terminal.bar import Bars
 from oger.verification import ANSWER_RULES, verify_many
 from oger.verification.kinds import load_kind
 from oger.words import choose
@@ -68,12 +68,12 @@ def curate(
     num_workers = options.workers or os.cpu_count() or 1
     with WorkFolder(Path(out), options, files, resume=resume) as work:
         arguments = (options, evaluation, work.path)
-        with Workers(num_workers, _initialise, *arguments) as workers, Bar(progress) as bar:
-            rows_read = _check_all(options, files, work, workers, bar)
+        bars = Bars("title", "bar", "percent", "elapsed", wanted=progress)
+        with Workers(num_workers, _initialise, *arguments) as workers, bars:
+            rows_read = _check_all(options, files, work, workers, bars)
             with contextlib.closing(connect(work.temporary)) as connection:
                 work.open_tables(connection)
                 totals = count_prompts(connection)
-                bar.start("Grouping", totals.prompts)
                 found = groups(
                     connection,
                     work.batches("prompts"),
@@ -83,7 +83,8 @@ def curate(
                     regrade=_Regrade(options),
                 )
                 finished = (one for batch in workers.map(_finish_groups, _batched(found)) for one in batch)
-                write_results(work.result, bar.follow(finished), work.rejects(), chat=totals.chat)
+                grouping = bars.add("Grouping", totals.prompts)
+                write_results(work.result, grouping.follow(finished), work.rejects(), chat=totals.chat)
         validate_table(work.result / TABLE_FILE)
         counts, outcome = work.counts(), read_back(work.result)
         check_conservation(rows_read, counts, outcome, totals)
@@ -99,12 +100,12 @@ def curate(
 
 
 def _check_all(
-    options: CurateOptions, files: Sequence[SourceFile], work: WorkFolder, workers: Workers, bar: Bar
+    options: CurateOptions, files: Sequence[SourceFile], work: WorkFolder, workers: Workers, bars: Bars
 ) -> dict[str, int]:
     """Check every chunk whose shard is not there yet; rows read per source."""
     rows_read: Counter[str] = Counter()
     sizes = [file.size for file in files]
-    bar.start("Checking", sum(sizes) if all(sizes) else None)
+    bar = bars.add("Checking", sum(sizes) if all(sizes) else None)
 
     def unfinished() -> Iterator[_Task]:
         chunks = ((file, chunk) for file in files for chunk in read_chunks(options.sources[file.source], file))

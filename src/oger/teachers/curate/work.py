@@ -1,7 +1,7 @@
 """The folder OUT.work of a curation under way: what it was started with, and the shards it has finished.
 
-A shard is one chunk of source rows after the stages that need no other row. It is written beside its place and renamed
-into it, so a shard is there whole or not at all, and a killed curation continues behind its last one.
+A shard is one chunk of source rows after the stages that need no other row. It is there whole or not at all, so that a
+killed curation continues behind its last one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import oger
 from oger.io.lock import HeldError, LockFile
+from oger.io.whole import remove_leftovers, whole_folder, write_json
 from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
@@ -59,12 +60,11 @@ class WorkFolder:
             self._lock = LockFile(self.path / "lock")
         except HeldError as error:
             raise ValueError(f"another process is curating into {self.path}") from error
-        for leftover in self._shards.glob("*.tmp*"):
-            shutil.rmtree(leftover)
+        remove_leftovers(self._shards)
         for folder in (self.temporary, self.texts, self.result):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-        write_atomically(self.path / _STARTED, json.dumps(started, indent=2))
+        write_json(self.path / _STARTED, started)
 
     def __enter__(self) -> WorkFolder:
         return self
@@ -140,19 +140,13 @@ def write_shard(folder: Path, checked: Checked) -> None:
     """Write a shard and move it into place."""
     import pyarrow.parquet as pq
 
-    beside = folder.with_name(f"{folder.name}.tmp{os.getpid()}")
-    beside.mkdir()
-    for name, schema in _TABLES.items():
-        pq.write_table(
-            as_table(getattr(checked, name), schema()),
-            beside / f"{name}.parquet",
-            compression="zstd",
-            write_page_checksum=True,
-        )
-    with open(beside / _REJECTS, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in checked.rejects)
-    (beside / _COUNTS).write_text(json.dumps(vars(checked.counts)))
-    os.rename(beside, folder)
+    with whole_folder(folder) as beside:
+        for name, schema in _TABLES.items():
+            table = as_table(getattr(checked, name), schema())
+            pq.write_table(table, beside / f"{name}.parquet", compression="zstd", write_page_checksum=True)
+        with open(beside / _REJECTS, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in checked.rejects)
+        (beside / _COUNTS).write_text(json.dumps(vars(checked.counts)))
 
 
 def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
@@ -160,13 +154,6 @@ def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({name: [getattr(item, name) for item in items] for name in schema.names}, schema=schema)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def _literal(path: Path) -> str:

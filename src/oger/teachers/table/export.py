@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oger.io.whole import whole_file
 from oger.teachers.table.output import iterate_table
 from oger.teachers.table.schema import ROWS_PER_GROUP, Prompt, messages_of, table_schema, validate_table
 from oger.words import choose
@@ -45,13 +46,11 @@ def export_table(table: str | os.PathLike[str], form: str, out: str | os.PathLik
     chat = validate_table(table).chat
     schema = make_schema(chat)
     number = 0
-    beside = target.with_name(target.name + ".tmp")
     rows = (made for row in iterate_table(Path(table)) for made in convert(row))
-    with pq.ParquetWriter(beside, schema, compression="zstd") as writer:
+    with whole_file(target) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         while batch := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_table(pa.Table.from_pylist(batch, schema))
             number += len(batch)
-    os.replace(beside, target)
     return number
 
 

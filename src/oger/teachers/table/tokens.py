@@ -21,16 +21,10 @@ def token_counter(tokenizer: str) -> TokenCounter:
     """
     if tokenizer in WITHOUT_TOKENIZER:
         return WITHOUT_TOKENIZER[tokenizer]
-    from transformers import AutoTokenizer
-
+    from oger.io.pretrained import load_tokenizer
     from oger.teachers.table.column import teacher_token_ids
 
-    # Whatever the hub, the network or the files raise, the user's question is the same: why not this tokenizer?
-    try:
-        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"cannot load the tokenizer {tokenizer!r}: {type(error).__name__}: {reason}") from error
+    loaded = load_tokenizer(tokenizer)
     if loaded.eos_token_id is None:
         raise ValueError(f"the tokenizer {tokenizer!r} has no end-of-sequence token")
     return lambda texts: [len(teacher_token_ids(text, loaded)) for text in texts]

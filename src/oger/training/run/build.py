@@ -11,13 +11,15 @@ from typing import Any
 import pyarrow as pa
 import torch
 from datasets import Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.integrations import get_available_reporting_integrations
 
+from oger.io.pretrained import load_tokenizer
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
+from oger.runs.paths import CHECKPOINTS
 from oger.teachers.table.column import COLUMN, parse_cell
+from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.trainer import OGERTrainer
@@ -49,11 +51,13 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     if recipe.validation:
         validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
     model = model_source(recipe.model)
-    tokenizer = load_tokenizer(model, trust_remote_code=args.trust_remote_code)
+    tokenizer = load_tokenizer(  # padded and truncated as TRL does
+        model, padding_side="left", truncation_side="left", trust_remote_code=args.trust_remote_code
+    )
     try:
         return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
     except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
-        raise ValueError(f"cannot start: {' '.join(str(error).split())}") from error
+        raise ValueError(f"cannot start: {one_line(error)}") from error
 
 
 def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -110,7 +114,7 @@ def run_options(recipe: Recipe) -> OGERConfig:
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),
         **recipe.training,
-        "output_dir": str(recipe.output_dir / "checkpoints"),
+        "output_dir": str(recipe.output_dir / CHECKPOINTS),
         "record_dir": str(recipe.output_dir),
         "rollouts_every": recipe.rollouts_every,
         "save_total_limit": recipe.keep_last,
@@ -157,20 +161,6 @@ def model_source(model: str) -> str:
     return str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else model
 
 
-def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """Tokenizer that pads and truncates on the left, as TRL loads it.
-
-    Raises:
-        ValueError: if neither the folder nor the hub gives one.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(
-            source, padding_side="left", truncation_side="left", trust_remote_code=trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise ValueError(f"model: cannot load a tokenizer from {source}: {str(error).splitlines()[0]}") from error
-
-
 def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:
     for index, row in enumerate(rows):
         if row.get(column) is not None:
@@ -188,7 +178,7 @@ def _dataset(source: str, rows: list[dict[str, Any]]) -> Dataset:
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(
             f"{source}: a column holds values of different types, for example text in one row and a number in another "
-            f"({' '.join(str(error).split())}): write them all in one way."
+            f"({one_line(error)}): write them all in one way."
         ) from error
 
 

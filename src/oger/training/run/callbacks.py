@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 from oger.io.whole import settle
 from oger.reporting.glossary import canonical
-from oger.runs.alarms import FILE_NAME as ALARMS_FILE
 from oger.runs.alarms import AlarmWatch
-from oger.runs.metrics_log import FILE_NAME as METRICS_FILE
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.training.loop.checkpoint import VALIDATION, save_policy
+from oger.runs.paths import ALARMS, METRICS, VALIDATION
+from oger.terminal.bar import Bars
+from oger.training.loop.checkpoint import save_policy
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -57,9 +56,9 @@ class AlarmBell(TrainerCallback):
 
     def __init__(self, run: Path, thresholds: Mapping[str, float | None], console: Console) -> None:
         self._watch = AlarmWatch(thresholds)
-        self._path = run / ALARMS_FILE
+        self._path = run / ALARMS
         self._console = console
-        for row in read_metrics(run / METRICS_FILE):
+        for row in read_metrics(run / METRICS):
             self._watch.update(row)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
@@ -109,34 +108,26 @@ class LiveProgress(TrainerCallback):
     """Step, reward, divergence, entropy and time left: a live bar on a terminal, a few lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            BarColumn(bar_width=None if console.width > _NARROW else 8),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("training", total=None, shown="")
+        bar = "wide bar" if console.width > _NARROW else "short bar"
+        self._bars = Bars(bar, "count", "note", "left", console=console)
+        self._bar = self._bars.add()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Starts the bar at the step of a resumed run."""
         if state.is_world_process_zero:
-            self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
-            self._bar.start()
+            self._bar.update(total=state.max_steps, completed=state.global_step)
+            self._bars.start()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Shows the newest metrics."""
         if not state.is_world_process_zero or not logs or "reward/total" not in logs:
             return
-        digits = 2 if self._console.is_terminal else 3
+        digits = 2 if self._bars.shown else 3
         shown = "  ".join(f"{label} {logs[name]:.{digits}f}" for label, name in _SHOWN.items() if name in logs)
-        self._bar.update(self._task, completed=state.global_step, shown=shown)
-        every = max(state.max_steps // _PLAIN_LINES, 1)
-        if not self._console.is_terminal and state.global_step % every == 0:
-            self._console.print(f"step {state.global_step}/{state.max_steps}  {shown}", highlight=False)
+        self._bar.update(completed=state.global_step, note=shown)
+        if state.global_step % max(state.max_steps // _PLAIN_LINES, 1) == 0:
+            self._bars.tell(f"step {state.global_step}/{state.max_steps}  {shown}")
 
     def close(self) -> None:
         """Stops the bar and gives the cursor back."""
-        self._bar.stop()
+        self._bars.close()

@@ -21,8 +21,6 @@ from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
 from oger.training.trainer import OGERTrainer
 
-BEFORE = "before.json"
-
 Tests = Mapping[str, Sequence[Mapping[str, Any]]]
 """Name -> rows of each test set."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from accelerate.utils.memory import should_reduce_batch_size
 
 from oger.faults import RunFaultError
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -29,9 +30,9 @@ def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK and "No space left" not in str(error):
             raise
-        what = " ".join(str(error).split())[:200]
         raise RunFaultError(
-            f"cannot write into the run folder ({what}): make room, or make it writable, and go on with --resume."
+            f"cannot write into the run folder ({one_line(error, 200)}): make room, or make it writable, and go on "
+            "with --resume."
         ) from error
 
 

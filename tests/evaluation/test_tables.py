@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oger.evaluation.comparison_table import columns_of, difference_grid, main_grid
 from oger.evaluation.statistics.intervals import Comparison
+from oger.evaluation.tables import columns_of, difference_grid, main_grid
 from oger.terminal.grid import render
 
 HARD = np.random.default_rng(1).random((1, 120))
