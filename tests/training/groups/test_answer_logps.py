@@ -43,7 +43,12 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("12 and \\boxed{12}", "12"), ("\\boxed{5} = 2+3, so 5", "5"), ("\\boxed{1} no, \\boxed{34}.", "34"), ("\\boxed{5}", "5")],
+    [
+        ("12 and \\boxed{12}", "12"),
+        ("\\boxed{5} = 2+3, so 5", "5"),
+        ("\\boxed{1} no, \\boxed{34}.", "34"),
+        ("\\boxed{5}", "5"),
+    ],
 )
 def test_answer_tokens_are_those_of_the_last_box(tokenizer: Any, text: str, answer: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
