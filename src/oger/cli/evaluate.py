@@ -267,19 +267,13 @@ def _sources(location: PolicyLocation, data: str | None) -> dict[str, str]:
     raise UserError(f"{location.label} names no test set: add --data SOURCE")
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _option(name: str) -> str:
-    return {"table_format": "--format", "targets": "RUN_OR_MODEL"}.get(name, f"--{name.replace('_', '-')}")
-
-
 def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
+    """Raises UserError if one of these was given."""
     for name in names:
-        if _given(context, name):
-            raise UserError(f"{_option(name)} {why}")
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            written = {"table_format": "--format", "targets": "RUN_OR_MODEL"}
+            raise UserError(f"{written.get(name, '--' + name.replace('_', '-'))} {why}")
 
 
 def _check_combination(context: typer.Context, endpoint: str | None, backend: str, prompt_style: str) -> None:
