@@ -18,7 +18,7 @@ def test_a_tokenizer_is_loaded_with_the_options_that_are_given(tmp_path: Path) -
 
 
 def test_a_tokenizer_that_is_not_there_is_one_line_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot load the tokenizer '.*': ") as caught:
+    with pytest.raises(UserError, match=r"cannot load the tokenizer '.*': ") as caught:
         load_tokenizer(str(tmp_path))
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"cannot load the tokenizer 'runs/a \(best\)': "):
