@@ -103,8 +103,7 @@ def show(
     from rich.text import Text
 
     from oger.teachers.curate.card import CARD_MARKDOWN
-    from oger.teachers.table.output import iterate_table
-    from oger.teachers.table.schema import messages_of, validate_table
+    from oger.teachers.table.schema import iterate_table, messages_of, validate_table
     from oger.terminal.console import Terminal
 
     path = _table_file(table)

@@ -83,4 +83,4 @@ def require(module: str, *, encoder: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise ValueError(f"the encoder {encoder!r} needs {module}: pip install 'oger-rl[encoders]'") from error
+        raise ValueError(f"the encoder {encoder!r} needs {module}: pip install {module.replace('_', '-')}") from error

@@ -87,43 +87,40 @@ class Entry(BaseModel):
         if cls.model_config["extra"] == "forbid":
             for key in value:
                 try:
-                    choose(cls.model_fields, key, f"key of {PLACE}")
+                    choose({f.alias or name: None for name, f in cls.model_fields.items()}, key, f"key of {PLACE}")
                 except ValueError as error:
                     raise WrongValueError(str(error)) from None
         return value
 
 
-def checked(make: Callable[[], Made], whole: str, error: type[ValueError]) -> Made:
+def checked(make: Callable[[], Made], error: type[ValueError], whole: str, at: str = "") -> Made:
     """What `make` makes.
 
     Args:
         make: calls a model or a checked dataclass.
-        whole: what is made, for errors that are not about one of its entries ("the study").
         error: raised instead of pydantic's own.
+        whole: what is made, for errors that are not about one of its entries ("the study").
+        at: where it stands, before the names of its entries.
     """
     try:
         return make()
     except ValidationError as found:
-        raise error(_line(found, whole)) from None
+        raise error(_line(found, whole, at)) from None
 
 
-def _line(error: ValidationError, whole: str) -> str:
+def _line(error: ValidationError, whole: str, at: str) -> str:
     """The first wrong value; what is missing comes after what is wrong."""
     found = error.errors(include_url=False)
-    first = next((one for one in found if one["type"] not in ("missing", "missing_argument")), None)
-    if first is None:
-        parent = found[0]["loc"][:-1]
-        missing = [str(one["loc"][-1]) for one in found if one["loc"][:-1] == parent]
-        return f"{_place(parent) or whole} lacks {' and '.join(missing)}"
-    place = _place(first["loc"]) or whole
+    first = next((one for one in found if one["type"] not in ("missing", "missing_argument")), found[0])
+    missing = first is found[0] and first["type"].startswith("missing")
+    loc = first["loc"][:-1] if missing else first["loc"]
+    # The numbers of list entries are left out.
+    place = ".".join([part for part in (at, *loc) if isinstance(part, str) and part]) if loc else whole
+    if missing:
+        return f"{place} lacks {' and '.join(str(one['loc'][-1]) for one in found if one['loc'][:-1] == loc)}"
     cause = first.get("ctx", {}).get("error")
     return str(cause).replace(PLACE, place, 1) if isinstance(cause, ValueError) else f"{place}: {_said(first)}"
 
 
 def _said(error: ErrorDetails) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r:.80}"
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    """Names from the top joined by dots, the numbers of list entries left out."""
-    return ".".join(part for part in loc if isinstance(part, str))

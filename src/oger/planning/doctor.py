@@ -25,16 +25,14 @@ class OptionalPart:
 
 
 OPTIONAL: tuple[OptionalPart, ...] = (
-    OptionalPart(module="vllm", package="vllm", serves="use_vllm: fast generation on GPUs", install="'oger-rl[vllm]'"),
+    OptionalPart(module="vllm", package="vllm", serves="use_vllm: fast generation on GPUs", install="'trl[vllm]'"),
     OptionalPart(
         module="sentence_transformers",
         package="sentence-transformers",
         serves="encoder: sentence-transformers:MODEL",
-        install="'oger-rl[encoders]'",
+        install="sentence-transformers",
     ),
-    OptionalPart(
-        module="model2vec", package="model2vec", serves="encoder: static:MODEL", install="'oger-rl[encoders]'"
-    ),
+    OptionalPart(module="model2vec", package="model2vec", serves="encoder: static:MODEL", install="model2vec"),
     OptionalPart(module="deepspeed", package="deepspeed", serves="launching with ZeRO", install="deepspeed"),
     OptionalPart(
         module="bitsandbytes",
@@ -45,9 +43,9 @@ OPTIONAL: tuple[OptionalPart, ...] = (
     OptionalPart(
         module="flash_attn", package="flash-attn", serves="attn_implementation: flash_attention_2", install="flash-attn"
     ),
-    OptionalPart(module="trackio", package="trackio", serves="report_to: trackio", install="'oger-rl[trackio]'"),
+    OptionalPart(module="trackio", package="trackio", serves="report_to: trackio", install="trackio"),
     OptionalPart(
-        module="tensorboard", package="tensorboard", serves="report_to: tensorboard", install="'oger-rl[tensorboard]'"
+        module="tensorboard", package="tensorboard", serves="report_to: tensorboard", install="tensorboard"
     ),
     OptionalPart(module="wandb", package="wandb", serves="report_to: wandb", install="wandb"),
     OptionalPart(

@@ -1,7 +1,7 @@
 """A recipe: one flat YAML file that describes one run.
 
-The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and handed to
-it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
+The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and
+handed to it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def make_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
     own = {key: value for key, value in document.items() if key in OWN_KEYS}
     training = {str(key): value for key, value in document.items() if key not in OWN_KEYS}
     training["output_dir"] = training.get("output_dir") or os.path.join("runs", name)
-    recipe = checked(lambda: Recipe(name=name, training=training, **own), "the recipe", RecipeError)
+    recipe = checked(lambda: Recipe(name=name, training=training, **own), RecipeError, "the recipe")
     if recipe.first_above is not None and recipe.first is None:
         raise RecipeError("first_above has no effect without a first stage: set first, or leave it out")
     return recipe

@@ -57,10 +57,8 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
 
     Bold marks a change whose 95 % intervals do not overlap.
     """
-    table = plain_table("Problems solved, % [95 % bootstrap interval over problems]")
-    table.add_column("test set")
-    for column in ("pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("test set", "pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter")
+    table = plain_table("Problems solved, % [95 % bootstrap interval over problems]", *columns)
     for name in [*before, *(name for name in after if name not in before)]:
         old, new = before.get(name), after.get(name)
         table.add_row(
@@ -75,10 +73,8 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
 
 def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
     """One evaluation, one row per test set or family."""
-    table = plain_table(f"{title}: problems solved, % [95 % bootstrap interval over problems]")
-    table.add_column("set")
-    for column in ("pass@1", "pass@8", "problems\nx tries", "unde-\ncided", "cut", "mean\nlength"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("set", "pass@1", "pass@8", "problems\nx tries", "unde-\ncided", "cut", "mean\nlength")
+    table = plain_table(f"{title}: problems solved, % [95 % bootstrap interval over problems]", *columns)
     for name, numbers in summaries.items():
         table.add_row(
             Text(SET_TITLES.get(name, name)),
@@ -125,10 +121,8 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
 
 def alternatives_table(alternatives: Sequence[Any]) -> RenderableType:
     """Rows of `training/scores/alternatives.py`: OGER's bonus of each row of the group, one line per option."""
-    table = plain_table("D c R of the same group under other options, one changed at a time")
-    table.add_column("option", overflow="fold")
-    for row in range(len(alternatives[0].bonus)):
-        table.add_column(str(row), justify="right", no_wrap=True)
+    rows = map(str, range(len(alternatives[0].bonus)))
+    table = plain_table("D c R of the same group under other options, one changed at a time", "option", *rows)
     for alternative in alternatives:
         cells = ["-" if value is None else f"{value:.2f}" for value in alternative.bonus]
         cells[alternative.most_teacher_like] += "*"

@@ -14,10 +14,13 @@ from rich.text import Text
 from oger.terminal.plain import plain
 
 
-def plain_table(title: str = "") -> Table:
-    """A table without frames, for 80 columns."""
+def plain_table(title: str = "", *columns: str) -> Table:
+    """A table without frames, for 80 columns: a column of names, then columns of numbers."""
     heading = Text(title) if title else None
-    return Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="right" if position else "left", no_wrap=position > 0)
+    return table
 
 
 class Terminal(Console):

@@ -49,6 +49,16 @@ def last_boxed(text: str) -> str | None:
     >>> last_boxed(r"\boxed{1}. Wait: \boxed{") is None
     True
     """
+    found = last_boxed_span(text)
+    return None if found is None else text[found[0] : found[1]]
+
+
+def last_boxed_span(text: str) -> tuple[int, int] | None:
+    r"""Where in the text the content that `last_boxed` gives begins, and the character after its end.
+
+    >>> last_boxed_span(r"\boxed{9}. So the answer is 9.")
+    (7, 8)
+    """
     stack: list[int] = []  # of each open brace: where its box command begins; -1 when it opens no box
     boxes: dict[int, tuple[int, int]] = {}  # where a box command begins -> its content; its end is -1 while it is open
     command: re.Match[str] | None = None  # a box command whose brace is still to come
@@ -69,7 +79,7 @@ def last_boxed(text: str) -> str | None:
     found = _last_opened(boxes)
     while found is not None and (inner := _only_box(text, found, boxes)):
         found = inner
-    return None if found is None else text[found[0] : found[1]]
+    return found
 
 
 def _box_opens_at(text: str, position: int) -> int:

@@ -16,19 +16,8 @@ from typing import Any
 
 from oger.io import yaml as yaml_dialect
 from oger.io.lines import Line, read_lines
+from oger.runs import paths
 from oger.runs.metrics_log import metrics_row
-from oger.runs.paths import (
-    ALARMS,
-    BEFORE,
-    BEST,
-    CONFIG,
-    ENCODER,
-    ENVIRONMENT,
-    HISTOGRAMS,
-    METRICS,
-    SUMMARY,
-    VALIDATION,
-)  # fmt: skip
 from oger.terminal.errors import one_line
 
 Row = Mapping[str, Any]
@@ -71,11 +60,12 @@ class RunFolder:
         of = f" of {self.max_steps}" if self.max_steps else ""
         if self.finished:
             return f"finished after {self.summary.get('steps', self.last_step)} steps"
-        path = self.path / METRICS
+        metrics = self.path / paths.METRICS
         written = ""
-        if path.is_file():
-            written = f"; {METRICS} was last written {_ago(time.time() - path.stat().st_mtime)} before this report"
-        return f"not finished: step {self.last_step}{of}, still going or stopped (no {SUMMARY}){written}"
+        if metrics.is_file():
+            ago = _ago(time.time() - metrics.stat().st_mtime)
+            written = f"; {paths.METRICS} was last written {ago} before this report"
+        return f"not finished: step {self.last_step}{of}, still going or stopped (no {paths.SUMMARY}){written}"
 
     def add_problem(self, line: str) -> None:
         """Says it once, without the run's own folder in every name."""
@@ -101,23 +91,23 @@ def read_run(path: Path, label: str) -> RunFolder:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder: name a run folder, as `oger train` makes it")
-    if not (path / CONFIG).is_file() and not (path / METRICS).is_file():
-        raise ValueError(f"{path} is not a run folder: it holds neither {CONFIG} nor {METRICS}")
-    run = RunFolder(path=path, label=label, finished=(path / SUMMARY).is_file())
-    run.config = _mapping(run, CONFIG, yaml_dialect.load)
-    run.environment = _mapping(run, ENVIRONMENT, json.loads)
-    run.encoder = _mapping(run, ENCODER, json.loads)
-    run.summary = _mapping(run, SUMMARY, json.loads, required=False)
-    before = _mapping(run, BEFORE, json.loads, required=False)
+    if not (path / paths.CONFIG).is_file() and not (path / paths.METRICS).is_file():
+        raise ValueError(f"{path} is not a run folder: it holds neither {paths.CONFIG} nor {paths.METRICS}")
+    run = RunFolder(path=path, label=label, finished=(path / paths.SUMMARY).is_file())
+    run.config = _mapping(run, paths.CONFIG, yaml_dialect.load)
+    run.environment = _mapping(run, paths.ENVIRONMENT, json.loads)
+    run.encoder = _mapping(run, paths.ENCODER, json.loads)
+    run.summary = _mapping(run, paths.SUMMARY, json.loads, required=False)
+    before = _mapping(run, paths.BEFORE, json.loads, required=False)
     run.before = {name: entry["summary"] for name, entry in before.items() if _has_summary(entry)}
-    run.best = _mapping(run, f"{BEST}/{VALIDATION}", json.loads, required=False)
-    run.metrics = _lines(run, METRICS, required=True)
-    run.histograms = _lines(run, HISTOGRAMS, required=bool(run.metrics))
-    run.alarms = _lines(run, ALARMS, required=False)
+    run.best = _mapping(run, f"{paths.BEST}/{paths.VALIDATION}", json.loads, required=False)
+    run.metrics = _lines(run, paths.METRICS, required=True)
+    run.histograms = _lines(run, paths.HISTOGRAMS, required=bool(run.metrics))
+    run.alarms = _lines(run, paths.ALARMS, required=False)
     return run
 
 
-def labels(paths: Sequence[Path]) -> list[str]:
+def labels(folders: Sequence[Path]) -> list[str]:
     """A short unique name for each folder: its last part, with as many parents as it takes.
 
     >>> labels([Path("runs/a"), Path("runs/b"), Path("old/a")])
@@ -126,17 +116,15 @@ def labels(paths: Sequence[Path]) -> list[str]:
     Raises:
         ValueError: a folder is given twice.
     """
-    whole = [path.resolve() for path in paths]
-    for index, path in enumerate(whole):
-        if path in whole[:index]:
-            raise ValueError(f"{paths[index]} is given twice")
+    whole = [folder.resolve().parts for folder in folders]
     names = []
-    for path in whole:
-        parts = [other.parts for other in whole]
+    for index, parts in enumerate(whole):
+        if parts in whole[:index]:
+            raise ValueError(f"{folders[index]} is given twice")
         length = 1
-        while sum(other[-length:] == path.parts[-length:] for other in parts) > 1:
+        while sum(other[-length:] == parts[-length:] for other in whole) > 1 and length < len(parts):
             length += 1
-        names.append("/".join(path.parts[-length:]))
+        names.append("/".join(parts[-length:]))
     return names
 
 
