@@ -62,7 +62,7 @@ def accuracy_by_problem(responses: Sequence[Graded]) -> dict[str, float]:
     }
 
 
-def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
+def summarize_responses(responses: Sequence[Graded]) -> dict[str, Any]:
     """The numbers of one benchmark, JSON-ready; shares lie in [0, 1] and an undecided sample counts as wrong.
 
     Returns:
@@ -88,7 +88,7 @@ def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95
         "problems": len(samples_P),
         "samples": num_samples,
         f"avg@{num_samples}": float(np.mean(share_P)),
-        f"ci{100 * confidence:g}": list(bootstrap_interval(share_P, confidence=confidence, seed=seed)),
+        "ci95": list(bootstrap_interval(share_P)),
         "pass@k": {str(k): value for k, value in pass_curve(outcomes).items()},
         "maj@k": {
             str(k): float(np.mean([majority_at_k(votes, k) for votes in votes_P])) for k in powers_of_two(num_samples)
