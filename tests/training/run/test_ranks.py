@@ -40,7 +40,7 @@ def train(
     )
 
 
-@pytest.mark.parametrize("variables", [{"RANK": "1"}, {"RANK": "1", "LOCAL_RANK": "1"}])
+@pytest.mark.parametrize("variables", [{"RANK": "1"}, {"RANK": "1", "WORLD_SIZE": "1"}])
 def test_a_rank_in_the_environment_opens_no_lock(tmp_path: Path, variables: dict[str, str]) -> None:
     with run_lock(tmp_path / "run", print):
         done = train(tmp_path, "use_cpu=true", **variables)
@@ -48,6 +48,13 @@ def test_a_rank_in_the_environment_opens_no_lock(tmp_path: Path, variables: dict
     assert done.returncode == 2
     assert f"process {os.getpid()} on" in done.stderr
     assert "trains in run" in done.stderr
+
+
+def test_a_local_rank_without_a_launcher_writes_nothing(tmp_path: Path) -> None:
+    done = train(tmp_path, "use_cpu=true", RANK="1", LOCAL_RANK="1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_world_size_without_a_group_ends_with_one_line(tmp_path: Path) -> None:
