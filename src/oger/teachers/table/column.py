@@ -186,9 +186,10 @@ def normalise_teachers(
         if not trajectory["text"].strip():
             counts.dropped["empty"] += 1
             return False
-        if not is_counted or trajectory["num_tokens"] is None:
-            trajectory["num_tokens"] = len(teacher_token_ids(trajectory["text"], tokenizer))
-        if trajectory["num_tokens"] > max_tokens:
+        stated = trajectory["num_tokens"] if is_counted else None
+        num_tokens = stated or len(teacher_token_ids(trajectory["text"], tokenizer))
+        trajectory["num_tokens"] = num_tokens
+        if num_tokens > max_tokens:
             counts.dropped["over-long"] += 1
             return False
         counts.kept += 1
@@ -242,4 +243,4 @@ def teacher_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int
 
 @lru_cache(_TEXTS_KEPT)
 def _token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> array[int]:
-    return array("l", tokenizer(text, add_special_tokens=False)["input_ids"])
+    return array("i", tokenizer(text, add_special_tokens=False)["input_ids"])

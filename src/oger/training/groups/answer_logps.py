@@ -13,7 +13,7 @@ from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import mask_rows, pad_rows
 from oger.training.step import StepContext
-from oger.verification.formats import extract_answer
+from oger.verification.formats import last_boxed_span
 
 _BOX = "\\boxed{"
 
@@ -46,10 +46,8 @@ def answer_logps(
 
 def reasoning_before_answer(text: str) -> str:
     r"""The text up to and with the "\boxed{" of its last boxed answer; with one added at its end where it has none."""
-    answer = extract_answer(text)
-    if not answer:
-        return f"{text}\n{_BOX}"
-    return text[: text.rfind(answer)]
+    begins, stops = last_boxed_span(text) or (0, 0)
+    return text[:begins] if begins < stops else f"{text}\n{_BOX}"
 
 
 def _batched(context: StepContext, prefixes: list[list[int]], answers: list[list[int]]) -> torch.Tensor:

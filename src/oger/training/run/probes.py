@@ -157,34 +157,30 @@ def _records(
         divergence_G = teacher_divergence(
             online_GE, teacher_ME, aggregation=args.divergence_aggregation, scale=args.divergence_scale
         )
-        records += [
+        rollouts = [
             {
-                "group": group,
-                "row": place,
                 "origin": "online",
-                "prompt": row["prompt"],
                 "text": response.text,
                 "outcome": response.outcome,
-                "divergence": divergence_G[place].item(),
+                "divergence": divergence.item(),
                 "truncated": response.truncated,
                 "num_tokens": response.num_tokens,
-                "vector": online_GE[place].tolist(),
+                "vector": vector_E.tolist(),
             }
-            for place, response in enumerate(responses)
+            for response, divergence, vector_E in zip(responses, divergence_G, online_GE, strict=True)
         ]
-        records += [
+        trajectories = [
             {
-                "group": group,
-                "row": len(responses) + place,
                 "origin": "teacher",
                 "teacher": teacher["teacher"],
-                "prompt": row["prompt"],
                 "text": teacher["text"],
                 "outcome": teacher["verdict"],
                 "truncated": False,
                 "num_tokens": len(teacher_token_ids(teacher["text"], trainer._tokenizer)),
-                "vector": teacher_ME[place].tolist(),
+                "vector": vector_E.tolist(),
             }
-            for place, teacher in enumerate(teachers)
+            for teacher, vector_E in zip(teachers, teacher_ME, strict=True)
         ]
+        for place, record in enumerate([*rollouts, *trajectories]):
+            records.append({"group": group, "row": place, "prompt": row["prompt"], **record})
     return records

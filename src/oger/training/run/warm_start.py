@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from rich.console import Console
 
 from oger.io.whole import write_json
@@ -35,7 +35,9 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
     if recipe.first_above is not None and not _is_needed(recipe, console):
         return recipe.model
     if not (first.output_dir / SUMMARY).is_file():
-        train(first, resume=(first.output_dir / CONFIG).is_file(), console=console)
+        resume = (first.output_dir / CONFIG).is_file()
+        PartialState().wait_for_everyone()  # before the first process writes it
+        train(first, resume=resume, console=console)
     best = first.output_dir / BEST
     return str(best if best.is_dir() else first.output_dir / MODEL)
 
@@ -55,7 +57,7 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
     if not path.is_file():
         found = _measure(recipe)
         unsolved = found["unsolved_share"]
-        if int(os.environ.get("RANK", 0)) == 0:
+        if PartialState().is_main_process:
             write_json(path, {**found, "first_above": recipe.first_above})
     else:
         unsolved = json.loads(path.read_text(encoding="utf-8"))["unsolved_share"]

@@ -13,7 +13,7 @@ import torch
 from oger.method.confidence import REDUCTIONS, confidence, reduce_entropy
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts
 from oger.training.config import OGERConfig
-from oger.verification.formats import extract_answer
+from oger.verification.formats import last_boxed_span
 
 
 def hesitation(
@@ -60,11 +60,9 @@ def answer_spans(rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, arg
 def answer_tokens(ids: Sequence[int], tokenizer: Any) -> tuple[int, int]:
     """First token of the boxed answer and the one after its last; (0, 0) where there is none."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
-    answer = extract_answer(text)
-    if not answer:
+    begins, stops = last_boxed_span(text) or (0, 0)
+    if begins == stops:
         return 0, 0
-    begins = text.rfind(answer)
-    stops = begins + len(answer)
     ends = _token_ends(ids, tokenizer, text)
     past = bisect_right(ends, stops)  # tokens that end with the answer, the last bytes of its last character included
     return bisect_right(ends, begins), past if ends[past - 1] == stops else past + 1

@@ -36,14 +36,15 @@ from oger.verification.math.expressions import compare_equations, compare_expres
 from oger.verification.math.literals import read_quantity, same_quantity
 from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
 from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
-from oger.verification.math.structure import Structure, nesting, read_structure, split_top
+from oger.verification.math.remarks import as_equation, family, same_parameters, without_remark
+from oger.verification.math.structure import Structure, as_matrix, joined_thousands, nesting, read_structure, split_top
 from oger.verification.math.units import Unit, read_unit
 from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
 _MAX_ITEMS = 100
 _MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
-_PLAIN_INTEGER = re.compile(r"\s*\$?\s*([+-]?)(\d{1,3}(?:,\d{3})+|\d+)\s*\$?\s*")
+_PLAIN_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)")
 _GLUED_UNIT = re.compile(r"^(.*[\d}])([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
@@ -61,7 +62,9 @@ _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\
 
 def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None:
     """Decide plain integers (sign, thousands separators, dollars around), in linear time; None for all else."""
-    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in (gold, extracted)]
+    # Blanks are stripped, not matched: two runs of them in one pattern take time quadratic in their length.
+    bare = (side.strip().removeprefix("$").removesuffix("$").strip() for side in (gold, extracted))
+    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in bare]
     if sides[0] is None or sides[1] is None:
         return None
     left, right = ((side[1] == "-", side[2].replace(",", "").lstrip("0")) for side in sides if side is not None)
@@ -90,7 +93,12 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
 
 
 def _compare(gold: str, answer: str) -> Judgement:
-    gold, answer = (canonical(_APPROXIMATELY.sub("", side)) for side in (gold, answer))
+    gold, answer = (canonical(_APPROXIMATELY.sub("", without_remark(side))) for side in (gold, answer))
+    families = [family(as_equation(side)) for side in (gold, answer)]
+    renamed = same_parameters(*families)
+    if renamed is None:
+        return Judgement(False, note="the parameters run over different sets")
+    gold, answer = families[0].body, renamed
     (gold, gold_modulus), (answer, answer_modulus) = split_modulus(gold), split_modulus(answer)
     if gold_modulus and answer_modulus and gold_modulus != answer_modulus:
         return Judgement(False, note="different moduli")
@@ -171,6 +179,9 @@ def _compare_structures(gold: str, answer: str, left: Structure | None, right: S
     if left is None or right is None:
         return _compare_with_one(gold, answer, left, right)
     pair = {left.form, right.form}
+    if "matrix" in pair and pair != {"matrix"}:
+        left, right = as_matrix(left) or left, as_matrix(right) or right
+        pair = {left.form, right.form}
     if len(left.items) != len(right.items):
         return Judgement(False, note=f"{len(right.items)} parts instead of {len(left.items)}")
     if len(left.items) > _MAX_ITEMS:
@@ -208,6 +219,8 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
         numbers = Structure("list", tuple(plain.split(",")))
         return _compare_structures(gold, answer, left or numbers, right or numbers)
+    if shape.form == "list" and (number := joined_thousands(gold if left is not None else answer)):
+        return _compare(*((number, answer) if left is not None else (gold, number)))
     if shape.form in ("interval", "union") and read_quantity(plain) is None and not is_words(plain):
         return compare_expressions(gold, answer)
     if shape.form == "list" and left is not None and is_words(gold):

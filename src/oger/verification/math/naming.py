@@ -35,7 +35,9 @@ _MEMBER = re.compile(
 )
 _NAMED_TUPLE = re.compile(r"^\(([a-zA-Z](?:_\{?\w+\}?)?(?:, ?[a-zA-Z](?:_\{?\w+\}?)?)+)\)\s*=\s*")
 _SET_BUILDER = re.compile(r"^\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\||:)(.*)\\\}$")
-_MODULUS = re.compile(r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\w+)\s*\}?\s*\)?$")
+_MODULUS = re.compile(
+    r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\d+|[a-zA-Z])\s*\}?\s*\)?$"
+)
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LETTER = re.compile(r"[a-zA-Z](?:_\{?\w+\}?)?")
 _COORDINATES = ("x", "y", "z")
@@ -100,6 +102,10 @@ def bindings(text: str) -> dict[str, str] | None:
         if shape is None or shape.form not in ("tuple", "interval"):
             return None
         pairs = list(zip(names, shape.items, strict=False)) if len(names) == len(shape.items) else []
+    elif (sides := split_top(text, ("=",))) and len(sides) > 2 and all(map(_LETTER.fullmatch, sides[:-1])):
+        pairs = [(name, sides[-1]) for name in sides[:-1]]  # x = y = z = 0
+        if _LETTER.fullmatch(sides[-1]):
+            return None
     else:
         pairs = [assignment(item) for item in list_items(text)]
     found = {re.sub(r"[\s{}]", "", name): value for name, value in pairs}
@@ -107,7 +113,9 @@ def bindings(text: str) -> dict[str, str] | None:
 
 
 def as_tuple(named: dict[str, str]) -> str | None:
-    """The point that the coordinates x, y (and z) give, whatever their order; None for other names."""
+    """The point that the coordinates x, y (and z) give, whatever their order; any names if all are worth the same."""
+    if len(named) > 1 and len(set(named.values())) == 1:
+        return f"({', '.join(named.values())})"
     names = _COORDINATES[: len(named)]
     return f"({', '.join(named[name] for name in names)})" if set(named) == set(names) else None
 
