@@ -29,7 +29,10 @@ class OptionalPart:
 OPTIONAL: tuple[OptionalPart, ...] = (
     OptionalPart("vllm", "vllm", "use_vllm: fast generation on GPUs", "'trl[vllm]'"),
     OptionalPart(
-        "sentence_transformers", "sentence-transformers", "encoder: sentence-transformers:MODEL", "sentence-transformers"
+        "sentence_transformers",
+        "sentence-transformers",
+        "encoder: sentence-transformers:MODEL",
+        "sentence-transformers",
     ),
     OptionalPart("model2vec", "model2vec", "encoder: static:MODEL", "model2vec"),
     OptionalPart("deepspeed", "deepspeed", "launching with ZeRO", "deepspeed"),
