@@ -262,7 +262,7 @@ def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
         if label == BASE:
             raise StudyError(f"the label {BASE!r} stands for the untrained policy: name the method otherwise")
         where = f"methods.{label}"
-        own = checked(partial(_Method.model_validate, entry or {}), StudyError, where, where)
+        own = checked(partial(_Method.model_validate, entry or {}), StudyError, where, f"{where}.")
         if own.like is not None and (not isinstance(own.like, str) or own.like not in methods):
             raise StudyError(f"{where}.like must be a method above it: {', '.join(methods) or 'there is none'}")
         parent = Method(label, label, {}, common) if own.like is None else methods[own.like]
@@ -285,7 +285,7 @@ def _grid(
     blocks = []
     for number, entry in enumerate(entries, start=1):
         where = f"grid entry {number}"
-        block = checked(partial(Block.model_validate, entry), StudyError, where, where)
+        block = checked(partial(Block.model_validate, entry), StudyError, where, f"{where}.")
         chosen = {
             "regimes": fields.some_of(regimes, block.regimes, f"{where}, regimes"),
             "methods": fields.some_of(methods, block.methods, f"{where}, methods"),
