@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import core_schema
 
 from oger.words import choose
 
@@ -100,7 +100,7 @@ def checked(make: Callable[[], Made], error: type[ValueError], whole: str, at: s
         make: calls a model or a checked dataclass.
         error: raised instead of pydantic's own.
         whole: what is made, for errors that are not about one of its entries ("the study").
-        at: where it stands, before the names of its entries.
+        at: what comes before the names of its entries ("methods.grpo.").
     """
     try:
         return make()
@@ -115,12 +115,11 @@ def _line(error: ValidationError, whole: str, at: str) -> str:
     missing = first is found[0] and first["type"].startswith("missing")
     loc = first["loc"][:-1] if missing else first["loc"]
     # The numbers of list entries are left out.
-    place = ".".join([part for part in (at, *loc) if isinstance(part, str) and part]) if loc else whole
+    place = at + ".".join(part for part in loc if isinstance(part, str)) if loc else whole
     if missing:
         return f"{place} lacks {' and '.join(str(one['loc'][-1]) for one in found if one['loc'][:-1] == loc)}"
     cause = first.get("ctx", {}).get("error")
-    return str(cause).replace(PLACE, place, 1) if isinstance(cause, ValueError) else f"{place}: {_said(first)}"
-
-
-def _said(error: ErrorDetails) -> str:
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r:.80}"
+    if isinstance(cause, ValueError):
+        return str(cause).replace(PLACE, place, 1)
+    said = f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r:.80}"
+    return f"{place} has the wrong type: {said}"

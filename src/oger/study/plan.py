@@ -29,6 +29,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,30 +37,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from oger.io import yaml as yaml_dialect
 from oger.io.models import PLACE, Entry, Text, Whole, checked
-from oger.study.fields import (
-    Accuracy,
-    Amount,
-    Different,
-    Keys,
-    Name,
-    Named,
-    Names,
-    Problems,
-    Seeds,
-    StudyError,
-    WholeAmount,
-    one_of,
-    some_of,
-)
+from oger.study import fields
+from oger.study.fields import StudyError
 
 BASE = "base"
 """Label of the untrained policy, which is measured once per regime."""
 
-BUDGETS = {
-    "steps": "max_steps",
-    "generated_tokens": "max_generated_tokens",
-    "wall_seconds": "max_train_seconds",
-}
+BUDGETS = {"steps": "max_steps", "generated_tokens": "max_generated_tokens", "wall_seconds": "max_train_seconds"}
 """Unit of a budget -> recipe key."""
 
 POLICIES = ("last", "best")
@@ -68,9 +52,9 @@ POLICIES = ("last", "best")
 class Budget(Entry):
     """What a cell may spend: one of the three."""
 
-    steps: WholeAmount | None = None
-    generated_tokens: WholeAmount | None = None
-    wall_seconds: Amount | None = None
+    steps: fields.WholeAmount | None = None
+    generated_tokens: fields.WholeAmount | None = None
+    wall_seconds: fields.Amount | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Budget:
@@ -84,19 +68,15 @@ class Budget(Entry):
         return next(unit for unit in BUDGETS if getattr(self, unit) is not None)
 
     @property
-    def amount(self) -> float:
-        """How much of the unit."""
-        return float(getattr(self, self.unit))
-
-    @property
     def keys(self) -> dict[str, Any]:
         """The recipe keys that say so."""
-        whole = self.amount if self.unit == "wall_seconds" else int(self.amount)
+        amount = getattr(self, self.unit)
+        whole = {BUDGETS[self.unit]: amount if self.unit == "wall_seconds" else int(amount)}
         # Another limit decides: the number of steps must not be reached before it.
-        return {BUDGETS[self.unit]: whole} if self.unit == "steps" else {"max_steps": 10**7, BUDGETS[self.unit]: whole}
+        return whole if self.unit == "steps" else {"max_steps": 10**7, **whole}
 
     def __str__(self) -> str:
-        return f"{self.amount:,.0f} {self.unit.replace('_', ' ')}"
+        return f"{getattr(self, self.unit):,.0f} {self.unit.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)
@@ -126,41 +106,41 @@ class Regime:
 class Block(Entry):
     """One entry of the grid."""
 
-    regimes: Names = ()
-    methods: Names = ()
-    seeds: Seeds = ()
+    regimes: fields.Names = ()
+    methods: fields.Names = ()
+    seeds: fields.Seeds = ()
 
 
 class Tuning(Entry):
     """One recipe key, chosen per method and regime on the validation split."""
 
     key: Text
-    values: Annotated[tuple[Any, ...], Different]
-    seeds: Seeds
-    methods: Names = ()
+    values: Annotated[tuple[Any, ...], fields.Different]
+    seeds: fields.Seeds
+    methods: fields.Names = ()
     samples: Whole = 4
     """Per validation problem."""
     budget: Budget | None = None
     """None: the method's own."""
 
 
-_Policies = Annotated[Names, AfterValidator(lambda names: some_of(POLICIES, names))]
+_Policies = Annotated[fields.Names, AfterValidator(lambda names: fields.some_of(POLICIES, names))]
 
 
 class Wide(Entry):
     """Many samples of some methods' policies, for pass@k with a large k."""
 
     samples: Whole
-    methods: Names
-    limit: Problems = None
-    policy: Annotated[Any, AfterValidator(lambda name: one_of(POLICIES, name))] = "last"
+    methods: fields.Names
+    limit: fields.Problems = None
+    policy: Annotated[Any, AfterValidator(lambda name: fields.one_of(POLICIES, name))] = "last"
 
 
 class Evaluation(Entry):
     """What is drawn from each trained policy on each test split."""
 
     samples: Whole = 8
-    limit: Problems = None
+    limit: fields.Problems = None
     policies: _Policies = POLICIES
     wide: Wide | None = None
 
@@ -187,7 +167,7 @@ class _Method(Entry):
     """A method as it stands in the file."""
 
     method: Text | None = None
-    keys: Keys = Field({}, alias="set")
+    keys: fields.Keys = Field({}, alias="set")
     budget: Budget | None = None
     like: Any = None
 
@@ -197,22 +177,22 @@ class _Regime(Entry, extra="allow"):
 
     train: Any
     validation: Any
-    test: Annotated[dict[str, Text], Named]
-    target: Accuracy | None = None
+    test: Annotated[dict[str, Text], fields.Named]
+    target: fields.Accuracy | None = None
 
 
 class _File(Entry):
     """The file, before its parts are put together."""
 
-    name: Name
+    name: fields.Name
     recipe: Text
     reference: Any
     budget: Budget
-    regimes: Annotated[dict[str, _Regime], Named]
-    methods: Annotated[dict[str, Any], Named]
-    seeds: Seeds
+    regimes: Annotated[dict[str, _Regime], fields.Named]
+    methods: Annotated[dict[str, Any], fields.Named]
+    seeds: fields.Seeds
     description: Text = "-"
-    keys: Keys = Field({}, alias="set")
+    keys: fields.Keys = Field({}, alias="set")
     grid: Any = None
     contrasts: Any = None
     tuning: Tuning | None = None
@@ -244,16 +224,16 @@ def make_study(document: Any, *, folder: Path = Path()) -> Study:
     used = {methods[label].like or label for block in blocks for label in block.methods}
     tuning, evaluation = file.tuning, file.evaluation
     if tuning is not None:
-        chosen = some_of([label for label in methods if label in used], tuning.methods, "tuning.methods")
+        chosen = fields.some_of([label for label in methods if label in used], tuning.methods, "tuning.methods")
         tuning = tuning.model_copy(update={"methods": chosen})
     if evaluation.wide is not None:
-        chosen = some_of(methods, evaluation.wide.methods, "evaluation.wide.methods")
+        chosen = fields.some_of(methods, evaluation.wide.methods, "evaluation.wide.methods")
         evaluation = evaluation.model_copy(update={"wide": evaluation.wide.model_copy(update={"methods": chosen})})
     beside = folder / file.recipe
     return Study(
         name=file.name,
         recipe=str(beside) if os.path.isfile(beside) else file.recipe,
-        reference=one_of(methods, file.reference, "reference"),
+        reference=fields.one_of(methods, file.reference, "reference"),
         regimes=regimes,
         methods=methods,
         blocks=blocks,
@@ -273,7 +253,7 @@ def _regime(name: str, regime: _Regime, entry: Mapping[str, Any]) -> Regime:
 def _contrasts(entries: Any, methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
     if not (isinstance(entries, list) and all(isinstance(e, list) and len(e) == 2 and e[0] != e[1] for e in entries)):
         raise StudyError(f"contrasts must be a list of pairs of different methods, got {entries!r}")
-    return tuple((one_of(methods, a, "contrasts"), one_of(methods, b, "contrasts")) for a, b in entries)
+    return tuple((fields.one_of(methods, a, "contrasts"), fields.one_of(methods, b, "contrasts")) for a, b in entries)
 
 
 def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
@@ -282,7 +262,7 @@ def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
         if label == BASE:
             raise StudyError(f"the label {BASE!r} stands for the untrained policy: name the method otherwise")
         where = f"methods.{label}"
-        own = checked(lambda entry=entry: _Method.model_validate(entry or {}), StudyError, where, where)
+        own = checked(partial(_Method.model_validate, entry or {}), StudyError, where, f"{where}.")
         if own.like is not None and (not isinstance(own.like, str) or own.like not in methods):
             raise StudyError(f"{where}.like must be a method above it: {', '.join(methods) or 'there is none'}")
         parent = Method(label, label, {}, common) if own.like is None else methods[own.like]
@@ -305,10 +285,10 @@ def _grid(
     blocks = []
     for number, entry in enumerate(entries, start=1):
         where = f"grid entry {number}"
-        block = checked(lambda entry=entry: Block.model_validate(entry), StudyError, where, where)
+        block = checked(partial(Block.model_validate, entry), StudyError, where, f"{where}.")
         chosen = {
-            "regimes": some_of(regimes, block.regimes, f"{where}, regimes"),
-            "methods": some_of(methods, block.methods, f"{where}, methods"),
+            "regimes": fields.some_of(regimes, block.regimes, f"{where}, regimes"),
+            "methods": fields.some_of(methods, block.methods, f"{where}, methods"),
             "seeds": block.seeds or seeds,
         }
         blocks.append(block.model_copy(update=chosen))
