@@ -2,8 +2,7 @@
 
 import pytest
 
-from oger.verification import ANSWER_RULES, KINDS, VerifierError, VerifierPool
-from oger.verification import self_test as probe
+from oger.verification import ANSWER_RULES, KINDS, VerifierError, VerifierPool, probe
 
 _GRADERS = "tests.support.fault_graders"
 
