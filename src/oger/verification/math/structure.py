@@ -162,7 +162,7 @@ def _excluded(text: str) -> Structure | None:
         if len(parts[0]) == 2 and all(len(part) == 1 for part in parts[1:]):
             parts = [[parts[0][0], *part[-1:]] for part in parts]  # x \ne 2, 3
         names = {part[0].strip() for part in parts}
-        if len(names) != 1 or any(len(part) != 2 for part in parts) or not _VARIABLE.fullmatch(*names):
+        if any(len(part) != 2 for part in parts) or len(names) != 1 or not all(map(_VARIABLE.fullmatch, names)):
             return None
         values = tuple(part[1].strip() for part in parts)
     if len(values) > 1:
