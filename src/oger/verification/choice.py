@@ -20,7 +20,7 @@ _MAX_CHARACTERS = 2000
 _LETTERS = "ABCDEFGHIJ"
 _DRESSING = re.compile(
     r"\\(?:textcolor|color|colorbox) ?\{[^{}]{1,40}\}|\\(?:text|math)[a-z]{0,6}(?![a-z])"
-    r"|\\(?:left|right|boxed|fbox|framebox|bf|rm|[lL]arge|LARGE|huge|,|;|!| )|[{}$*_`\"'~]"
+    r"|\\(?:left|right|boxed|fbox|framebox|bf|rm|boldsymbol|[lL]arge|LARGE|huge|,|;|!| )|[{}$*_`\"'~]"
 )
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:(?:final|correct|best|right) )?(?:answer|option|choice)s?"
@@ -70,7 +70,8 @@ def instant_choice(gold: str, extracted: str, metadata: Any = None) -> bool | No
     if any(len(text) > _MAX_CHARACTERS for text in (gold, *options[: len(_LETTERS)])):
         return None
     wanted, found = read_choices(gold, options), read_choices(extracted, options)
-    return found == wanted if wanted and (found or not options) else None
+    by_value = bool(options) and not found and not _WITH_TEXT.fullmatch(_flat(extracted))
+    return None if not wanted or by_value else found == wanted
 
 
 def _of_equal_value(text: str, options: Sequence[str]) -> frozenset[str]:

@@ -60,7 +60,7 @@ _SPACING = re.compile(
 )
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|boldsymbol|emph"
-    r"|boxed|fbox|underline|ensuremath)\s*\{([^{}]*)\}"
+    r"|boxed|fbox|framebox|underline|ensuremath)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _FUNCTION_NAMES = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}

@@ -28,6 +28,7 @@ Rulings, where mathematicians may differ:
 """
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -35,17 +36,21 @@ from oger.verification.math.answer_text import clean
 from oger.verification.math.expressions import compare_equations, compare_expressions
 from oger.verification.math.literals import read_quantity, same_quantity
 from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
+from oger.verification.math.nouns import may_stand_for, without_named_noun
 from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
-from oger.verification.math.remarks import as_equation, family, same_parameters, without_remark
+from oger.verification.math.remarks import as_equation, family, same_argument, same_parameters, without_remark
 from oger.verification.math.structure import Structure, as_matrix, joined_thousands, nesting, read_structure, split_top
 from oger.verification.math.units import Unit, read_unit
 from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
 _MAX_ITEMS = 100
+_MAX_QUESTION = 20_000
 _MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
 _PLAIN_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)")
-_GLUED_UNIT = re.compile(r"^(.*[\d}])([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$")
+_GLUED_UNIT = re.compile(
+    r"^(.*[\d}](?=[a-zA-Z])|.*[\da-zA-Z})](?=\^))([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$"
+)
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
     r"(?:\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|sin|cos|tan)(?![a-zA-Z])|[\d\s+*/^(){}\[\].,!%-])+"
@@ -54,6 +59,11 @@ _KNOWN_COMMANDS = re.compile(
     r"\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|exp|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|circ|pm|mp|infty"
     r"|[lr](?:floor|ceil|vert)|[lc]?dots|overline|\$)(?![a-zA-Z])"
 )
+_PERCENT = re.compile(r"(.*\S)\s*(?:%|\bpercent)", re.DOTALL)
+_BARE_COMMAND = re.compile(r"\\(?!(?:pi|infty)(?![a-zA-Z]))[a-zA-Z]+(?:\s*[_^]\s*(?:\{[^{}]*\}|\w))*$")
+_COUNTED = re.compile(r"(.*[\d})!])\s+([a-z]{3,}(?: [a-z]+){0,4})", re.DOTALL)
+_CHOICE = re.compile("[A-J]")
+_LABELLED = re.compile(r"(?:\(\s*([A-J])\s*\)[.:]?|([A-J])(?:\)[.:]?|[.:](?=\s)))\s*(?:\S.*)?", re.DOTALL)
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
 _BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
@@ -74,6 +84,12 @@ def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None
 def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
     """Is `extracted` mathematically the gold answer, by the rulings above?
 
+    Args:
+        gold: The gold answer.
+        extracted: The answer found in the response.
+        metadata: None, or a mapping that may hold the text of the problem as "question": what it counts may stand
+            behind a number.
+
     Raises:
         ValueError: The gold answer cannot be read, an answer has more than 2,000 characters is nested more
             than 50 deep or is a mere run of operators, or a value is too large.
@@ -85,6 +101,8 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
     if _OPERATOR_RUN.search(gold) or _OPERATOR_RUN.search(extracted):
         raise ValueError("an answer with a run of twenty equal operators is not evaluated")
     left, right = clean(gold), clean(extracted)
+    if isinstance(metadata, Mapping) and isinstance(question := metadata.get("question"), str):
+        right = without_named_noun(right, question[:_MAX_QUESTION])
     if not left:
         raise ValueError("the gold answer is empty")
     if not right:
@@ -98,7 +116,7 @@ def _compare(gold: str, answer: str) -> Judgement:
     renamed = same_parameters(*families)
     if renamed is None:
         return Judgement(False, note="the parameters run over different sets")
-    gold, answer = families[0].body, renamed
+    gold, answer = families[0].body, same_argument(families[0].body, renamed)
     (gold, gold_modulus), (answer, answer_modulus) = split_modulus(gold), split_modulus(answer)
     if gold_modulus and answer_modulus and gold_modulus != answer_modulus:
         return Judgement(False, note="different moduli")
@@ -264,6 +282,8 @@ def _any_order(gold: tuple[str, ...], answer: tuple[str, ...]) -> Judgement:
 
 
 def _compare_leaves(gold: str, answer: str) -> Judgement:
+    if _CHOICE.fullmatch(gold) and (labelled := _LABELLED.fullmatch(answer)):
+        return Judgement(gold == labelled[1] or gold == labelled[2], note="a letter")
     for compare in (same_time, same_ratio, same_based):
         decided = compare(gold, answer)
         if decided is not None:
@@ -277,11 +297,20 @@ def _compare_leaves(gold: str, answer: str) -> Judgement:
         return Judgement(False, note="no number and no letter")
     if is_words(answer) and answer_number is None:
         return Judgement(False, note="words instead of mathematics")
-    return _compare_with_units(gold, answer)
+    return _compare_percents(gold, answer) or _compare_with_units(gold, answer)
 
 
 def _compare_with_units(gold: str, answer: str) -> Judgement:
-    (gold, gold_unit), (answer, answer_unit) = _split_measure(gold), _split_measure(answer)
+    sides = _split_measure(gold), _split_measure(answer)
+    (gold, gold_unit, gold_noun), (answer, answer_unit, answer_noun) = sides
+    if not may_stand_for(answer_noun, gold_noun) or (answer_noun and gold_unit) or (gold_noun and answer_unit):
+        return Judgement(False, note="other things are counted")
+    angles = [unit.angle if unit else "" for unit in (gold_unit, answer_unit)]
+    if set(angles) == {"degree", "radian"}:
+        gold, answer = (
+            _in_radians(side) if angle == "degree" else side for side, angle in ((gold, angles[0]), (answer, angles[1]))
+        )
+        return compare_expressions(gold, answer)
     if gold_unit is not None and answer_unit is not None:
         if gold_unit.differs_from(answer_unit):
             return Judgement(False, note="different units")
@@ -289,19 +318,37 @@ def _compare_with_units(gold: str, answer: str) -> Judgement:
         if ratio != 1:
             answer = f"\\frac{{{ratio.numerator}}}{{{ratio.denominator}}}({answer})"
     judgement = compare_expressions(gold, answer)
-    angles = {unit.dimension for unit in (gold_unit, answer_unit) if unit is not None}
-    if judgement.correct or angles != {(("degree", 1),)} or (gold_unit is None) == (answer_unit is None):
+    if judgement.correct or sorted(angles) != ["", "degree"] or (gold_unit is not None and answer_unit is not None):
         return judgement
-    radians = "\\frac{{\\pi}}{{180}}({})"
-    return compare_expressions(
-        radians.format(gold) if gold_unit else gold, radians.format(answer) if answer_unit else answer
-    )
+    return compare_expressions(_in_radians(gold) if angles[0] else gold, _in_radians(answer) if angles[1] else answer)
 
 
-def _split_measure(text: str) -> tuple[str, Unit | None]:
-    """(expression, unit); a literal loses the words and the money sign that no parser of expressions reads."""
+def _in_radians(text: str) -> str:
+    return f"\\frac{{\\pi}}{{180}}({text})"
+
+
+def _compare_percents(gold: str, answer: str) -> Judgement | None:
+    """Compare where an expression that is no plain number has a percent sign behind it."""
+    bare = [_PERCENT.fullmatch(side) for side in (gold, answer)]
+    if bare == [None, None]:
+        return None
+    cores = [found[1] if found else side for found, side in zip(bare, (gold, answer), strict=True)]
+    if None not in bare:
+        return _compare_with_units(*cores)
+    hundredth = [f"\\frac{{1}}{{100}}({core})" if found else core for found, core in zip(bare, cores, strict=True)]
+    judgement = _compare_with_units(*hundredth)
+    return judgement if judgement.correct else _compare_with_units(*cores)
+
+
+def _split_measure(text: str) -> tuple[str, Unit | None, str]:
+    """(expression, unit, counted noun); a literal loses the words and the money sign that no parser reads."""
     number = read_quantity(text)
-    return _split_unit(text) if number is None else (number.latex(), number.unit)
+    if number is not None:
+        return number.latex(), number.unit, number.noun
+    text, unit = _split_unit(text)
+    if unit is None and (counted := _COUNTED.fullmatch(text)):
+        return counted[1], None, counted[2]
+    return text, unit, ""
 
 
 def _split_unit(text: str) -> tuple[str, Unit | None]:
@@ -309,15 +356,22 @@ def _split_unit(text: str) -> tuple[str, Unit | None]:
         return text, None  # the degrees belong to the argument
     if glued := _GLUED_UNIT.match(text):
         unit = read_unit(glued[2])
-        if unit is not None:
+        if unit is not None and not (unit.angle and _has_terms(glued[1])):
             return glued[1].strip(), unit
-    blanks = [match.start() for match in re.finditer(" ", text)][-4:]
+    blanks = [match.start() for match in re.finditer(" ", text)][-6:]
     for blank in blanks:
         head, tail = text[:blank].strip(), text[blank:].strip()
         unit = read_unit(tail)
-        if unit is None or not head or head[-1] in "+-*/^(\\":
+        if unit is None or not head or head[-1] in "+-*/^(\\" or (unit.angle == "degree" and _has_terms(head)):
             continue
+        if _BARE_COMMAND.search(head):
+            continue  # \angle A, \log_2 n
         # Beside variables a single letter is one of them: c^2 m.
         if len(tail) > 1 or not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", head)):
             return head, unit
     return text, None
+
+
+def _has_terms(text: str) -> bool:
+    """Is an expression a sum? A degree sign belongs to the last term alone."""
+    return any(len(split_top(text.lstrip("+-"), (sign,))) > 1 for sign in "+-")

@@ -15,7 +15,8 @@ _HOUR = re.compile(r"(\d{1,2})\s*(?:(a|p)\.?\s?m\.?)", re.IGNORECASE)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*(?::|\sto\s)\s*\d+(?:\.\d+)?)+")
 _BASE = r"(?:\{\s*\(?\s*(\d+|[a-z]+)\s*\)?\s*\}|(\d))"
 _BASED = re.compile(
-    rf"([+-]?)\(?\s*([0-9][0-9A-Za-z,]*|[A-Z]{{2,}})\s*\)?\s*(?:_\s*{_BASE}|,?\s*\(?\s*(?:in )?base[ -]?\s*(\d+|[a-z]+)\s*\)?)"
+    rf"([+-]?)\(?\s*([0-9][0-9A-Za-z,]*|[A-Z]{{2,}})\s*\)?\s*(?:_\s*{_BASE}"
+    r"|,?\s*\(?\s*(?:in )?base[ -]?\s*(\d+|[a-z]+)\s*\)?)"
 )
 _BASES = {
     "two": 2,

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 _SETS = {"R": "real", "Z": "integer", "N": "natural", "Q": "rational", "C": "complex"}
-_LETTERS = r"\(?\s*[a-zA-Z](?:_\{?\w+\}?)?(?:\s*(?:,|and)\s*[a-zA-Z](?:_\{?\w+\}?)?)*\s*\)?"
+_ONE_LETTER = r"(?<![a-zA-Z\\])[a-zA-Z](?:_\{?\w+\}?)?(?![a-zA-Z])"
+_LETTERS = rf"\(?\s*{_ONE_LETTER}(?:\s*(?:,|and)\s*{_ONE_LETTER})*\s*\)?"
 _INTRO = r"(?:for\s+(?:all|any|every|each|some)|\\forall|\\exists|where|with|for|when|if|given)"
 _MEMBERS = re.compile(
     rf"\s*[,;:]?\s*\(?\s*{_INTRO}?(?:\s+(?:real|integers?|numbers?|all))*\s*({_LETTERS})\s*\\in\s*"
@@ -37,6 +38,8 @@ _MAPS_TO = re.compile(
 _DECLARED = re.compile(
     r"[a-zA-Z]\s*(?::|\\colon)\s*\\mathbb\s*\{?[A-Z]\}?\s*\\(?:right)?(?:to|arrow)\s*\\mathbb\s*\{?[A-Z]\}?\s*[,;:]?\s*"
 )
+_MEMBER = re.compile(r"\\in\s*\\mathbb\s*\{?([A-Z])\}?")
+_FUNCTION = re.compile(r"([a-zA-Z])\(([a-zA-Z])\)\s*=(.*)", re.DOTALL)
 _DEFINED_AS = re.compile(r"\\equiv(?![a-zA-Z])|≡|\\coloneqq(?![a-zA-Z])|:\s*=|\\triangleq(?![a-zA-Z])")
 _MODULUS = re.compile(r"mod(?![a-z])")
 
@@ -57,6 +60,24 @@ def as_equation(text: str) -> str:
     if maps := _MAPS_TO.fullmatch(text):
         return f"{maps[1]}({maps[2]})={maps[3]}" if maps[1] else maps[3]
     return text if _MODULUS.search(text) else _DEFINED_AS.sub("=", text)
+
+
+def same_argument(gold: str, answer: str) -> str:
+    """The answer f(t) = 2t with its argument called as in the gold answer f(x) = 2x."""
+    left, right = _FUNCTION.fullmatch(gold), _FUNCTION.fullmatch(answer)
+    if left is None or right is None or left[1] != right[1] or left[2] == right[2] or _holds(right[3], left[2]):
+        return answer
+    return f"{left[1]}({left[2]})={_renamed(right[3], right[2], left[2])}"
+
+
+def _holds(text: str, letter: str) -> bool:
+    return bool(
+        re.search(rf"(?<![a-zA-Z\\]){re.escape(letter)}|[a-z]{re.escape(letter)}", re.sub(r"\\[a-zA-Z]+", " ", text))
+    )
+
+
+def _renamed(text: str, old: str, new: str) -> str:
+    return re.sub(r"(\\[a-zA-Z]+)|" + re.escape(old), lambda match: match[1] or new, text)
 
 
 def without_remark(text: str) -> str:
@@ -83,16 +104,10 @@ def family(text: str) -> Family:
     """
     if found := _MEMBERS.search(text):
         body, letters, over = text[: found.start()], found[1], _SETS.get(found[2], "")
-    elif (found := _WORDS.search(text)) and all(
-        map(
-            _QUANTIFYING.fullmatch,
-            re.findall(r"[a-zA-Z]+(?:_\{?\w+\}?)?", re.sub(r"\\in\s*\\mathbb\s*\{?[A-Z]\}?", "", found[1])),
-        )
-    ):
-        body, letters = text[: found.start()], found[1]
-        member = re.search(r"\\mathbb\s*\{?([A-Z])", letters)
+    elif (found := _WORDS.search(text)) and _only_quantifies(found[1]):
+        body, letters = text[: found.start()], _MEMBER.sub("", found[1])
+        member = _MEMBER.search(found[1])
         over = _SETS.get(member[1], "") if member else next((n for n, p in _KINDS if p.search(letters)), "")
-        letters = re.sub(r"\\in\s*\\mathbb\s*\{?[A-Z]\}?", "", letters)
     else:
         return Family(text)
     body = body.strip().rstrip(",;:").strip()
@@ -103,6 +118,11 @@ def family(text: str) -> Family:
     return Family(inner.body, inner.letters + named, inner.over or over)
 
 
+def _only_quantifies(text: str) -> bool:
+    words = re.findall(r"[a-zA-Z]+(?:_\{?\w+\}?)?", _MEMBER.sub("", text))
+    return all(map(_QUANTIFYING.fullmatch, words))
+
+
 def same_parameters(gold: Family, answer: Family) -> str | None:
     """The answer's body with its parameter called as the gold's is; None when they run over different sets."""
     if gold.over and answer.over and gold.over != answer.over:
@@ -110,6 +130,4 @@ def same_parameters(gold: Family, answer: Family) -> str | None:
     if not (gold.over == answer.over == "integer" and len(gold.letters) == len(answer.letters) == 1):
         return answer.body
     (old,), (new,) = answer.letters, gold.letters
-    if old == new or re.search(rf"(?<![a-zA-Z\\]){re.escape(new)}(?![a-zA-Z])", answer.body):
-        return answer.body
-    return re.sub(r"(\\[a-zA-Z]+)|" + re.escape(old), lambda m: m[1] or new, answer.body)
+    return answer.body if old == new or _holds(answer.body, new) else _renamed(answer.body, old, new)

@@ -20,7 +20,7 @@ _TRANSPOSED = re.compile(
 )
 _ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
-_THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^][^,]*)?")
+_THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
 _AND = re.compile(r"\s+and\s+|\s*\\(?:land|wedge)(?![a-zA-Z])\s*", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+|\s*\\(?:lor|vee)(?![a-zA-Z])\s*", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"\|\s*([a-zA-Z](?:_\{?\w+\}?)?)\s*\|")
@@ -119,7 +119,8 @@ def _matrix(text: str) -> Structure | None:
     if not cells or len({len(row) for row in cells}) != 1:
         return None
     sign = factor.removeprefix("+")
-    items = (f"{sign}({cell})" if sign else cell for row in cells for cell in row)
+    times = sign if sign in ("", "-") else f"{sign}\\cdot "
+    items = (f"{times}({cell})" if sign else cell for row in cells for cell in row)
     return Structure("matrix", tuple(items), columns=len(cells[0]))
 
 
@@ -158,8 +159,10 @@ def _excluded(text: str) -> Structure | None:
         values = split_top(found[1], (",",))
     else:
         parts = [re.split(r"\\ne(?![a-zA-Z])", part) for part in split_top(_AND.sub(" , ", text), (",",))]
+        if len(parts[0]) == 2 and all(len(part) == 1 for part in parts[1:]):
+            parts = [[parts[0][0], *part[-1:]] for part in parts]  # x \ne 2, 3
         names = {part[0].strip() for part in parts}
-        if len(names) != 1 or any(len(part) != 2 for part in parts) or not _VARIABLE.fullmatch(*names):
+        if any(len(part) != 2 for part in parts) or len(names) != 1 or not all(map(_VARIABLE.fullmatch, names)):
             return None
         values = tuple(part[1].strip() for part in parts)
     if len(values) > 1:
