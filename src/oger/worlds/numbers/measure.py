@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from oger.encoders.ngram import NgramEncoder
-from oger.evaluation.statistics import pass_at_k
+from oger.evaluation.statistics.accuracy import pass_at_k
 from oger.method.divergence import teacher_divergence
 from oger.method.reward import exploration_reward
 from oger.worlds.numbers.classify import SORTS, strategy_of

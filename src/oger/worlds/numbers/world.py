@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from oger.method.options import choose
+from oger.words import choose
 from oger.worlds.curated import CuratedWorld
 from oger.worlds.numbers.problems import SOURCES, Problem, draw_problems
 from oger.worlds.numbers.teachers import TEACHERS, trajectory
