@@ -13,8 +13,6 @@ from oger.words import choose, nearest
 ORDERS = {"first": "in the order of the sources", "shortest": "fewest tokens first", "random": "drawn by the seed"}
 DUPLICATE_SCOPES = {"anywhere": "the same text under any prompt", "prompt": "the same text under the same prompt"}
 
-HUB_PREFIX = "hub:"
-
 
 @dataclass(frozen=True)
 class Source:

@@ -63,7 +63,8 @@ def sample(
                 _continue(model, prompts_BT, max_new_tokens, int(tokenizer.eos_token_id), generator),
                 strict=True,
             ):
-                made[place].append(Sample(tokenizer.decode(tokens, skip_special_tokens=True), entropy, len(tokens)))
+                text = str(tokenizer.decode(tokens, skip_special_tokens=True))
+                made[place].append(Sample(text, entropy, len(tokens)))
     return made
 
 
