@@ -2,7 +2,7 @@ r"""Mathematical equality: what the kind "math" takes for the same answer.
 
 An answer is cleaned (`answer_text`), taken apart at its brackets and separators (`structure`), and its parts compared:
 written numbers exactly (`literals`), words as words (`phrases`), and every other expression by two graders: math-verify
-and a check of our own (`second_check`). Where the two disagree, the second decides and the judgement says so.
+and a check of our own (`second_check`). Where that check is sure, it decides and the judgement says that it overruled.
 
 Rulings, where mathematicians may differ:
 
@@ -10,16 +10,21 @@ Rulings, where mathematicians may differ:
   a decimal of at least three significant digits accepts an exact value with no finite decimal form that rounds to it
   (\sqrt{2} for 1.414), because such a gold answer was rounded by whoever wrote it.
 - **Units**: a unit that only one side has is ignored; two units must agree or convert exactly (500 cm is 5 m; 5 cm is
-  not 5 m). So with other words after a number ("apples"), where one side's must hold the other's; a unit, a percent
-  sign and words exclude each other. A bare letter glued to a number is a variable (5m), one set apart or in \text is a
-  unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees.
+  not 5 m), mixed ones too (5 ft 6 in). A bare letter glued to a number is a variable (5m), one set apart or in \text
+  is a unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
+  belongs to its last term.
+- **Words behind a number**: a noun that the gold answer or the question names, with adjectives, or a plural by itself.
+  Anything else says something else (5 squared, 5 not, 5 tenths). Two nouns must agree; a unit, a percent sign and a
+  noun exclude each other.
 - **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
 - **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
   tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
 - **Intervals**: ends open or closed must agree; (1, 2) is both a pair and an open interval; x < 2 is (-\infty, 2).
   Between inequalities "or" unites and "and" intersects.
-- **Equations**: a name in front (x = 3) is ignored when only one side has one; two names must agree. Other equations
-  are equal when one is a multiple of the other, or as math-verify finds. An answer that says 4 = 3 is wrong.
+- **Equations**: a name in front (x = 3) is ignored when only one side has one; two names must agree. An equation stands
+  for a value only behind one name (not 2x = 4, not |x| = 4) or when its left side holds no letter. Equations are equal
+  when one is a multiple of the other, or side equals side. An answer that says 4 = 3 is wrong.
+- **Identities** hold where both sides are real; see `second_check`.
 - **Letters**: case matters (R is not r, AB not ab), but for a name in front of = and a constant of integration, + C.
 - **Notation** that the parser drops or misreads is never evaluated (`notation`): only the same text is equal to it.
 - **Times and ratios**: 3:30 PM accepts 3:30 and 15:30, not 3:30 AM; 6:8 is the ratio 3:4.
@@ -34,13 +39,13 @@ from typing import Any
 
 from oger.verification.math.answer_text import clean
 from oger.verification.math.expressions import compare_equations, compare_expressions
-from oger.verification.math.literals import read_quantity, same_quantity
+from oger.verification.math.leaves import compare_leaves
+from oger.verification.math.literals import read_quantity
 from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
-from oger.verification.math.nouns import may_stand_for, without_named_noun
-from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
+from oger.verification.math.nouns import without_named_noun
+from oger.verification.math.phrases import canonical, is_words, words
 from oger.verification.math.remarks import as_equation, family, same_argument, same_parameters, without_remark
 from oger.verification.math.structure import Structure, as_matrix, joined_thousands, nesting, read_structure, split_top
-from oger.verification.math.units import Unit, read_unit
 from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
@@ -48,9 +53,6 @@ _MAX_ITEMS = 100
 _MAX_QUESTION = 20_000
 _MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
 _PLAIN_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)")
-_GLUED_UNIT = re.compile(
-    r"^(.*[\d}](?=[a-zA-Z])|.*[\da-zA-Z})](?=\^))([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$"
-)
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
     r"(?:\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|sin|cos|tan)(?![a-zA-Z])|[\d\s+*/^(){}\[\].,!%-])+"
@@ -59,12 +61,6 @@ _KNOWN_COMMANDS = re.compile(
     r"\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|exp|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|circ|pm|mp|infty"
     r"|[lr](?:floor|ceil|vert)|[lc]?dots|overline|\$)(?![a-zA-Z])"
 )
-_PERCENT = re.compile(r"(.*\S)\s*(?:%|\bpercent)", re.DOTALL)
-_BARE_COMMAND = re.compile(r"\\(?!(?:pi|infty)(?![a-zA-Z]))[a-zA-Z]+(?:\s*[_^]\s*(?:\{[^{}]*\}|\w))*$")
-_COUNTED = re.compile(r"(.*[\d})!])\s+([a-z]{3,}(?: [a-z]+){0,4})", re.DOTALL)
-_CHOICE = re.compile("[A-J]")
-_LABELLED = re.compile(r"(?:\(\s*([A-J])\s*\)[.:]?|([A-J])(?:\)[.:]?|[.:](?=\s)))\s*(?:\S.*)?", re.DOTALL)
-_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
 _BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
 _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\s*")
@@ -151,7 +147,7 @@ def _compare(gold: str, answer: str) -> Judgement:
         return _compare(gold, sides[-1])
     if gold_equation:
         return Judgement(False, note="an equation is asked for")
-    return _compare_leaves(gold, answer)
+    return compare_leaves(gold, answer)
 
 
 def _is_closed(text: str) -> bool:
@@ -279,99 +275,3 @@ def _any_order(gold: tuple[str, ...], answer: tuple[str, ...]) -> Judgement:
         else:
             return Judgement(False, overruled, f"{item} is missing")
     return Judgement(True, overruled)
-
-
-def _compare_leaves(gold: str, answer: str) -> Judgement:
-    if _CHOICE.fullmatch(gold) and (labelled := _LABELLED.fullmatch(answer)):
-        return Judgement(gold == labelled[1] or gold == labelled[2], note="a letter")
-    for compare in (same_time, same_ratio, same_based):
-        decided = compare(gold, answer)
-        if decided is not None:
-            return Judgement(decided)
-    gold_number, answer_number = read_quantity(gold), read_quantity(answer)
-    if gold_number is not None and answer_number is not None:
-        return Judgement(same_quantity(gold_number, answer_number))
-    if is_words(gold) and gold_number is None:
-        return Judgement(same_words(gold, answer))
-    if not any(character.isalnum() for character in answer):
-        return Judgement(False, note="no number and no letter")
-    if is_words(answer) and answer_number is None:
-        return Judgement(False, note="words instead of mathematics")
-    return _compare_percents(gold, answer) or _compare_with_units(gold, answer)
-
-
-def _compare_with_units(gold: str, answer: str) -> Judgement:
-    sides = _split_measure(gold), _split_measure(answer)
-    (gold, gold_unit, gold_noun), (answer, answer_unit, answer_noun) = sides
-    if not may_stand_for(answer_noun, gold_noun) or (answer_noun and gold_unit) or (gold_noun and answer_unit):
-        return Judgement(False, note="other things are counted")
-    angles = [unit.angle if unit else "" for unit in (gold_unit, answer_unit)]
-    if set(angles) == {"degree", "radian"}:
-        gold, answer = (
-            _in_radians(side) if angle == "degree" else side for side, angle in ((gold, angles[0]), (answer, angles[1]))
-        )
-        return compare_expressions(gold, answer)
-    if gold_unit is not None and answer_unit is not None:
-        if gold_unit.differs_from(answer_unit):
-            return Judgement(False, note="different units")
-        ratio = answer_unit.ratio_to(gold_unit)
-        if ratio != 1:
-            answer = f"\\frac{{{ratio.numerator}}}{{{ratio.denominator}}}({answer})"
-    judgement = compare_expressions(gold, answer)
-    if judgement.correct or sorted(angles) != ["", "degree"] or (gold_unit is not None and answer_unit is not None):
-        return judgement
-    return compare_expressions(_in_radians(gold) if angles[0] else gold, _in_radians(answer) if angles[1] else answer)
-
-
-def _in_radians(text: str) -> str:
-    return f"\\frac{{\\pi}}{{180}}({text})"
-
-
-def _compare_percents(gold: str, answer: str) -> Judgement | None:
-    """Compare where an expression that is no plain number has a percent sign behind it."""
-    bare = [_PERCENT.fullmatch(side) for side in (gold, answer)]
-    if bare == [None, None]:
-        return None
-    cores = [found[1] if found else side for found, side in zip(bare, (gold, answer), strict=True)]
-    if None not in bare:
-        return _compare_with_units(*cores)
-    hundredth = [f"\\frac{{1}}{{100}}({core})" if found else core for found, core in zip(bare, cores, strict=True)]
-    judgement = _compare_with_units(*hundredth)
-    return judgement if judgement.correct else _compare_with_units(*cores)
-
-
-def _split_measure(text: str) -> tuple[str, Unit | None, str]:
-    """(expression, unit, counted noun); a literal loses the words and the money sign that no parser reads."""
-    number = read_quantity(text)
-    if number is not None:
-        return number.latex(), number.unit, number.noun
-    text, unit = _split_unit(text)
-    if unit is None and (counted := _COUNTED.fullmatch(text)):
-        return counted[1], None, counted[2]
-    return text, unit, ""
-
-
-def _split_unit(text: str) -> tuple[str, Unit | None]:
-    if _TRIGONOMETRIC.search(text):
-        return text, None  # the degrees belong to the argument
-    if glued := _GLUED_UNIT.match(text):
-        unit = read_unit(glued[2])
-        if unit is not None and not (unit.angle and _has_terms(glued[1])):
-            return glued[1].strip(), unit
-    blanks = [match.start() for match in re.finditer(" ", text)][-6:]
-    for blank in blanks:
-        head, tail = text[:blank].strip(), text[blank:].strip()
-        unit = read_unit(tail)
-        if unit is None or not head or head[-1] in "+-*/^(\\" or (unit.angle == "degree" and _has_terms(head)):
-            continue
-        if _BARE_COMMAND.search(head):
-            continue  # \angle A, \log_2 n
-        # Beside variables a single letter is one of them: c^2 m.
-        if len(tail) > 1 or not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", head)):
-            return head, unit
-    return text, None
-
-
-def _has_terms(text: str) -> bool:
-    """Is an expression a sum? A degree sign belongs to the last term alone."""
-    return any(len(split_top(text.lstrip("+-"), (sign,))) > 1 for sign in "+-")

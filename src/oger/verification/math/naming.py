@@ -3,6 +3,7 @@ r"""Names before values: x = 3, (x, y) = (1, 2), x \in \{1, 2\}, and what they n
 import re
 from itertools import pairwise
 
+from oger.verification.math.nouns import DENYING
 from oger.verification.math.phrases import words
 from oger.verification.math.structure import list_items, read_structure, split_top
 
@@ -14,7 +15,7 @@ _LETTERLIKE = (
     r"|xi|rho|sigma|tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega|ell))"
 )
 _VARIABLE = re.compile(
-    rf"(?:d|m|\\Delta|\\angle)?\s*{_LETTERLIKE}{_SUBSCRIPT}\s*(?:'|\^\s*\{{?\s*(?:\\prime|\*)\s*\}}?)*{_SUBSCRIPT}"
+    rf"(?:\\Delta|\\angle)?\s*{_LETTERLIKE}{_SUBSCRIPT}\s*(?:'|\^\s*\{{?\s*(?:\\prime|\*)\s*\}}?)*{_SUBSCRIPT}"
 )
 _FUNCTION_VALUE = re.compile(
     rf"(?:[A-Zfghpq]|\\(?:phi|varphi|psi|Pr|Gamma|zeta|sigma|mathbb\s*\{{?\w\}}?)|Var|Cov|Pr|gcd|lcm|max|min|det|deg|rank){_SUBSCRIPT}"
@@ -28,6 +29,26 @@ _BIG_OPERATOR = re.compile(
 )
 _DERIVATIVE = re.compile(
     r"\\frac\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}|d\w/d\w"
+)
+_FUNCTIONS = frozenset(
+    {
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "exp",
+        "sqrt",
+        "root",
+        "square",
+        "cube",
+        "third",
+        "quarter",
+        "abs",
+    }
+    | {"arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "floor", "ceil"}
 )
 _SHORT_WORDS = frozenset({"of", "is", "to", "in", "a", "no", "at", "by"})
 _MEMBER = re.compile(
@@ -77,6 +98,8 @@ def is_one_name(text: str) -> bool:
 def _is_word(text: str) -> bool:
     """A word, and not a product of variables: xyz, abc."""
     letters = text.casefold()
+    if letters in _FUNCTIONS or (letters in DENYING and letters not in _SHORT_WORDS):
+        return False
     consecutive = all(ord(right) - ord(left) == 1 for left, right in pairwise(letters))
     return (
         text.isupper()

@@ -17,7 +17,8 @@ _NO_THING = re.compile(
     r"factorial|negative|positive|error|mean|need|seem|make|take|contradict|diverge|converge|look|sound|appear|percent|"
     r"root|power|exponent|inverse|reciprocal|log|logarithm|mod|modulo|base|multiple)s"
 )
-_NO_ADJECTIVE = frozenset(
+# Words that deny, compare, count or operate: with one of them a number says something else.
+DENYING = frozenset(
     {"not", "no", "never", "none", "non", "wrong", "false", "incorrect", "impossible", "invalid", "undefined", "maybe"}
     | {"perhaps", "except", "without", "minus", "plus", "times", "less", "more", "fewer", "than", "over", "under"}
     | {"about", "around", "approximately", "nearly", "almost", "only", "negative", "positive", "squared", "cubed"}
@@ -69,7 +70,7 @@ def may_stand_for(said: str, wanted: str) -> bool:
     named = stems(wanted)
     words = [word for word in re.findall(r"[a-z]+", said.casefold()) if word not in _FILLER]
     new = [word for word in words if _stem(word) not in named]
-    if any(word in _NO_ADJECTIVE for word in new):
+    if any(word in DENYING for word in new):
         return False
     if named and not (named <= stems(said) or stems(said) <= named):
         return False  # red balls and blue balls
@@ -95,5 +96,5 @@ def without_named_noun(answer: str, question: str) -> str:
     if found is None:
         return answer
     words = set(re.findall(r"[a-z]+", found[2].casefold()))
-    named = words and stems(found[2]) <= stems(question) and not words & _NO_ADJECTIVE
+    named = words and stems(found[2]) <= stems(question) and not words & DENYING
     return found[1] if named else answer

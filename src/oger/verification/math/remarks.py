@@ -11,8 +11,9 @@ _MEMBERS = re.compile(
     rf"\s*[,;:]?\s*\(?\s*{_INTRO}?(?:\s+(?:real|integers?|numbers?|all))*\s*({_LETTERS})\s*\\in\s*"
     rf"\\mathbb\s*\{{?\s*([A-Z])\s*\}}?\s*(?:\^\s*\{{?[+*]?\}}?|_\s*\{{?[^{{}}]*\}}?)?\s*\)?$"
 )
-_WORDS = re.compile(
-    rf"\s*[,;:]?\s*\(?\s*(?<![a-zA-Z]){_INTRO}\s+((?:[a-zA-Z]+(?:_\{{?\w+\}}?)?(?:\s+|\s*,\s*|\s*\\in\s*\\mathbb\s*\{{?[A-Z]\}}?)?)+)\s*\)?$"
+_WORDS = re.compile(  # possessive: a long word can be split in many ways, and none of them helps
+    rf"\s*[,;:]?\s*\(?\s*(?<![a-zA-Z]){_INTRO}\s+"
+    r"((?:[a-zA-Z]++(?:_\{?\w+\}?)?+\s*+(?:,\s*+|\\in\s*\\mathbb\s*\{?[A-Z]\}?\s*+)?+)++)\)?$"
 )
 _KINDS = (
     ("natural", re.compile(r"natural|(?:positive|nonnegative|non negative) integer", re.I)),
