@@ -1,11 +1,12 @@
 """Files and folders that are there whole or not at all: written beside their place, on disk before they take it.
 
 A kill leaves at most a hidden file or folder `.NAME.PID.tmp`; a failure leaves nothing. A checkpoint holds a list of
-its files and their sizes, written last, by which a damaged one is told from a whole one.
+its files, their sizes and checksums, written last, by which a damaged one is told from a whole one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -113,28 +114,41 @@ def _old(folder: Path) -> Path:
 
 
 def write_manifest(folder: Path) -> None:
-    """Lists the files below `folder` and their sizes."""
+    """Lists the files below `folder`, their sizes and their checksums."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-    (folder / MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+    listed = {path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in files}
+    (folder / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a folder that `write_manifest` was called on, None if every file is there and as long as then.
+def damage(folder: Path, *, contents: bool = True) -> str | None:
+    """What is wrong with a folder that `write_manifest` was called on, None if every file is as it was then.
 
-    A changed byte within a file is not noticed: reading every file of a large checkpoint would take minutes.
+    Args:
+        folder: an older manifest lists sizes alone, and no more is compared.
+        contents: whether files are read, too, about a second for each gigabyte; without it a changed byte within a file
+            is not noticed.
     """
     try:
-        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        listed = None
+    if not isinstance(listed, dict) or not listed:
         return f"{MANIFEST} is missing or unreadable"
-    for name, size in sizes.items():
+    for name, entry in listed.items():
+        size, checksum = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} of {size} bytes"
+        if contents and checksum is not None and _checksum(path) != checksum:
+            return f"{name} is not what was written"
     return None
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def _beside(path: Path) -> Path:

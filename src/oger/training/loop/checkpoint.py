@@ -214,7 +214,7 @@ def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
     if limit is None or limit <= 0:
         return
     paths = _checkpoints(keep.parent)
-    kept = {keep, *[path for path in paths if damage(path) is None and path != keep][::-1][: limit - 1]}
+    kept = {keep, *[path for path in paths if damage(path, contents=False) is None and path != keep][::-1][: limit - 1]}
     if trainer.state.best_model_checkpoint is not None:
         kept.add(Path(trainer.state.best_model_checkpoint))
     for path in paths:
