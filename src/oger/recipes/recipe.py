@@ -20,7 +20,7 @@ from oger.io import yaml as yaml_dialect
 from oger.io.models import Count, Flag, Listed, Must, Named, Number, Seconds, Text, Whole, checked
 from oger.io.secrets import find_secrets
 from oger.io.whole import write_text
-from oger.recipes.methods import all_methods, load_method, method_keys
+from oger.recipes.methods import all_methods, is_file, load_method, method_keys
 from oger.verification.formats import ANSWER_RULES
 from oger.words import choose, nearest
 
@@ -187,6 +187,8 @@ def make_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
         )
     if isinstance(method := document.get("method"), str):
         document = {**load_method(method).options, **document}
+        if is_file(method):  # its keys are the recipe's own from here on, so that a run needs the file no more
+            document["method"] = None
     if managed := next((key for key in document if key in MANAGED), None):
         raise RecipeError(f"{managed} cannot be set in a recipe: {MANAGED[managed]}")
     own = {key: value for key, value in document.items() if key in OWN_KEYS}
