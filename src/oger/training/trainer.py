@@ -114,14 +114,14 @@ class OGERTrainer(GRPOTrainer):
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer = getattr(processing_class, "tokenizer", processing_class)
-            train_dataset, counts = data.read_teachers(train_dataset, tokenizer, args, required=required)
+            turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
+            train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *more, **kwargs)
 
+        self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
         if counts is None:
-            self.train_dataset, counts = data.read_teachers(
-                self.train_dataset, self._tokenizer, args, required=required
-            )
+            self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
         self.teacher_counts = counts
         if not counts.kept:
             args.teacher_rows = 0
@@ -257,6 +257,7 @@ class OGERTrainer(GRPOTrainer):
         return StepContext(
             args=self.args,
             tokenizer=self._tokenizer,
+            turn=self.turn,
             device=accelerator.device,
             step=state.global_step,
             progress=state.global_step / max(state.max_steps, 1),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from oger.teachers.table.column import normalise_teachers, parse_cell, parse_verdict, require_column, teacher_token_ids
+from oger.teachers.table.column import normalise_teachers, parse_cell, parse_verdict, require_column
+from oger.teachers.table.turn import plain_turn
 from tests.support.tiny import tiny_tokenizer
 
 
@@ -44,7 +45,7 @@ def test_undecided_is_neither_missing_nor_wrong() -> None:
 def test_counts_conserve_every_trajectory() -> None:
     cells = [["ab", "", "abcdefgh" * 3], ["abc"], [], None]
     dataset = Dataset.from_dict({"prompt": list("abcd"), "teachers": cells})
-    normalised, counts = normalise_teachers(dataset, tiny_tokenizer(), max_tokens=8)
+    normalised, counts = normalise_teachers(dataset, plain_turn(tiny_tokenizer()), max_tokens=8)
     assert (counts.seen, counts.kept) == (4, 2)
     assert counts.dropped == {"empty": 1, "over-long": 1}
     assert counts.seen == counts.kept + sum(counts.dropped.values())
@@ -55,10 +56,10 @@ def test_counts_conserve_every_trajectory() -> None:
 
 def test_the_length_limit_counts_the_end_of_sequence() -> None:
     tokenizer = tiny_tokenizer()
-    assert teacher_token_ids("abc", tokenizer)[-1] == tokenizer.eos_token_id
+    assert plain_turn(tokenizer).token_ids("abc")[-1] == tokenizer.eos_token_id
     dataset = Dataset.from_dict({"prompt": ["a"], "teachers": [["abc"]]})
-    assert normalise_teachers(dataset, tokenizer, max_tokens=4)[1].kept == 1
-    assert normalise_teachers(dataset, tokenizer, max_tokens=3)[1].kept == 0
+    assert normalise_teachers(dataset, plain_turn(tokenizer), max_tokens=4)[1].kept == 1
+    assert normalise_teachers(dataset, plain_turn(tokenizer), max_tokens=3)[1].kept == 0
 
 
 def test_a_misspelt_column_is_named() -> None:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from oger import OGERConfig, OGERTrainer
-from oger.teachers.table.column import teacher_token_ids
+from oger.teachers.table.turn import plain_turn
 from oger.training.groups.answer_logps import answer_logps, reasoning_before_answer
 from oger.training.scores.confidence import answer_tokens
 from oger.verification.rewards import accuracy_reward
@@ -43,7 +43,12 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("12 and \\boxed{12}", "12"), ("\\boxed{5} = 2+3, so 5", "5"), ("\\boxed{1} no, \\boxed{34}.", "34"), ("\\boxed{5}", "5")],
+    [
+        ("12 and \\boxed{12}", "12"),
+        ("\\boxed{5} = 2+3, so 5", "5"),
+        ("\\boxed{1} no, \\boxed{34}.", "34"),
+        ("\\boxed{5}", "5"),
+    ],
 )
 def test_answer_tokens_are_those_of_the_last_box(tokenizer: Any, text: str, answer: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -120,7 +125,7 @@ def test_the_chosen_teacher_is_the_one_that_the_option_names(tmp_path: Path, tok
             continue
         texts = [teacher["text"] for teacher in row["teachers"]]
         if choice == "shortest":
-            assert drawn[row["prompt"]] == min(texts, key=lambda text: len(teacher_token_ids(text, tokenizer)))
+            assert drawn[row["prompt"]] == min(texts, key=lambda text: len(plain_turn(tokenizer).token_ids(text)))
         elif choice == "most_comprehensible":
             assert logps is not None
             assert drawn[row["prompt"]] == texts[int(logps[index].argmax())]

@@ -7,10 +7,12 @@ from typing import Any
 
 from accelerate.logging import get_logger
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+from trl.data_utils import is_conversational
 
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
+from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn
 from oger.training.config import OGERConfig
 
 logger = get_logger(__name__)
@@ -65,22 +67,44 @@ def outcome_index(names: Sequence[str], wanted: str | None) -> int:
     return next((names.index(name) for name in (wanted, "outcome") if name in names), 0)
 
 
-def read_teachers(
-    dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, *, required: bool
-) -> tuple[Any, TeacherCounts]:
+def stop_ids(model: Any) -> list[int]:
+    """Tokens at which a policy, or the one that a name or a folder stands for, stops beside its end of sequence."""
+    config = getattr(model, "generation_config", None)
+    if isinstance(model, str):
+        try:
+            config = GenerationConfig.from_pretrained(model)
+        except OSError:  # it has none, or is not there, of which the loading of the model will tell
+            return []
+    ids = getattr(config, "eos_token_id", None)
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+
+
+def policy_turn(dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, stops: Sequence[int]) -> PolicyTurn:
+    """The policy's turn after the prompts of a training set: of a chat where its teachers answer messages.
+
+    Raises:
+        ValueError: if the tokenizer has no end of sequence.
+    """
+    check_tokenizer(tokenizer)
+    columns = getattr(dataset, "column_names", None) or []
+    answered = isinstance(dataset, Dataset) and COLUMN in columns and len(dataset) > 0
+    if answered and is_conversational({"prompt": dataset[0]["prompt"]}):
+        return chat_turn(tokenizer, stops, args.chat_template_kwargs)
+    return plain_turn(tokenizer, stops)
+
+
+def read_teachers(dataset: Any, turn: PolicyTurn, args: OGERConfig, *, required: bool) -> tuple[Any, TeacherCounts]:
     """The training set with usable trajectories only, and their counts.
 
     Args:
         dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
-        tokenizer: the policy's tokenizer.
+        turn: the policy's.
         args: the run's options; a run through TRL's own objective leaves the data as they are.
         required: whether a set without a single usable trajectory is an error.
 
     Raises:
-        ValueError: if the tokenizer has no end of sequence, the teacher choice needs answers that are not there, or
-            `required` and no trajectory is usable.
+        ValueError: if the teacher choice needs answers that are not there, or `required` and no trajectory is usable.
     """
-    check_tokenizer(tokenizer)
     counts = TeacherCounts()
     if not args.needs_own_objective:
         return dataset, counts
@@ -92,7 +116,7 @@ def read_teachers(
             f"{', '.join(columns) or 'none'})."
         )
     if isinstance(dataset, Dataset) and COLUMN in columns:
-        dataset, counts = normalise_teachers(dataset, tokenizer, max_tokens)
+        dataset, counts = normalise_teachers(dataset, turn, max_tokens)
         logger.info(counts.describe())
     elif COLUMN in columns:
         dataset = dataset.remove_columns(COLUMN)
