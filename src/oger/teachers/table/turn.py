@@ -50,7 +50,7 @@ class PolicyTurn:
             EndInsideError: if a token that ends the turn stands before the end of the text.
         """
         if text.lstrip().startswith("<"):  # most texts begin with no tag, and need no rendered prompt
-            text = _without_opened(text, self._rendered(prompt)[-_LOOKED_AT:])
+            text = _without_opened(text, rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         while ended := next((end for end in self.end_texts if text.rstrip().endswith(end)), None):
             text = text.rstrip().removesuffix(ended)
         if any(end in text for end in self.end_texts):
@@ -64,13 +64,17 @@ class PolicyTurn:
         """
         return [*_token_ids(text, self.tokenizer), *self.end_ids]
 
-    def _rendered(self, prompt: str | Sequence[Mapping[str, Any]]) -> str:
-        if isinstance(prompt, str):
-            return prompt
-        rendered: Any = self.tokenizer.apply_chat_template(
-            list(prompt), add_generation_prompt=True, tokenize=False, **self.template_options
-        )
-        return rendered
+
+def rendered_prompt(
+    prompt: str | Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, template_options: Mapping[str, Any]
+) -> str:
+    """What the policy reads before it answers: the text, or the messages in its template, opened for the answer."""
+    if isinstance(prompt, str):
+        return prompt
+    rendered: Any = tokenizer.apply_chat_template(
+        list(prompt), add_generation_prompt=True, tokenize=False, **template_options
+    )
+    return rendered
 
 
 def plain_turn(tokenizer: PreTrainedTokenizerBase, stop_ids: Collection[int] = ()) -> PolicyTurn:

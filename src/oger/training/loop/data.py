@@ -12,7 +12,7 @@ from trl.data_utils import is_conversational
 
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
-from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn
+from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn, rendered_prompt
 from oger.training.config import OGERConfig
 
 logger = get_logger(__name__)
@@ -54,6 +54,46 @@ def check_tokenizer(tokenizer: Any) -> None:
     """Raises ValueError if the tokenizer has no end-of-sequence token: no trajectory could end."""
     if getattr(tokenizer, "eos_token_id", None) is None:
         raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
+
+
+def check_prompts(dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any) -> None:
+    """Whether the policy can read every prompt and answer it at full length.
+
+    Rotary positions go on beyond the context that a policy was trained with, so that they are worth a warning; learned
+    ones do not.
+
+    Raises:
+        ValueError: a text begins with the token that the tokenizer puts in front of it anyway, or there is no position
+            left for a response; names the row.
+    """
+    context = getattr(config, "max_position_embeddings", None)
+    room = None if context is None else context - args.max_completion_length
+    bos = (
+        tokenizer.bos_token
+        if tokenizer.bos_token and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+        else None
+    )
+    longest, too_long = (0, 0), 0  # tokens and row of the longest prompt without room for its response
+    for row, prompt in enumerate(dataset["prompt"]):
+        if bos is not None and isinstance(prompt, str) and prompt.startswith(bos):
+            raise ValueError(
+                f"training set, row {row}: the prompt begins with {bos}, and the tokenizer puts another in front of "
+                "it: leave it out of the text."
+            )
+        text = rendered_prompt(prompt, tokenizer, args.chat_template_kwargs or {})
+        if room is not None and len(text.encode()) >= room:  # a token is a byte at least, and one may be put in front
+            tokens = len(tokenizer(text, add_special_tokens=isinstance(prompt, str))["input_ids"])
+            too_long += tokens > room
+            longest = max(longest, (tokens, -row)) if tokens > room else longest
+    if too_long:
+        said = (
+            f"training set, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
+            f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
+            "rows. Leave them out, or lower max_completion_length."
+        )
+        if not any(name in config.to_dict() for name in ("rope_theta", "rope_parameters", "rope_scaling")):
+            raise ValueError(said)
+        logger.warning(said)
 
 
 def outcome_index(names: Sequence[str], wanted: str | None) -> int:
