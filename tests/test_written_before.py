@@ -22,6 +22,7 @@ from oger.cli.main import main
 WRITTEN = Path(__file__).parent / "fixtures" / "written_before"
 NO_SERVER = "http://127.0.0.1:9/v1"
 CLOSE = {"rel": 1e-4, "abs": 1e-6}  # another processor rounds otherwise
+BONUS_BEFORE = "entropy_coef=0.001"  # what the preset luffy_code set when the runs were made
 
 Command = Callable[..., tuple[str, str]]
 
@@ -111,7 +112,7 @@ def test_a_report_shows_what_the_runs_stored(oger: Command) -> None:
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_end(oger: Command) -> None:
-    out, _ = oger("train", "recipe.yaml", "output_dir=killed", "--resume")
+    out, _ = oger("train", "recipe.yaml", "output_dir=killed", BONUS_BEFORE, "--resume")
     assert "resuming after step 8" in out
     for log in ("metrics.jsonl", "histograms.jsonl", "alarms.jsonl"):
         assert_same_rows(lines(f"killed/{log}"), lines(f"run/{log}"))
@@ -126,6 +127,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_end(oger: Command)
 
 def test_recorded_batches_are_trained_on_again(oger: Command) -> None:
     options = (
+        BONUS_BEFORE,
         "rollouts=replay:run",
         "max_steps=3",
         "rollouts_every=0",

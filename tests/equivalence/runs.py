@@ -44,12 +44,13 @@ LEARNING_RATE = 0.1
 ROWS = 8  # rollouts per optimiser step, over all processes
 UNEVEN_TOKENS = 5
 
+BONUS = ["entropy_coef=0.001"]  # large enough to be seen in a gradient
 SCENARIOS = {
-    "oger": ["method=oger"],
+    "oger": ["method=oger", *BONUS],
     "paper_text": ["method=oger_paper_text"],
     "grpo": ["method=grpo"],
-    "uneven": ["method=oger"],  # the second half of each batch: short rollouts, and prompts without teachers
-    "imitation": ["method=rl_sft"],
+    "uneven": ["method=oger", *BONUS],  # the second half of each batch: short rollouts, and prompts without teachers
+    "imitation": ["method=rl_sft", *BONUS],
 }
 """Name -> what it changes of the recipe; each has its own reference."""
 

@@ -11,6 +11,7 @@ import torch
 from transformers import TrainerCallback
 
 from oger import OGERConfig, OGERTrainer
+from oger.teachers.table.turn import plain_turn
 from oger.training.metrics.sums import MetricSums
 from oger.training.step import StepContext
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
@@ -51,9 +52,11 @@ def make_trainer(
 
 def step_context(folder: Path, tokenizer: Any = None, **options: Any) -> StepContext:
     """The context of a first step with these options, for stages that ask nothing of a policy."""
+    tokenizer = tokenizer or tiny_tokenizer()
     return StepContext(
         args=OGERConfig(**quiet_options(folder, **options)),
-        tokenizer=tokenizer or tiny_tokenizer(),
+        tokenizer=tokenizer,
+        turn=plain_turn(tokenizer),
         device=torch.device("cpu"),
         step=0,
         progress=0.0,

@@ -21,7 +21,7 @@ def config(tmp_path: Path, **options: Any) -> OGERConfig:
 @pytest.mark.parametrize(
     ("preset", "scale_rewards", "clip", "loss_type", "entropy_coef"),
     [
-        ("luffy_code", "none", "none", "dr_grpo", 0.001),
+        ("luffy_code", "none", "none", "dr_grpo", 0.001 * 2 / 64),
         ("paper_text", "group", 0.2, "dapo", 0.0),
         ("none", "group", 0.2, "dapo", 0.0),
     ],
@@ -37,6 +37,28 @@ def test_preset_sets_the_four_parts(
         entropy_coef,
     )
     assert made.beta == 0.0
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"top_p": 0.9},
+        {"top_k": 20},
+        {"min_p": 0.1},
+        {"repetition_penalty": 1.1},
+        {"generation_kwargs": {"top_k": 20}},
+    ],
+    ids=str,
+)
+def test_entropies_that_are_paid_for_are_those_of_the_distribution_that_was_drawn_from(
+    tmp_path: Path, sampling: dict[str, Any]
+) -> None:
+    name = next(iter(sampling.get("generation_kwargs", sampling)))
+    with pytest.raises(ValueError, match=rf"{name}=.* cannot be combined with .* entropies"):
+        config(tmp_path, **sampling)
+    config(tmp_path, entropy_reduction="none", **sampling)
+    config(tmp_path, exploration_weight=0, **sampling)
+    config(tmp_path, top_p=1.0, top_k=0)
 
 
 def test_default_preset_is_luffy_code(tmp_path: Path) -> None:

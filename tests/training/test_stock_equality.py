@@ -51,6 +51,19 @@ def _run(trainer_class: Any, config: Any, dtype: torch.dtype, dataset: Any) -> t
     return torch.stack(losses).detach(), gradients, trainer
 
 
+class _CountingSteps(GRPOTrainer):
+    """Stock, but for the tokens that `dapo` divides by: those of the optimiser step, not the rollout batch's scaled."""
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        parts, accumulation = self._buffered_inputs, self.current_gradient_accumulation_steps
+        if len(parts) <= accumulation:
+            return inputs
+        begins = self._step % len(parts) // accumulation * accumulation
+        tokens = torch.stack([part["completion_mask"].sum() for part in parts[begins : begins + accumulation]]).sum()
+        return {**inputs, "num_items_in_batch": tokens * len(parts) / accumulation}
+
+
 def _length_reward(completions: list[str], **_: Any) -> list[float | None]:
     return [None if len(text) % 7 == 0 else 0.01 * len(text) for text in completions]
 
@@ -83,7 +96,7 @@ def test_losses_gradients_and_weights_equal_stock_grpo(
     dataset = toy_dataset(num_teachers=0)
     ours = OGERConfig(preset="none", exploration_weight=0.0, **STOCK_PATHS, **options)
     losses, gradients, trainer = _run(OGERTrainer, ours, dtype, dataset)
-    stock = _run(GRPOTrainer, GRPOConfig(**options), dtype, dataset.remove_columns("teachers"))
+    stock = _run(_CountingSteps, GRPOConfig(**options), dtype, dataset.remove_columns("teachers"))
 
     assert not trainer._stock, "the comparison must run through OGER's own stages and objective"
     torch.testing.assert_close(losses, stock[0], rtol=tolerance, atol=tolerance * stock[0].abs().max().item())

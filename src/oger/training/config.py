@@ -31,10 +31,14 @@ from oger.words import choose, nearest
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
+_LUFFY_ROWS, _LUFFY_MICRO_BATCHES = 64, 2  # of an optimiser step, on one of its GPUs; the second is 1 to 4
+_LUFFY_ENTROPY = 0.001 * _LUFFY_MICRO_BATCHES / _LUFFY_ROWS
+"""LUFFY's 0.001 for each micro-batch's mean, beside a sum over rows, where rows divide here: docs/method.md."""
+
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # What the code base that OGER extends runs (LUFFY, arXiv 2504.14945): Dr.GRPO's constant divisor, no clip.
-        "luffy_code": {"scale_rewards": "none", "clip": "none", "loss_type": "dr_grpo", "entropy_coef": 0.001},
+        "luffy_code": {"scale_rewards": "none", "clip": "none", "loss_type": "dr_grpo", "entropy_coef": _LUFFY_ENTROPY},
         # What the paper's text states: standardised advantages, clip 0.2, one divisor over all tokens, no bonus.
         "paper_text": {"scale_rewards": "group", "clip": 0.2, "loss_type": "dapo", "entropy_coef": 0.0},
         # TRL's own defaults.
@@ -77,6 +81,11 @@ HONOURED_WITH_TEACHER_ROWS = frozenset(
 
 
 _REPLAY = "replay:"
+
+_UNTRUNCATED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {"top_p": (1.0, None), "top_k": (0, None), "min_p": (None, 0.0), "repetition_penalty": (1.0, None)}
+)
+"""Sampling options -> the values with which tokens are drawn from softmax(logits / temperature)."""
 
 _WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None, "failed_groups": "push_down"}
 """Options that only teacher rows give an effect, with the value that asks for none."""
@@ -404,6 +413,7 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
                 "imitation, no weight of positive rows, and a clip (say clip=0.2)."
             )
         self.check_imitation()
+        self._check_sampling()
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:
             raise ValueError(
                 "exploration_schedule_end belongs to a schedule: set exploration_schedule=linear or cosine."
@@ -418,6 +428,19 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
                 raise ValueError(f"{name}={getattr(self, name)!r} has no effect with teacher_rows=0: leave it out.")
         if self.clip == "none" and self.delta is not None:
             raise ValueError("delta bounds the clipped objective: set clip (say clip=0.2) or leave delta unset.")
+
+    def _check_sampling(self) -> None:
+        """The entropies that are paid for must be those of the distribution that the tokens were drawn from."""
+        if not (self.needs_own_objective and self.generates and self.needs_entropies):
+            return
+        asked = {name: getattr(self, name) for name in _UNTRUNCATED} | (self.generation_kwargs or {})
+        for name, allowed in _UNTRUNCATED.items():
+            if asked[name] not in allowed:
+                raise ValueError(
+                    f"{name}={asked[name]!r} cannot be combined with a reward or a weight that reads entropies: tokens "
+                    f"are then drawn from another distribution than the one whose entropy is recorded. Set "
+                    f"{name}={allowed[0]}, or entropy_reduction=none and no other reader of entropies."
+                )
 
 
 def _check_rollouts(value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from oger.teachers.table.turn import PolicyTurn
 from oger.training.config import OGERConfig
 from oger.training.metrics.sums import MetricSums
 
@@ -22,6 +23,7 @@ class StepContext:
 
     args: OGERConfig
     tokenizer: Any
+    turn: PolicyTurn  # what a teacher row is, in tokens
     device: torch.device
     step: int  # optimiser steps taken
     progress: float  # part of the training that is done, in [0, 1]

@@ -42,6 +42,7 @@ from oger.training.metrics.recorder import BatchSink, Recorder, RowSink
 from oger.training.metrics.sums import MetricSums, StageClock
 from oger.training.metrics.trackers import add_histograms
 from oger.training.metrics.trl_logs import TrlLogs
+from oger.training.objective.counts import StepCounts
 from oger.training.objective.imitation import choose_imitated
 from oger.training.objective.layout import supervised_batch, trl_batch
 from oger.training.objective.loss import TrlMasks, micro_batch_loss
@@ -85,7 +86,8 @@ class OGERTrainer(GRPOTrainer):
         "title": "OGER: A Robust Offline-Guided Exploration Reward for Hybrid Reinforcement Learning",
         "id": "2604.18530",
         "citation": "@article{oger2026,\n    title = {{OGER: A Robust Offline-Guided Exploration Reward for Hybrid "
-        "Reinforcement Learning}},\n    year = 2026,\n    eprint = {arXiv:2604.18530},\n}",
+        "Reinforcement Learning}},\n    author = {Ma, Xinyu and Xu, Mingzhou and Liu, Xuebo and Jin, Chang and "
+        "Wang, Qiang and Wong, Derek F. and Zhang, Min},\n    year = 2026,\n    eprint = {arXiv:2604.18530},\n}",
     }
 
     def __init__(
@@ -114,14 +116,16 @@ class OGERTrainer(GRPOTrainer):
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer = getattr(processing_class, "tokenizer", processing_class)
-            train_dataset, counts = data.read_teachers(train_dataset, tokenizer, args, required=required)
+            turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
+            train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *more, **kwargs)
 
+        if isinstance(self.train_dataset, Dataset) and not self._is_vlm:
+            data.check_prompts(self.train_dataset, self._tokenizer, args, self.model.config)
+        self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
         if counts is None:
-            self.train_dataset, counts = data.read_teachers(
-                self.train_dataset, self._tokenizer, args, required=required
-            )
+            self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
         self.teacher_counts = counts
         if not counts.kept:
             args.teacher_rows = 0
@@ -147,6 +151,7 @@ class OGERTrainer(GRPOTrainer):
         self.shaping_rewards = active_rewards(args)
         self.step_guard = StepGuard(self, Path(args.record_dir or args.output_dir))
         self._sums = {"train": MetricSums(), "eval": MetricSums()}
+        self._step_counts = StepCounts()
         self._clock = StageClock()
         self.add_callback(self._clock)
         self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard)
@@ -192,6 +197,14 @@ class OGERTrainer(GRPOTrainer):
         return dataloader
 
     # --- one rollout batch ----------------------------------------------------------------------------------------
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """TRL's micro-batch, with the token counts of its own optimiser step in the place of the rollout batch's."""
+        inputs = super()._prepare_inputs(generation_batch)
+        if not self.model.training or "offline" not in inputs:
+            return inputs
+        accumulation, parts = self.current_gradient_accumulation_steps, self._buffered_inputs
+        return {**inputs, **self._step_counts.of(self._context(), self._step, accumulation, parts)}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """The stages of a rollout batch, in their order; each is a function of what the earlier ones made."""
@@ -257,6 +270,7 @@ class OGERTrainer(GRPOTrainer):
         return StepContext(
             args=self.args,
             tokenizer=self._tokenizer,
+            turn=self.turn,
             device=accelerator.device,
             step=state.global_step,
             progress=state.global_step / max(state.max_steps, 1),

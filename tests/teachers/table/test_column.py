@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from oger.teachers.table.column import (
-    normalise_teachers,
-    only_teachers,
-    parse_cell,
-    parse_verdict,
-    require_column,
-    teacher_token_ids,
-)
+from oger.teachers.table.column import normalise_teachers, only_teachers, parse_cell, parse_verdict, require_column
+from oger.teachers.table.turn import plain_turn
 from tests.support.tiny import tiny_tokenizer
 
 
@@ -51,7 +45,7 @@ def test_undecided_is_neither_missing_nor_wrong() -> None:
 def test_counts_conserve_every_trajectory() -> None:
     cells = [["ab", "", "abcdefgh" * 3], ["abc"], [], None]
     dataset = Dataset.from_dict({"prompt": list("abcd"), "teachers": cells})
-    normalised, counts = normalise_teachers(dataset, tiny_tokenizer(), max_tokens=8)
+    normalised, counts = normalise_teachers(dataset, plain_turn(tiny_tokenizer()), max_tokens=8)
     assert (counts.seen, counts.kept) == (4, 2)
     assert counts.dropped == {"empty": 1, "over-long": 1}
     assert counts.seen == counts.kept + sum(counts.dropped.values())
@@ -62,10 +56,10 @@ def test_counts_conserve_every_trajectory() -> None:
 
 def test_the_length_limit_counts_the_end_of_sequence() -> None:
     tokenizer = tiny_tokenizer()
-    assert teacher_token_ids("abc", tokenizer)[-1] == tokenizer.eos_token_id
+    assert plain_turn(tokenizer).token_ids("abc")[-1] == tokenizer.eos_token_id
     dataset = Dataset.from_dict({"prompt": ["a"], "teachers": [["abc"]]})
-    assert normalise_teachers(dataset, tokenizer, max_tokens=4)[1].kept == 1
-    assert normalise_teachers(dataset, tokenizer, max_tokens=3)[1].kept == 0
+    assert normalise_teachers(dataset, plain_turn(tokenizer), max_tokens=4)[1].kept == 1
+    assert normalise_teachers(dataset, plain_turn(tokenizer), max_tokens=3)[1].kept == 0
 
 
 class CountingTokenizer:
@@ -75,6 +69,9 @@ class CountingTokenizer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return ["\0" for _ in ids]
 
     def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
         self.asked.append(text)
@@ -91,7 +88,7 @@ def table_rows(wrong_at: int | None = None) -> list[dict[str, Any]]:
 
 def test_lengths_that_the_policys_tokenizer_counted_are_not_counted_again() -> None:
     tokenizer: Any = CountingTokenizer()
-    normalised, counts = normalise_teachers(Dataset.from_list(table_rows()), tokenizer, max_tokens=12)
+    normalised, counts = normalise_teachers(Dataset.from_list(table_rows()), plain_turn(tokenizer), max_tokens=12)
     assert counts.dropped == {"over-long": 64}
     assert len(tokenizer.asked) == 64
     lengths = {teacher["num_tokens"] for row in normalised for teacher in row["teachers"]}
@@ -100,7 +97,9 @@ def test_lengths_that_the_policys_tokenizer_counted_are_not_counted_again() -> N
 
 def test_lengths_of_another_tokenizer_are_counted_again() -> None:
     tokenizer: Any = CountingTokenizer()
-    normalised, counts = normalise_teachers(Dataset.from_list(table_rows(wrong_at=320)), tokenizer, max_tokens=13)
+    normalised, counts = normalise_teachers(
+        Dataset.from_list(table_rows(wrong_at=320)), plain_turn(tokenizer), max_tokens=13
+    )
     assert counts.kept == 640
     assert set(tokenizer.asked) == {row["prompt"] for row in table_rows()}
     assert normalised[320]["teachers"][0]["num_tokens"] == len(table_rows()[320]["prompt"]) + 1
@@ -108,7 +107,8 @@ def test_lengths_of_another_tokenizer_are_counted_again() -> None:
 
 def test_a_text_is_tokenised_once() -> None:
     tokenizer: Any = CountingTokenizer()
-    assert teacher_token_ids("ab", tokenizer) == teacher_token_ids("ab", tokenizer) == [97, 98, 0]
+    turn = plain_turn(tokenizer)
+    assert turn.token_ids("ab") == turn.token_ids("ab") == [97, 98, 0]
     assert tokenizer.asked == ["ab"]
 
 

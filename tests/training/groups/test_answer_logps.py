@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from oger import OGERConfig, OGERTrainer
-from oger.teachers.table.column import teacher_token_ids
+from oger.teachers.table.turn import plain_turn
 from oger.training.groups.answer_logps import answer_logps, reasoning_before_answer
 from oger.training.scores.confidence import answer_tokens
 from oger.verification.rewards import accuracy_reward
@@ -125,7 +125,7 @@ def test_the_chosen_teacher_is_the_one_that_the_option_names(tmp_path: Path, tok
             continue
         texts = [teacher["text"] for teacher in row["teachers"]]
         if choice == "shortest":
-            assert drawn[row["prompt"]] == min(texts, key=lambda text: len(teacher_token_ids(text, tokenizer)))
+            assert drawn[row["prompt"]] == min(texts, key=lambda text: len(plain_turn(tokenizer).token_ids(text)))
         elif choice == "most_comprehensible":
             assert logps is not None
             assert drawn[row["prompt"]] == texts[int(logps[index].argmax())]

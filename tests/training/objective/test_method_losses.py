@@ -186,7 +186,7 @@ def policy_loss(
     std: bool = False,
     clip: tuple[float, float] | None = None,
     divisor: str = "constant",
-    bonus: float = 0.001,
+    bonus: float = 0.001 * 2 / 64,
     spare: bool = False,
     positive: Callable[[float], float] = lambda entropy: 1.0,
 ) -> Tensor:

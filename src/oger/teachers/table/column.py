@@ -1,24 +1,23 @@
 """The `teachers` column of a training set: what a user may write there, and the one form the trainer reads.
 
 A cell is a list, possibly empty, of texts or of mappings {text, teacher, verdict, num_tokens, ...}. Only usable
-trajectories pass: non-empty text, and at most `max_tokens` tokens including the end-of-sequence token. An over-long
-text is dropped and counted, never cut (a cut trajectory teaches not to finish).
+trajectories pass: non-empty text that is one turn of the policy (see `oger.teachers.table.turn`), and at most
+`max_tokens` tokens including the end of that turn. An over-long text is dropped and counted, never cut (a cut
+trajectory teaches not to finish).
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, TypedDict
 
 from datasets import Dataset, Features, List, Value
-from transformers import PreTrainedTokenizerBase
 
+from oger.teachers.table.turn import EndInsideError, PolicyTurn
 from oger.words import choose
 
 COLUMN = "teachers"
@@ -28,7 +27,6 @@ _FEATURE = List(
 _KEYS = ("text", "teacher", "verdict")
 _VERDICTS = {"correct": 1.0, "wrong": 0.0, "undecided": math.nan}
 _ROWS_COUNTED_AGAIN = 64  # at least; a whole set that is smaller
-_TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a small set
 
 
 class TeacherTrajectory(TypedDict):
@@ -39,7 +37,7 @@ class TeacherTrajectory(TypedDict):
     verdict: float | None
     """1.0 correct, 0.0 wrong, NaN undecided, None = its source states none."""
     num_tokens: int | None
-    """End of sequence included: as the source states it, after `normalise_teachers` never None and the policy's."""
+    """Its end included: as the source states it, after `normalise_teachers` never None and of the policy's turn."""
 
 
 @dataclass
@@ -53,12 +51,15 @@ class TeacherCounts:
     kept_without_verdict: int = 0
     kept_by_teacher: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    adapted: int = 0
+    """Texts without what the prompt has opened already, or the end that the turn gets anyway."""
 
     def describe(self) -> str:
         """One line for a log."""
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items())) or "none"
+        adapted = f", {self.adapted} adapted to the policy's turn" if self.adapted else ""
         return (
-            f"{self.kept} of {self.seen} teacher trajectories usable (dropped: {dropped}); "
+            f"{self.kept} of {self.seen} teacher trajectories usable (dropped: {dropped}){adapted}; "
             f"{self.prompts_without_teacher} of {self.prompts} prompts have no teacher"
         )
 
@@ -159,18 +160,16 @@ def require_column(column_names: Sequence[str]) -> None:
         raise ValueError(f"the training set has no column '{COLUMN}': {hint}, or set teacher_rows=0.")
 
 
-def normalise_teachers(
-    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
-) -> tuple[Dataset, TeacherCounts]:
-    """Reads the column `teachers`, once, and drops what cannot be used.
+def normalise_teachers(dataset: Dataset, turn: PolicyTurn, max_tokens: int) -> tuple[Dataset, TeacherCounts]:
+    """Reads the column `teachers`, once, brings each text into the policy's turn and drops what cannot be used.
 
     The lengths that a set states, such as a curated table, are taken for the policy's if those of a sample of its rows,
     spread over the set, are found again with the policy's tokenizer; otherwise every text is counted.
 
     Args:
-        dataset: a training set with the column `teachers`.
-        tokenizer: the policy's tokenizer; lengths are counted with it.
-        max_tokens: longest usable trajectory, tokens, end-of-sequence token included.
+        dataset: a training set with the columns `prompt` and `teachers`.
+        turn: the policy's; lengths are counted with its tokenizer.
+        max_tokens: longest usable trajectory, tokens, its end included.
 
     Returns:
         The dataset, whose column holds what `TeacherTrajectory` says, and the counts.
@@ -179,32 +178,40 @@ def normalise_teachers(
         ValueError: if a cell cannot be read; the message names the row.
     """
     counts = TeacherCounts()
-    is_counted = _states_lengths_of(tokenizer, dataset)
+    is_counted = _states_lengths_of(turn, dataset)
 
-    def usable(trajectory: TeacherTrajectory) -> bool:
+    def usable(prompt: Any, trajectory: TeacherTrajectory) -> bool:
         counts.seen += 1
-        if not trajectory["text"].strip():
+        stated = trajectory["text"]
+        try:
+            text = trajectory["text"] = turn.text_after(prompt, stated)
+        except EndInsideError:
+            counts.dropped["ended inside"] += 1
+            return False
+        if not text.strip():
             counts.dropped["empty"] += 1
             return False
-        stated = trajectory["num_tokens"] if is_counted else None
-        num_tokens = stated or len(teacher_token_ids(trajectory["text"], tokenizer))
-        trajectory["num_tokens"] = num_tokens
-        if num_tokens > max_tokens:
+        if is_counted and text == stated and trajectory["num_tokens"] is not None:
+            trajectory["num_tokens"] += len(turn.end_ids) - 1
+        else:
+            trajectory["num_tokens"] = len(turn.token_ids(text))
+        if trajectory["num_tokens"] > max_tokens:
             counts.dropped["over-long"] += 1
             return False
         counts.kept += 1
+        counts.adapted += text != stated
         counts.kept_without_verdict += trajectory["verdict"] is None
         counts.kept_by_teacher[trajectory["teacher"]] += 1
         return True
 
     def normalise(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         column = []
-        for index, cell in zip(indices, batch[COLUMN], strict=True):
+        for index, prompt, cell in zip(indices, batch["prompt"], batch[COLUMN], strict=True):
             try:
                 trajectories = parse_cell(cell)
             except ValueError as error:
                 raise ValueError(f"training set, row {index}: {error}") from error
-            column.append(list(filter(usable, trajectories)))
+            column.append([trajectory for trajectory in trajectories if usable(prompt, trajectory)])
             counts.prompts += 1
             counts.prompts_without_teacher += not column[-1]
         return {COLUMN: column}
@@ -220,7 +227,8 @@ def normalise_teachers(
     return normalised, counts
 
 
-def _states_lengths_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> bool:
+def _states_lengths_of(turn: PolicyTurn, dataset: Dataset) -> bool:
+    """Whether the stated lengths are those of this tokenizer; a source counts one token for the end."""
     step = max(1, len(dataset) // _ROWS_COUNTED_AGAIN)
     cells = dataset.select_columns([COLUMN]).select(range(0, len(dataset), step))[COLUMN]
     stated = [
@@ -230,17 +238,5 @@ def _states_lengths_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> 
         for entry in cell
         if isinstance(entry, Mapping) and isinstance(entry.get("text"), str) and (length := _stated_length(entry))
     ]
-    return bool(stated) and all(len(teacher_token_ids(text, tokenizer)) == length for text, length in stated)
-
-
-def teacher_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Token ids as the policy would have sampled them: the text, then the end-of-sequence token.
-
-    The ids of the last texts are kept: whoever asks again, in the same step or the next epoch, has them at once.
-    """
-    return [*_token_ids(text, tokenizer), tokenizer.eos_token_id]
-
-
-@lru_cache(_TEXTS_KEPT)
-def _token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> array[int]:
-    return array("i", tokenizer(text, add_special_tokens=False)["input_ids"])
+    beside = 1 - len(turn.end_ids)
+    return bool(stated) and all(len(turn.token_ids(text)) + beside == length for text, length in stated)

@@ -22,9 +22,10 @@ def token_counter(tokenizer: str) -> TokenCounter:
     if tokenizer in WITHOUT_TOKENIZER:
         return WITHOUT_TOKENIZER[tokenizer]
     from oger.io.pretrained import load_tokenizer
-    from oger.teachers.table.column import teacher_token_ids
+    from oger.teachers.table.turn import plain_turn
 
     loaded = load_tokenizer(tokenizer)
     if loaded.eos_token_id is None:
         raise ValueError(f"the tokenizer {tokenizer!r} has no end-of-sequence token")
-    return lambda texts: [len(teacher_token_ids(text, loaded)) for text in texts]
+    turn = plain_turn(loaded)
+    return lambda texts: [len(turn.token_ids(text)) for text in texts]

@@ -9,7 +9,7 @@ import torch
 
 from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
 from oger.seeds import draw_seed
-from oger.teachers.table.column import COLUMN, teacher_token_ids
+from oger.teachers.table.column import COLUMN
 from oger.training.batch import TeacherRow, groups
 from oger.training.step import StepContext
 
@@ -33,7 +33,7 @@ def replace(
         answer_logps: per group, (M,): log-probability of the gold answer after each teacher's reasoning; None where
             the teacher choice needs none.
     """
-    args, tokenizer = context.args, context.tokenizer
+    args = context.args
     reads_lengths = "num_tokens_M" in CHOICES[args.teacher_choice].needs
     teacher_rows = []
     for group, (rows, visit) in enumerate(groups(inputs, context.group_size)):
@@ -55,7 +55,7 @@ def replace(
         )
         for row, index in plan:
             teacher = teachers[index]
-            token_ids = teacher_token_ids(teacher["text"], tokenizer)
+            token_ids = context.turn.token_ids(teacher["text"])
             verdict = teacher["verdict"]
             teacher_rows.append(
                 TeacherRow(

@@ -7,10 +7,12 @@ from typing import Any
 
 from accelerate.logging import get_logger
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+from trl.data_utils import is_conversational
 
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
+from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn, rendered_prompt
 from oger.training.config import OGERConfig
 
 logger = get_logger(__name__)
@@ -54,6 +56,46 @@ def check_tokenizer(tokenizer: Any) -> None:
         raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
 
 
+def check_prompts(dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any) -> None:
+    """Whether the policy can read every prompt and answer it at full length.
+
+    Rotary positions go on beyond the context that a policy was trained with, so that they are worth a warning; learned
+    ones do not.
+
+    Raises:
+        ValueError: a text begins with the token that the tokenizer puts in front of it anyway, or there is no position
+            left for a response; names the row.
+    """
+    context = getattr(config, "max_position_embeddings", None)
+    room = None if context is None else context - args.max_completion_length
+    bos = (
+        tokenizer.bos_token
+        if tokenizer.bos_token and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+        else None
+    )
+    longest, too_long = (0, 0), 0  # tokens and row of the longest prompt without room for its response
+    for row, prompt in enumerate(dataset["prompt"]):
+        if bos is not None and isinstance(prompt, str) and prompt.startswith(bos):
+            raise ValueError(
+                f"training set, row {row}: the prompt begins with {bos}, and the tokenizer puts another in front of "
+                "it: leave it out of the text."
+            )
+        text = rendered_prompt(prompt, tokenizer, args.chat_template_kwargs or {})
+        if room is not None and len(text.encode()) >= room:  # a token is a byte at least, and one may be put in front
+            tokens = len(tokenizer(text, add_special_tokens=isinstance(prompt, str))["input_ids"])
+            too_long += tokens > room
+            longest = max(longest, (tokens, -row)) if tokens > room else longest
+    if too_long:
+        said = (
+            f"training set, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
+            f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
+            "rows. Leave them out, or lower max_completion_length."
+        )
+        if not any(name in config.to_dict() for name in ("rope_theta", "rope_parameters", "rope_scaling")):
+            raise ValueError(said)
+        logger.warning(said)
+
+
 def outcome_index(names: Sequence[str], wanted: str | None) -> int:
     """Place of the outcome among the reward functions: the one asked for, else one named `outcome`, else the first.
 
@@ -65,22 +107,44 @@ def outcome_index(names: Sequence[str], wanted: str | None) -> int:
     return next((names.index(name) for name in (wanted, "outcome") if name in names), 0)
 
 
-def read_teachers(
-    dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, *, required: bool
-) -> tuple[Any, TeacherCounts]:
+def stop_ids(model: Any) -> list[int]:
+    """Tokens at which a policy, or the one that a name or a folder stands for, stops beside its end of sequence."""
+    config = getattr(model, "generation_config", None)
+    if isinstance(model, str):
+        try:
+            config = GenerationConfig.from_pretrained(model)
+        except OSError:  # it has none, or is not there, of which the loading of the model will tell
+            return []
+    ids = getattr(config, "eos_token_id", None)
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+
+
+def policy_turn(dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, stops: Sequence[int]) -> PolicyTurn:
+    """The policy's turn after the prompts of a training set: of a chat where its teachers answer messages.
+
+    Raises:
+        ValueError: if the tokenizer has no end of sequence.
+    """
+    check_tokenizer(tokenizer)
+    columns = getattr(dataset, "column_names", None) or []
+    answered = isinstance(dataset, Dataset) and COLUMN in columns and len(dataset) > 0
+    if answered and is_conversational({"prompt": dataset[0]["prompt"]}):
+        return chat_turn(tokenizer, stops, args.chat_template_kwargs)
+    return plain_turn(tokenizer, stops)
+
+
+def read_teachers(dataset: Any, turn: PolicyTurn, args: OGERConfig, *, required: bool) -> tuple[Any, TeacherCounts]:
     """The training set with usable trajectories only, and their counts.
 
     Args:
         dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
-        tokenizer: the policy's tokenizer.
+        turn: the policy's.
         args: the run's options; a run through TRL's own objective leaves the data as they are.
         required: whether a set without a single usable trajectory is an error.
 
     Raises:
-        ValueError: if the tokenizer has no end of sequence, the teacher choice needs answers that are not there, or
-            `required` and no trajectory is usable.
+        ValueError: if the teacher choice needs answers that are not there, or `required` and no trajectory is usable.
     """
-    check_tokenizer(tokenizer)
     counts = TeacherCounts()
     if not args.needs_own_objective:
         return dataset, counts
@@ -92,7 +156,7 @@ def read_teachers(
             f"{', '.join(columns) or 'none'})."
         )
     if isinstance(dataset, Dataset) and COLUMN in columns:
-        dataset, counts = normalise_teachers(dataset, tokenizer, max_tokens)
+        dataset, counts = normalise_teachers(dataset, turn, max_tokens)
         logger.info(counts.describe())
     elif COLUMN in columns:
         dataset = dataset.remove_columns(COLUMN)

@@ -15,7 +15,7 @@ import torch
 from oger.method.imitation import imitation_loss
 from oger.method.schedule import schedule_factor
 from oger.seeds import draw_seed
-from oger.teachers.table.column import COLUMN, teacher_token_ids
+from oger.teachers.table.column import COLUMN
 from oger.training.batch import groups, mask_rows, pad_rows
 from oger.training.config import OGERConfig
 from oger.training.step import StepContext
@@ -54,7 +54,7 @@ def choose_imitated(
         seed = draw_seed(args.seed, context.step, ("imitation", inputs[group.start]["prompt"]), visit)
         order = torch.randperm(len(teachers), generator=torch.Generator().manual_seed(seed)).tolist()
         for row, index in enumerate(order[: args.imitation_rows or context.group_size]):
-            rows[group.start + row] = teacher_token_ids(teachers[index]["text"], context.tokenizer)
+            rows[group.start + row] = context.turn.token_ids(teachers[index]["text"])
     return Imitated(
         ids_NL=pad_rows(rows, context.tokenizer.pad_token_id, device=device),
         mask_NL=mask_rows(rows, device=device),

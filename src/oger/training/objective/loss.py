@@ -27,7 +27,7 @@ class StepShare:
     num_processes: int
 
     def tokens(self, count_of_rollout_batch: torch.Tensor) -> torch.Tensor:
-        """A token count of the whole rollout batch, as TRL makes it, brought to one optimiser step and one rank."""
+        """A token count of the step, scaled to a rollout batch as `StepCounts` does, brought back and to one rank."""
         per_rank = count_of_rollout_batch.clamp(min=1.0) / self.num_processes
         return per_rank * self.accumulation / self.steps_per_generation
 

@@ -24,7 +24,7 @@ from oger.evaluation.summary import Graded, by_problem
 from oger.method.divergence import teacher_divergence
 from oger.recipes.recipe import Recipe
 from oger.runs.rollouts import PROBES, write_rollouts
-from oger.teachers.table.column import COLUMN, parse_cell, teacher_token_ids
+from oger.teachers.table.column import COLUMN, parse_cell
 from oger.training.run.build import outcome_function
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _records(
                 "text": teacher["text"],
                 "outcome": teacher["verdict"],
                 "truncated": False,
-                "num_tokens": len(teacher_token_ids(teacher["text"], trainer._tokenizer)),
+                "num_tokens": len(trainer.turn.token_ids(teacher["text"])),
                 "vector": vector_E.tolist(),
             }
             for teacher, vector_E in zip(teachers, teacher_ME, strict=True)
