@@ -99,8 +99,8 @@ def from_argument(
     source = find_model(argument, encoder=_NAME, revision=revision)
     from transformers import AutoModel
 
-    tokenizer = load_tokenizer(source.location, label=argument, revision=source.commit or "main", **options)
     try:
+        tokenizer = load_tokenizer(source.location, label=argument, revision=source.commit or "main", **options)
         model = AutoModel.from_pretrained(
             source.location, revision=source.commit or "main", dtype=precision, **options
         ).to(where)

@@ -20,6 +20,7 @@ from oger.encoders.ngram import NgramEncoder
 from oger.evaluation.statistics.accuracy import pass_at_k
 from oger.method.divergence import teacher_divergence
 from oger.method.reward import exploration_reward
+from oger.terminal.plain import say
 from oger.worlds.numbers.classify import SORTS, strategy_of
 from oger.worlds.numbers.world import NumbersWorld
 
@@ -205,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
         max_new_tokens=world.max_completion_length_of(options.split),
         seed=options.seed,
     )
-    print(json.dumps(asdict(measures), indent=1))
+    say(json.dumps(asdict(measures), indent=1))
 
 
 if __name__ == "__main__":

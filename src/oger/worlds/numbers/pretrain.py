@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from oger.terminal.plain import say
 from oger.worlds.arithmetic.tokenizer import build_tokenizer
 from oger.worlds.numbers.policy_recipe import Corpus, policy_config
 from oger.worlds.pretrain import save
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         if run.step % _SAVE_EVERY == 0 or run.step == options.steps:
             run.write(kept)
             save(run.policy, run.tokenizer, options.out)
-            print(f"step {run.step}: {sum(losses) / len(losses):.3f} nats/token", flush=True)
+            say(f"step {run.step}: {sum(losses) / len(losses):.3f} nats/token")
             losses.clear()
 
 
