@@ -247,7 +247,7 @@ def _cell(
     defaults = {field.name: field.default for field in fields(Recipe)}
     keys = {**{key: value for key, value in recipe.own.items() if value != defaults[key]}, **recipe.training}
     resolved = {key: value for key, value in keys.items() if key not in _PLACE_KEYS}
-    if keys.get("entropy_coef") == _BONUS_BEFORE.get(keys.get("preset")):
+    if keys.get("entropy_coef") == _BONUS_BEFORE.get(str(keys.get("preset"))):
         resolved.pop("entropy_coef", None)
     encoder = _measuring_encoder(study.recipe, tuple(_overrides({**study.keys, **study.regimes[regime].keys})))
     settings = json.loads(json.dumps({"recipe": resolved, "measures": measures, "measured_with": encoder}))

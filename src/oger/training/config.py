@@ -433,7 +433,10 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
         """The entropies that are paid for must be those of the distribution that the tokens were drawn from."""
         if not (self.needs_own_objective and self.generates and self.needs_entropies):
             return
-        asked = {name: getattr(self, name) for name in _UNTRUNCATED} | (self.generation_kwargs or {})
+        asked = {
+            **{name: getattr(self, name) for name in _UNTRUNCATED},
+            **_parse_mapping("generation_kwargs", self.generation_kwargs),
+        }
         for name, allowed in _UNTRUNCATED.items():
             if asked[name] not in allowed:
                 raise ValueError(

@@ -204,6 +204,7 @@ class OGERTrainer(GRPOTrainer):
         if not self.model.training or "offline" not in inputs:
             return inputs
         accumulation, parts = self.current_gradient_accumulation_steps, self._buffered_inputs
+        assert parts is not None, "TRL keeps the micro-batches of a rollout batch while it trains on them"
         return {**inputs, **self._step_counts.of(self._context(), self._step, accumulation, parts)}
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:

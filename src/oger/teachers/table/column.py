@@ -191,11 +191,10 @@ def normalise_teachers(dataset: Dataset, turn: PolicyTurn, max_tokens: int) -> t
         if not text.strip():
             counts.dropped["empty"] += 1
             return False
-        if is_counted and text == stated and trajectory["num_tokens"] is not None:
-            trajectory["num_tokens"] += len(turn.end_ids) - 1
-        else:
-            trajectory["num_tokens"] = len(turn.token_ids(text))
-        if trajectory["num_tokens"] > max_tokens:
+        length = trajectory["num_tokens"] if is_counted and text == stated else None
+        length = len(turn.token_ids(text)) if length is None else length + len(turn.end_ids) - 1
+        trajectory["num_tokens"] = length
+        if length > max_tokens:
             counts.dropped["over-long"] += 1
             return False
         counts.kept += 1

@@ -71,8 +71,9 @@ def rendered_prompt(
     """What the policy reads before it answers: the text, or the messages in its template, opened for the answer."""
     if isinstance(prompt, str):
         return prompt
+    messages: Any = list(prompt)
     rendered: Any = tokenizer.apply_chat_template(
-        list(prompt), add_generation_prompt=True, tokenize=False, **template_options
+        messages, add_generation_prompt=True, tokenize=False, **template_options
     )
     return rendered
 
