@@ -5,7 +5,12 @@ BIN := $(VENV)/bin
 # One thread per process: two torch processes with two threads each slow one another down on two cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: install quickstart test lint types soak clean
+# What make test-python runs: the foundations, the recipes, the command, and one training step.
+FAST := tests/method src/oger/method tests/io tests/terminal tests/rewards tests/recipes/test_recipe.py \
+	tests/recipes/test_methods.py tests/test_words.py tests/test_seeds.py tests/cli/test_main.py tests/test_readme.py \
+	tests/verification/test_verify.py tests/verification/math
+
+.PHONY: install quickstart test test-python lint types docs soak clean
 
 install: $(VENV)/.installed
 
@@ -13,14 +18,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
 quickstart: install
-	$(BIN)/oger quickstart
+	$(BIN)/oger quickstart $(if $(STEPS),--steps $(STEPS))
+	@echo "To use the command as it stands here: source $(BIN)/activate"
 
 test: lint types
 	$(ONE_THREAD) $(BIN)/pytest --numprocesses 2
+
+test-python:
+	@test -n "$(PY)" || { echo "error: say which Python: make test-python PY=python3.12" >&2; exit 2; }
+	$(PY) -m venv .venv-py/$(notdir $(PY))
+	.venv-py/$(notdir $(PY))/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(ONE_THREAD) .venv-py/$(notdir $(PY))/bin/python -m pytest $(FAST)
 
 lint: install
 	$(BIN)/ruff check .
@@ -29,8 +41,12 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+docs: install
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "the site is in site/: open site/index.html"
+
 soak: install
 	$(ONE_THREAD) $(BIN)/pytest --soak -m soak --timeout 3600
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-py build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

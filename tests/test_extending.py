@@ -1,4 +1,4 @@
-"""docs/architecture.md, "Where do I add ...": a reward and a world in files of their own, used from a recipe."""
+"""docs/architecture.md, "Where do I add ...": a reward, a method and a world in files of their own, in a recipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from oger.recipes import load_recipe
 from oger.runs.metrics_log import read_metrics
 from oger.runs.policy import locate_policy
 from tests.support.command import Outcome, save_policy
@@ -56,11 +57,19 @@ def contains_answer(completions, answer, **_):
     return [float(gold in completion) for completion, gold in zip(completions, answer)]
 """
 
+METHOD = """
+line: a row of the teacher in a fixed slot, and half a shaping reward
+equation: A = R - mean R
+source: this test
+deviations: none
+options: {preset: luffy_code, replacement: fixed_slot, teacher_rows: 1, shaping_rewards: {varied.py: 0.5}}
+"""
+
 RECIPE = """
+method: mine.yaml
 model: world:doubling.py:Doubling
 train: world:doubling.py:Doubling/train
 rewards: [outcome.py:contains_answer]
-shaping_rewards: {varied.py: 0.5}
 output_dir: run
 num_generations: 4
 per_device_train_batch_size: 8
@@ -78,6 +87,7 @@ report_to: none
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in {
         "varied.py": REWARD, "doubling.py": WORLD, "outcome.py": OUTCOME, "recipe.yaml": RECIPE,
+        "mine.yaml": METHOD,
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
     save_policy(tmp_path / "policy", 0)
@@ -85,7 +95,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_reward_and_a_world_in_files_of_their_own_are_trained_with(
+def test_a_reward_a_method_and_a_world_in_files_of_their_own_are_trained_with(
     folder: Path, oger: Callable[..., Outcome]
 ) -> None:
     done = oger("train", "recipe.yaml")
@@ -99,6 +109,21 @@ def test_a_reward_and_a_world_in_files_of_their_own_are_trained_with(
     assert paid
     assert max(paid) > 0
     assert all(dict(row["shaping"])["varied"] == 0 for row in online if row["outcome"] != 1)
+    assert {row["row"] for row in rows if row["origin"] == "teacher"} == {3}  # the method's fixed slot
+    (folder / "mine.yaml").unlink()
+    assert load_recipe(folder / "run" / "config.yaml").training["replacement"] == "fixed_slot"
+
+
+@pytest.mark.parametrize(("name", "text"), [("none.yaml", None), ("odd.yaml", "line: a\n"), ("list.yaml", "[1]\n")])
+def test_a_method_file_that_is_none_is_refused_in_one_line(
+    folder: Path, oger: Callable[..., Outcome], name: str, text: str | None
+) -> None:
+    if text is not None:
+        (folder / name).write_text(text)
+    done = oger("train", "recipe.yaml", f"method={name}")
+    assert done.code == 2
+    assert f"{name} is no method" in done.err
+    assert not (folder / "run").exists()
 
 
 def test_a_folder_that_names_a_world_of_somebodys_own_runs_none_of_its_code(folder: Path) -> None:

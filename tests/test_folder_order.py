@@ -1,5 +1,5 @@
 """Imports run one way: a folder of `src/oger` imports from the folders below it, and no files import one another in a
-circle. Lazy imports inside functions count; those for type checkers alone do not."""
+circle. Imports inside functions and for type checkers count, too."""
 
 from __future__ import annotations
 
@@ -65,17 +65,8 @@ def imports_of(source: Path) -> list[Import]:
 
 
 def _oger_imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """(module without `oger.`, name) of each import that runs."""
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
+    """(module without `oger.`, name) of each import of the package."""
     for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "oger":
             for alias in node.names:
                 yield f"{node.module}.{alias.name}".removeprefix("oger."), alias.name

@@ -35,6 +35,6 @@ def test_tables_hold_the_documented_options():
     assert list(CHOICES) == ["uniform", "round_robin", "shortest", "most_comprehensible"]
     assert list(SCHEDULES) == ["constant", "linear", "cosine"]
     assert list(UNDECIDED) == ["zero", "drop"]
-    assert list(ADVANTAGE_SCALES) == ["none", "std"]
+    assert list(ADVANTAGE_SCALES) == ["none", "std", "batch"]
     assert list(SHAPINGS) == ["p_over_p_plus_gamma", "p", "sqrt_p"]
     assert list(AGGREGATIONS_OF_LOSS) == ["dr_grpo", "grpo", "dapo"]

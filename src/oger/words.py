@@ -1,6 +1,6 @@
 """Options are words in tables: look one up, or say which word was meant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -29,5 +29,13 @@ def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    nearest = get_close_matches(str(name), table, n=1, cutoff=0.0)[0]
-    raise ValueError(f"unknown {kind} {name!r}; did you mean {nearest!r}? Valid: {', '.join(table)}")
+    raise ValueError(f"unknown {kind} {name!r}; did you mean {nearest(str(name), table)!r}? Valid: {', '.join(table)}")
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The valid word that looks most like another; there must be one.
+
+    >>> nearest("maen", ["mean", "max"])
+    'mean'
+    """
+    return get_close_matches(word, list(valid), n=1, cutoff=0.0)[0]

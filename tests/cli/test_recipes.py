@@ -10,7 +10,7 @@ def test_every_shipped_recipe_is_listed_with_its_description(oger) -> None:
     assert len(lines) == len(recipe_names())
     for name, line in zip(recipe_names(), lines, strict=True):
         assert line.startswith(name)
-        assert load_recipe(name, check_training=False).description in line
+        assert load_recipe(name).description in line
 
 
 @pytest.mark.parametrize(("path", "file"), [([], "smoke.yaml"), (["mine.yaml"], "mine.yaml"), (["."], "smoke.yaml")])

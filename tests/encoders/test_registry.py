@@ -156,11 +156,12 @@ def test_an_installed_package_adds_an_encoder_by_entry_point(own_module: str, tm
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("static", "model2vec"), ("sentence-transformers", "sentence_transformers")]
+    ("name", "module", "package"),
+    [("static", "model2vec", "model2vec"), ("sentence-transformers", "sentence_transformers", "sentence-transformers")],
 )
 def test_a_missing_library_is_named_with_what_to_install(
-    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, module: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf"needs {module}: pip install 'oger-rl\[encoders\]'"):
+    with pytest.raises(ValueError, match=rf"needs {module}: pip install {package}$"):
         create_encoder(f"{name}:{tmp_path}")

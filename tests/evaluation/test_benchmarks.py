@@ -220,7 +220,8 @@ def test_a_users_benchmark_file_works_like_a_shipped_one(tmp_path: Path) -> None
         ("source: x/y\ncolumns: {problem: q, answer: a}\nrules: [boxed]\n", "unknown answer rule"),
         ("source: x/y\ncolumns: {problem: q, answer: a, options: o}\n", "belong together"),
         ("source: x/y\ncolumns: {problem: q, answer: a}\ntop_p: 0\n", "top_p"),
-        ("source: x/y\ncolumns: {problem: q, answer: a}\nsamples: many\n", "wrong type"),
+        ("source: x/y\ncolumns: {problem: q, answer: a}\nsamples: many\n", "whole number of at least 1, got 'many'"),
+        ("source: x/y\ncolumns: {problem: q, answer: a}\ntitle: 3\n", "mine.yaml: title has the wrong type"),
         ("- a\n", "mapping of keys"),
     ],
 )

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from oger.io.yaml import dump, load
 from oger.recipes import Recipe, dump_recipe, load_recipe
-from oger.recipes.recipe import OWN_KEYS, make_recipe, training_keys
+from oger.recipes.recipe import OWN_KEYS, make_recipe
 from oger.study.plan import Study, load_study, make_study
+from oger.training.run.options import check_training, training_keys
 from tests.support.fuzz_parts import examples, holds, refused_in_one_line, scalars, texts, values
 
 _PIECES = [
@@ -61,7 +62,7 @@ def test_a_recipe_file_is_loaded_or_refused(number: int, tmp_path: Path) -> None
 
     def check(content: bytes) -> None:
         path.write_bytes(content)
-        refused_in_one_line(lambda: load_recipe(path))
+        refused_in_one_line(lambda: check_training(load_recipe(path)))
 
     encoded = yaml_texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
     holds(number, st.one_of(st.binary(max_size=60), encoded), check)
@@ -73,7 +74,7 @@ def test_a_recipe_of_any_values_is_made_and_read_back_or_refused(number: int, tm
 
     def check(document: dict[Any, Any]) -> None:
         made: list[Recipe] = []
-        if refused_in_one_line(lambda: made.append(make_recipe(document, name="recipe"))) is None:
+        if refused_in_one_line(lambda: made.append(check_training(make_recipe(document, name="recipe")))) is None:
             message = refused_in_one_line(lambda: dump_recipe(made[0], path))
             if message is None and refused_in_one_line(lambda: load_recipe(path)) is None:
                 assert repr(load_recipe(path)) == repr(made[0])
@@ -87,7 +88,7 @@ def test_an_override_is_taken_or_refused(number: int) -> None:
     holds(
         number,
         st.lists(overrides, min_size=1, max_size=3),
-        lambda given: refused_in_one_line(lambda: load_recipe("smoke", given)),
+        lambda given: refused_in_one_line(lambda: check_training(load_recipe("smoke", given))),
     )
 
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oger.io.rows import SourceError, load_rows, world_name
+from oger.io import rows as rows_module
+from oger.io.rows import SourceError, file_chunks, load_rows, read_registered, world_name
 
 ROWS = [{"prompt": f"{n}+1=?", "answer": str(n + 1)} for n in range(5)]
 
@@ -119,3 +120,39 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch) -> None:
 def test_the_world_of_a_source() -> None:
     assert world_name("world:arithmetic/test") == world_name("world:arithmetic") == "arithmetic"
     assert world_name("data.jsonl") is None
+
+
+def test_a_file_has_the_same_rows_whole_and_in_chunks(tmp_path) -> None:
+    many = [{"number": n, "text": "x" * (n % 7)} for n in range(700)]
+    (tmp_path / "rows.jsonl").write_text("\n\n".join(map(json.dumps, many)))
+    pq.write_table(pa.Table.from_pylist(many), tmp_path / "rows.parquet", row_group_size=300)
+    for name, sizes in (("rows.jsonl", [256, 256, 188]), ("rows.parquet", [256, 44, 256, 44, 100])):
+        chunks = list(file_chunks(tmp_path / name))
+        assert [chunk.num_rows for chunk in chunks] == sizes
+        assert [chunk.first_row for chunk in chunks] == [sum(sizes[:place]) for place in range(len(sizes))]
+        assert [row for chunk in chunks for row in chunk.rows()] == load_rows(str(tmp_path / name)) == many
+    [first, *_] = file_chunks(tmp_path / "rows.parquet", {"number"})
+    assert next(first.rows()) == {"number": 0}
+
+
+def test_a_damaged_part_is_an_error_of_the_whole_and_rows_of_its_chunk(tmp_path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=2, compression="none", use_dictionary=False)
+    start = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    found = [row for chunk in file_chunks(path) for row in chunk.rows()]
+    assert [isinstance(row, ValueError) for row in found] == [False, False, True, True, False]
+    with pytest.raises(SourceError, match=r"rows\.parquet is not a readable Parquet file: row group 1 cannot be read"):
+        load_rows(str(path))
+
+
+def test_another_room_reads_the_sources_of_its_prefix(tmp_path, monkeypatch) -> None:
+    (tmp_path / "reader.py").write_text(
+        "def read(source, *, limit, raw):\n    return ({'source': source, 'raw': raw} for _ in range(limit or 3))\n"
+    )
+    monkeypatch.setitem(rows_module.READERS, "toy:", f"{tmp_path / 'reader.py'}:read")
+    assert load_rows("toy:a/b") == [{"source": "a/b", "raw": False}] * 3
+    assert load_rows("toy:", 1) == [{"source": "", "raw": False}]
+    assert next(read_registered("toy:x", raw=True)) == {"source": "x", "raw": True}

@@ -9,7 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oger.io.whole import remove_leftovers, whole_file, whole_folder, write_json, write_table, write_text
+from oger.io.whole import (
+    MANIFEST,
+    damage,
+    remove_leftovers,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_manifest,
+    write_table,
+    write_text,
+)
 
 
 def test_the_old_content_stays_until_the_new_is_whole(tmp_path: Path) -> None:
@@ -86,3 +96,45 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".kept").write_text("mine")
     remove_leftovers(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [".kept"]
+
+
+def folder_with_manifest(folder: Path) -> Path:
+    (folder / "deep").mkdir(parents=True)
+    (folder / "weights").write_bytes(b"\x01" * 1000)
+    (folder / "deep" / "state").write_bytes(b"state")
+    write_manifest(folder)
+    assert damage(folder) is None
+    return folder
+
+
+def test_damage_of_the_same_size_is_named_where_contents_are_read(tmp_path: Path) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / "weights").write_bytes(bytes(1000))
+    assert damage(folder) == "weights is not what was written"
+    assert damage(folder, contents=False) is None
+    (folder / "weights").write_bytes(bytes(999))
+    assert damage(folder, contents=False) == "weights has 999 of 1000 bytes"
+    (folder / "weights").unlink()
+    assert damage(folder) == "weights is missing"
+
+
+@pytest.mark.parametrize("manifest", ["null", "{}", "[]", "[[1, 2]]", '"x"', "7", "{", "[" * 100_000, ""])
+def test_a_manifest_that_lists_nothing_is_no_manifest(tmp_path: Path, manifest: str) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / MANIFEST).write_text(manifest)
+    assert damage(folder) == f"{MANIFEST} is missing or unreadable"
+
+
+@pytest.mark.parametrize("entry", ["null", '"1000"', "[]", "[1000]", '[1000, "x"]', "{}", "[null, null]", "-1"])
+def test_an_odd_entry_of_a_manifest_is_damage(tmp_path: Path, entry: str) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / MANIFEST).write_text(f'{{"weights": {entry}}}')
+    assert damage(folder) is not None
+
+
+def test_a_manifest_of_sizes_alone_is_still_read(tmp_path: Path) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / MANIFEST).write_text('{"weights": 1000, "deep/state": 5}')
+    assert damage(folder) is None
+    (folder / "deep" / "state").write_bytes(b"s")
+    assert damage(folder) == "deep/state has 1 of 5 bytes"

@@ -9,7 +9,8 @@ import pytest
 from oger.recipes import RecipeError, load_recipe
 from oger.recipes.methods import all_methods, load_method, method_keys
 from oger.recipes.methods.page import markdown
-from oger.training.run.build import only_teachers, run_options
+from oger.teachers.table.column import only_teachers
+from oger.training.run.build import run_options
 
 REQUIRED = {
     "grpo", "dr_grpo", "sft", "sft_then_rl", "rl_sft", "luffy", "luffy_multi", "ampo", "oger", "oger_paper_text",

@@ -73,6 +73,26 @@ def test_elliptical_novelty_is_one_off_the_beaten_track_and_small_for_a_copy() -
     assert novelty[0] < 0.25
 
 
+def test_novelty_is_the_distance_from_teachers_and_correct_rows_over_its_mean() -> None:
+    # Rows 0 and 1 are e1, row 2 is e2, all correct; the teacher is e3. Distances: row 0 0 + 1 + 1, row 2 1 + 1 + 1.
+    vectors = torch.eye(3)[[0, 0, 1, 2]]
+    found = value("novelty", encode=lambda: (vectors, vectors[3:]), outcome=torch.ones(4))
+    assert found == pytest.approx([6 / 7, 6 / 7, 9 / 7, 0.0])
+
+
+def test_novelty_of_copies_is_one_each_and_rare_ways_earn_more_than_common_ones() -> None:
+    same = torch.eye(2)[[0, 0, 0, 0]]
+    assert value("novelty", encode=lambda: (same, same[3:]), outcome=torch.ones(4)) == [1.0, 1.0, 1.0, 0.0]
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.rand(8, 5, generator=generator), dim=1)
+    origin = ["online"] * 7 + ["teacher"]
+    outcome = torch.tensor([1.0, 0.0, 1.0, 1.0, NAN, 1.0, 0.0, 1.0])
+    found = value("novelty", encode=lambda: (vectors, vectors[7:]), origin=origin, outcome=outcome)
+    paid = [found[row] for row in (0, 2, 3, 5)]
+    assert sum(paid) / 4 == pytest.approx(1.0, abs=1e-6)
+    assert [found[row] for row in (1, 4, 6, 7)] == [0.0] * 4
+
+
 @pytest.mark.parametrize("name", shaping_reward_names())
 def test_a_wrong_or_undecided_row_earns_nothing(name: str) -> None:
     assert value(name, outcome=torch.tensor([0.0, NAN, 0.0, NAN])) == [0.0] * 4
@@ -86,7 +106,7 @@ def test_a_single_row_has_nobody_to_differ_from(name: str) -> None:
         encode=lambda: (torch.eye(2)[:1], torch.zeros(0, 2)),
     )  # fmt: skip
     _, function = load_shaping_reward(name)
-    expected = 1.0 if name == "elliptical_novelty" else 0.0
+    expected = 1.0 if name in ("elliptical_novelty", "novelty") else 0.0
     assert function(one).tolist() == [pytest.approx(expected)]
 
 

@@ -32,7 +32,8 @@ def test_outcomes_are_one_character_per_sample(responses: list[Graded]) -> None:
     sampling = SamplingSettings(1.0, 1.0, 8, seed=0)
     job = own_job("id", rows, None, None, reward=lambda **_: [], num_samples=4, sampling=sampling)
     found = problem_outcomes(Result(job, tuple(responses)))
-    assert [(entry.problem, entry.family, entry.samples) for entry in found] == [(0, "sum", "1110"), (1, "", "0?00")]
+    assert [tuple(entry.values()) for entry in found] == [(0, "sum", "1110"), (1, "", "0?00")]
+    assert list(found[0]) == ["problem", "family", "outcomes"]
 
 
 def test_summary_by_hand(responses: list[Graded]) -> None:

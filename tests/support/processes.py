@@ -133,6 +133,6 @@ def _clock_runs_backwards() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "die while writing a checkpoint": _die_while_writing_a_checkpoint,
     "memory in the update": _too_large_at_step(2, "_compute_loss"),
-    "memory in generation": _too_large_at_step(2, "_sample"),
+    "memory in generation": _too_large_at_step(2, "_generate"),
     "clock runs backwards": _clock_runs_backwards,
 }

@@ -19,7 +19,16 @@ from oger.verification.formats import ANSWER_RULES, extract_answer, last_boxed
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
         (r"\boxed {7}", "7"),
         (r"\boxed{}", ""),
-        (r"first \boxed{3}, then cut off \boxed{4", "3"),
+        (r"first \boxed{3}, then cut off \boxed{4", None),
+        (r"I get \boxed{5}. Wait, no: \boxed{", None),
+        (r"\boxed{3}, as I put it in \boxed notation", "3"),
+        (r"use \boxed for it", None),
+        (r"\boxed \frac12", r"\frac12"),
+        (r"\boxed\frac{1}{2}.", r"\frac{1}{2}"),
+        (r"$\boxed x$", "x"),
+        (r"\boxed 5.", "5"),
+        (r"\framebox[3cm]{5}", "5"),
+        (r"\boxed\boxed{3}", "3"),
         (r"a brace {, never closed, \boxed{3}", "3"),
         (r"} } \boxed{3}", "3"),
         (r"\boxed{4", None),
@@ -43,8 +52,8 @@ def test_last_boxed_takes_the_last_complete_box(text: str, expected: str | None)
 
 
 def _naive_last_boxed(text: str) -> str | None:
-    """For each box count braces to its end; take the one that ends last, and open it while it holds only a box."""
-    best: tuple[int, str] | None = None
+    """Count braces to the end of each box; of those in no other box take the last, opened while it is one box."""
+    found: list[tuple[int, int, int]] = []  # begin of the command, begin and end of the content; -1 = never closed
     for match in re.finditer(r"\\(?:boxed|fbox)\s*\{", text):
         depth, position = 1, match.end()
         while position < len(text) and depth:
@@ -53,19 +62,16 @@ def _naive_last_boxed(text: str) -> str | None:
             else:
                 depth += {"{": 1, "}": -1}.get(text[position], 0)
             position += 1
-        if depth == 0 and (best is None or position > best[0]):
-            best = position, text[match.end() : position - 1]
-    if best is None:
+        found.append((match.start(), match.end(), position - 1 if depth == 0 else -1))
+    top = [box for box in found if not any(start < box[0] < end for start, _, end in found)]
+    if not top or top[-1][2] < 0:
         return None
-    content = best[1]
-    inner = content.strip()
-    opened = re.match(r"\\(?:boxed|fbox)\s*\{", inner)
-    if opened and inner.endswith("}") and _naive_last_boxed(inner + " ") is not None:
-        body = inner[opened.end() : -1]
-        depths = [0]
-        for token in re.findall(r"\\.|[{}]", body, re.DOTALL):
-            depths.append(depths[-1] + {"{": 1, "}": -1}.get(token, 0))
-        if min(depths) == 0 == depths[-1]:
+    start, end = top[-1][1:]
+    content = text[start:end]
+    if re.match(r"\s*\\(?:boxed|fbox)\s*\{", content) and content.rstrip().endswith("}"):
+        inner = content.strip()
+        first = next(box for box in found if text.startswith(inner, box[0]) and start <= box[0])
+        if first[2] == start + len(content.rstrip()) - 1:
             return _naive_last_boxed(inner)
     return content
 
@@ -103,6 +109,16 @@ def test_after_think_composes_with_last_boxed(text: str, expected: str | None) -
         ("answer_phrase", "Answer:\n\n 7", "7"),
         ("answer_phrase", "answers vary", None),
         ("answer_phrase", "the answer is", None),
+        ("answer_phrase", "**Answer**: A", "A"),
+        ("answer_phrase", "### Final Answer\n\n**61**", "61"),
+        ("answer_phrase", "Answer \n\nA", "A"),
+        ("answer_phrase", "The answer is C because I computed the integral.", "C"),
+        ("answer_phrase", "Answer: D, not B", "D"),
+        ("answer_phrase", "The answer is 12, not 13.", "12"),
+        ("answer_phrase", "The correct option is (A).", "(A)"),
+        ("answer_phrase", "the answer is does not exist", "does not exist"),
+        ("after_think_or_whole", "<think>3</think> 4", " 4"),
+        ("after_think_or_whole", "no thought, 4", "no thought, 4"),
         ("answer_tag", "<answer>3</answer> then <answer> 4 </answer> and <answer>5", "4"),
         ("answer_tag", "<ANSWER>3</Answer>", "3"),
         ("answer_tag", "3</answer>", None),
@@ -125,6 +141,11 @@ _HOSTILE = {
     "blanks": " ",
     "tags": "<answer>",
     "phrases": "the answer is ",
+    "headings": "answer\n",
+    "afterthoughts": "answer: x, not ",
+    "bare boxes": "\\boxed \\frac{1}",
+    "sized boxes": "\\framebox[3]",
+    "stars": "*",
     "thoughts": "</think>",
 }
 

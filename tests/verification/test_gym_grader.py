@@ -118,3 +118,17 @@ def test_literals_and_arithmetic_are_evaluated(text: str, value: Any) -> None:
 def test_names_calls_and_everything_else_are_not_evaluated(text: str) -> None:
     with pytest.raises(ValueError, match="neither a literal nor arithmetic"):
         evaluate(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [("(7-3)+5+2", True), ("7 - 3 + 5 + 2", True), ("3**2+7-5", False), ("3^2+7-5", False), ("3* *2+7-5", False),
+     ("sqrt(9)+7-5+2*3", False), ("7+5//2+2", False)],
+)  # fmt: skip
+def test_the_numbers_game_has_four_operations(answer: str, right: bool) -> None:
+    entry = {
+        "question": "Reach 11 with 3, 2, 7, 5.",
+        "answer": "7-3+5+2",
+        "metadata": {"source_dataset": "countdown", "numbers": [3, 2, 7, 5], "target": 11, "expression": "7-3+5+2"},
+    }
+    assert grade_reasoning_gym("7-3+5+2", answer, entry) is right

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,33 +19,28 @@ DEFAULT_OUT = Path("evaluations")
 _CHANGES_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked of every policy."""
-
-    benchmarks: list[str]
-    columns: Mapping[str, str]
-    data_dir: Path | None
-    limit: int | None
-    shuffle_seed: int
-    protocol: Mapping[str, Any]
-    """Overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules."""
-    by: Sequence[str] = ()
-    """Columns whose values are also looked at apart."""
-    kinds: Sequence[str] = ()
-    """Kinds of the user's own that rows may name."""
-
-
 def evaluate_benchmarks(
     systems: Mapping[str, Sequence[Policy]],
-    question: Question,
+    names: Sequence[str],
     out: Path,
     *,
+    columns: Mapping[str, str],
+    data_dir: Path | None,
+    limit: int | None,
+    shuffle_seed: int,
+    by: Sequence[str],
+    kinds: Sequence[str],
+    protocol: Mapping[str, Any],
     form: str,
     reference: str | None,
     dry: bool,
 ) -> None:
     """Run what is missing, then print the table.
+
+    Args:
+        protocol: overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules.
+        by: columns whose values are also looked at apart.
+        kinds: kinds of the user's own that rows may name.
 
     Raises:
         ValueError: what cannot be done, before anything is generated wherever that can be known.
@@ -64,23 +58,20 @@ def evaluate_benchmarks(
         raise UserError(f"--reference {reference} is none of {', '.join(systems)}")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; with --benchmarks it is a folder of responses")
-    benchmarks = find_benchmarks(question.benchmarks, question.columns)
-    loaded = {
-        benchmark.name: load_problems(
-            benchmark,
-            data_dir=question.data_dir,
-            limit=question.limit,
-            shuffle_seed=question.shuffle_seed,
-            by=question.by,
-            kinds=question.kinds,
-        )
-        for benchmark in benchmarks
+    benchmarks = find_benchmarks(names, columns)
+    options: dict[str, Any] = {
+        "data_dir": data_dir,
+        "limit": limit,
+        "shuffle_seed": shuffle_seed,
+        "by": by,
+        "kinds": kinds,
     }
-    for column in question.by:
+    loaded = {benchmark.name: load_problems(benchmark, **options) for benchmark in benchmarks}
+    for column in by:
         choose({name: None for problems in loaded.values() for name in problems.columns}, column, "column for --by")
     jobs = {
         (system, seed, benchmark.name): make_job(
-            policy, benchmark, loaded[benchmark.name], out, shuffle_seed=question.shuffle_seed, **question.protocol
+            policy, benchmark, loaded[benchmark.name], out, shuffle_seed=shuffle_seed, **protocol
         )
         for system, policies in systems.items()
         for seed, policy in enumerate(policies)
@@ -106,14 +97,15 @@ def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str]) -> Non
 
     for folder in folders_of(out):
         done = regrade_folder(folder, rules, kinds)
+        correct = [sum(row["status"] == "correct" for row in rows) for rows in (done.before, done.after)]
         say(
-            f"{folder}: {done.responses} responses, {len(done.changes)} verdicts changed, "
-            f"correct {done.correct_before} -> {done.correct_after}"
+            f"{folder}: {len(done.after)} responses, {len(done.changes)} verdicts changed, "
+            f"correct {correct[0]} -> {correct[1]}"
         )
-        for change in done.changes[:_CHANGES_SHOWN]:
+        for old, new in done.changes[:_CHANGES_SHOWN]:
             say(
-                f"  {change.problem} sample {change.sample}: {change.before} -> {change.after} "
-                f"(answer {change.extracted!r}, gold {change.answer!r})"
+                f"  {new['problem']} sample {new['sample']}: {old['status']} -> {new['status']} "
+                f"(answer {new['extracted']!r}, gold {new['answer']!r})"
             )
         if len(done.changes) > _CHANGES_SHOWN:
             say(f"  ... and {len(done.changes) - _CHANGES_SHOWN} more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from oger.terminal.errors import UserError
 if TYPE_CHECKING:
     from oger.recipes import Recipe
     from oger.runs.policy import PolicyLocation
+    from oger.terminal.bar import Bar
 
 _ONLY_WITH_BENCHMARKS = (
     "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "prompt_style",
@@ -115,7 +117,7 @@ def evaluate(
         return
     _refuse(context, ("data",), "cannot go with --benchmarks: name the file there")
 
-    from oger.cli.benchmarks import DEFAULT_OUT, Question, evaluate_benchmarks
+    from oger.cli.benchmarks import DEFAULT_OUT, evaluate_benchmarks
     from oger.io.secrets import api_key
     from oger.runs.policy import Asking, endpoint_policy, local_policy, split_systems
     from oger.terminal.grid import FORMATS
@@ -132,12 +134,16 @@ def evaluate(
         ]
         for name, members in split_systems(targets).items()
     }
-    question = Question(
+    evaluate_benchmarks(
+        systems,
         _listed(benchmarks),
-        _mapping(columns),
-        data_dir,
-        limit,
-        shuffle_seed,
+        out or DEFAULT_OUT,
+        columns=_mapping(columns),
+        data_dir=data_dir,
+        limit=limit,
+        shuffle_seed=shuffle_seed,
+        by=_listed(by),
+        kinds=_listed(kinds),
         protocol={
             "seed": seed,
             "samples": samples,
@@ -146,10 +152,10 @@ def evaluate(
             "max_tokens": max_tokens,
             "rules": _listed(rules),
         },
-        by=_listed(by),
-        kinds=_listed(kinds),
+        form=table_format,
+        reference=reference,
+        dry=dry_run,
     )
-    evaluate_benchmarks(systems, question, out or DEFAULT_OUT, form=table_format, reference=reference, dry=dry_run)
 
 
 def evaluate_own_sets(
@@ -183,7 +189,7 @@ def evaluate_own_sets(
     from oger.terminal.bar import Bars
     from oger.terminal.console import Terminal
 
-    usual = {
+    usual: dict[str, Any] = {
         "num_samples": recipe.eval_samples if recipe else 8,
         "max_new_tokens": max_new_tokens(location),
         "temperature": recipe.eval_temperature if recipe else 1.0,
@@ -213,7 +219,7 @@ def evaluate_own_sets(
         )
         with Bars("title", "bar", "count", "left", transient=True) as bars:
             bar = bars.add(name)
-            result = run_job(job, lambda done, total, bar=bar: bar.update(completed=done, total=total))
+            result = run_job(job, partial(_show, bar))
         results[name] = result.accuracy
         families |= {f"{name}: {family}": numbers for family, numbers in result.accuracy_by_family().items()}
     console = Terminal()
@@ -223,6 +229,10 @@ def evaluate_own_sets(
     if out is not None:
         report = {"policy": location.label, **options, "sets": results, "families": families}
         out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _show(bar: Bar, done: int, total: int) -> None:
+    bar.update(completed=done, total=total)
 
 
 def _reward(recipe: Recipe | None, kinds: list[str]) -> Any:
@@ -257,19 +267,13 @@ def _sources(location: PolicyLocation, data: str | None) -> dict[str, str]:
     raise UserError(f"{location.label} names no test set: add --data SOURCE")
 
 
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _option(name: str) -> str:
-    return {"table_format": "--format", "targets": "RUN_OR_MODEL"}.get(name, f"--{name.replace('_', '-')}")
-
-
 def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
+    """Raises UserError if one of these was given."""
     for name in names:
-        if _given(context, name):
-            raise UserError(f"{_option(name)} {why}")
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            written = {"table_format": "--format", "targets": "RUN_OR_MODEL"}
+            raise UserError(f"{written.get(name, '--' + name.replace('_', '-'))} {why}")
 
 
 def _check_combination(context: typer.Context, endpoint: str | None, backend: str, prompt_style: str) -> None:

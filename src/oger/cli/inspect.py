@@ -55,15 +55,14 @@ def inspect(
     rows = load_rows(table, limit)
     rollouts, source = None, None
     if policy is not None:
+        from oger.evaluation.backends.base import SamplingSettings
         from oger.evaluation.backends.transformers import sample_responses
         from oger.runs.policy import load_policy, locate_policy
 
         location = locate_policy(policy)
         source = location.source
-        responses = sample_responses(
-            *load_policy(location), [row["prompt"] for row in rows], num_samples=samples, max_new_tokens=max_tokens,
-            seed=seed,
-        )  # fmt: skip
+        settings = SamplingSettings(1.0, 1.0, max_tokens, seed)
+        responses = sample_responses(*load_policy(location), [row["prompt"] for row in rows], samples, settings)
         rollouts = [[response.text for response in row] for row in responses]
     made = create_encoder(resolve_spec(encoder, source), part=part, **options)
     found = inspect_table(rows, made, rollouts=rollouts, aggregation=aggregation)

@@ -23,7 +23,7 @@ def list_recipes(context: typer.Context) -> None:
     names = recipe_names()
     width = max(map(len, names))
     for name in names:
-        say(f"{name:<{width}}  {load_recipe(name, check_training=False).description}")
+        say(f"{name:<{width}}  {load_recipe(name).description}")
 
 
 @app.command("copy")

@@ -27,17 +27,12 @@ def sample(
 
     location = locate_policy(target, checkpoint)
     model, tokenizer = load_policy(location)
+    from oger.evaluation.backends.base import SamplingSettings
     from oger.evaluation.backends.transformers import sample_responses
 
-    [responses] = sample_responses(
-        model,
-        tokenizer,
-        [_prompt(problem, tokenizer, world=location.world)],
-        num_samples=samples,
-        max_new_tokens=max_tokens or max_new_tokens(location),
-        temperature=temperature,
-        seed=seed,
-    )
+    prompt = _prompt(problem, tokenizer, world=location.world)
+    settings = SamplingSettings(temperature, 1.0, max_tokens or max_new_tokens(location), seed)
+    [responses] = sample_responses(model, tokenizer, [prompt], samples, settings)
     for number, response in enumerate(responses, start=1):
         cut = ", cut by the length limit" if response.truncated else ""
         say(f"--- {number} ({response.num_tokens} tokens{cut})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oger.cli.collect import collect
-from oger.terminal.plain import say
+from oger.terminal.plain import ends, say
 
 if TYPE_CHECKING:
     from oger.teachers.curate.counts import CurateReport
@@ -103,8 +103,7 @@ def show(
     from rich.text import Text
 
     from oger.teachers.curate.card import CARD_MARKDOWN
-    from oger.teachers.table.output import iterate_table
-    from oger.teachers.table.schema import messages_of, validate_table
+    from oger.teachers.table.schema import iterate_table, messages_of, validate_table
     from oger.terminal.console import Terminal
 
     path = _table_file(table)
@@ -118,11 +117,11 @@ def show(
     for row in islice(iterate_table(path), rows):
         console.rule()
         for message in messages_of(row["prompt"]):
-            console.print(Text.assemble((f"{message['role']}: ", "bold"), _short(message["content"])))
+            console.print(Text.assemble((f"{message['role']}: ", "bold"), ends(message["content"], _EXCERPT)))
         console.print(Text.assemble(("gold: ", "bold"), f"{row['answer']} ({row['kind']})"))
         for trajectory in row["teachers"]:
             label = f"{trajectory['teacher']}, {trajectory['num_tokens']} tokens, from {trajectory['source']}: "
-            console.print(Text.assemble((label, "cyan"), _short(trajectory["text"])))
+            console.print(Text.assemble((label, "cyan"), ends(trajectory["text"], _EXCERPT)))
         if not row["teachers"]:
             console.print(Text("no teacher", style="dim"))
 
@@ -158,14 +157,12 @@ def _table_file(table: Path) -> Path:
 
 
 def _print_report(report: CurateReport) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from oger.teachers.curate.card import TEACHER_COLUMNS, counts_line, teacher_cells, teachers_line
-    from oger.terminal.console import Terminal
+    from oger.terminal.console import Terminal, plain_table
 
-    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     for position, column in enumerate(TEACHER_COLUMNS[:-1]):
         table.add_column(column, justify="right" if position else "left", overflow="fold")
     for name, teacher in report.teachers.items():
@@ -176,8 +173,3 @@ def _print_report(report: CurateReport) -> None:
     say(f"source rows set aside: {counts_line(report.rejected_rows)}")
     say(f"prompts dropped: {counts_line(report.rejected_prompts)}")
     say(f"prompts by number of teachers: {teachers_line(report)}")
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT // 2]} ... {text[-_EXCERPT // 2 :]}"

@@ -7,8 +7,6 @@ part never meets these vectors. A hit gives the stored vector bit for bit.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from oger.encoders.base import Encoder, EncoderIdentity, checked_texts
 from oger.encoders.identity import identity_digest, identity_record
 from oger.encoders.vector_store import KEY_BYTES, VectorStore
+from oger.io.whole import write_json
 from oger.method.checks import all_finite
 
 if TYPE_CHECKING:
@@ -43,7 +42,8 @@ class CachedEncoder:
         """Vectors that this object had to compute."""
         own = Path(folder).expanduser() / f"{encoder.identity.name}-{digest[:16]}"
         self._store = VectorStore(own, encoder.identity.dimension, bytes.fromhex(digest))
-        _write_identity(own / _IDENTITY, encoder)
+        if not (own / _IDENTITY).exists():  # for people: the digest in the folder's name tells them nothing
+            write_json(own / _IDENTITY, identity_record(encoder))
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -101,12 +101,3 @@ class CachedEncoder:
 
 def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8"), digest_size=KEY_BYTES).digest()
-
-
-def _write_identity(path: Path, encoder: Encoder) -> None:
-    """For people: the digest in the folder's name tells them nothing."""
-    if path.exists():
-        return
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(identity_record(encoder), indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -17,6 +17,7 @@ from oger.encoders.hardware import BATCH_TOKENS, chosen_device, chosen_dtype, po
 from oger.encoders.source import find_model
 from oger.encoders.window import Piece, TokenWindow, encode_in_pieces, window_size
 from oger.io.pretrained import load_tokenizer
+from oger.terminal.errors import one_line
 
 _NAME = "policy-init"
 
@@ -98,11 +99,11 @@ def from_argument(
     source = find_model(argument, encoder=_NAME, revision=revision)
     from transformers import AutoModel
 
-    tokenizer = load_tokenizer(source.location, label=argument, revision=source.commit or "main", **options)
     try:
+        tokenizer = load_tokenizer(source.location, label=argument, revision=source.commit or "main", **options)
         model = AutoModel.from_pretrained(
             source.location, revision=source.commit or "main", dtype=precision, **options
         ).to(where)
     except (OSError, ValueError, KeyError) as error:  # fault boundary: the files of a model
-        raise ValueError(f"{argument} holds no policy: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{argument} holds no policy: {one_line(error)}") from error
     return PolicyInitEncoder(model, tokenizer, source.fingerprint, window=window, batch_tokens=batch_tokens)

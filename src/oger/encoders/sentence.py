@@ -16,6 +16,7 @@ from oger.encoders.hardware import BATCH_TOKENS, chosen_device, chosen_dtype, po
 from oger.encoders.source import find_model, require
 from oger.encoders.window import Piece, TokenWindow, encode_in_pieces, window_size
 from oger.method.divergence import unit_rows
+from oger.terminal.errors import one_line
 from oger.words import choose
 
 _NAME = "sentence-transformers"
@@ -119,7 +120,7 @@ def from_argument(
             trust_remote_code=trust_remote_code,
         )
     except (OSError, ValueError, KeyError) as error:  # fault boundary: the files of a model
-        raise ValueError(f"{argument} holds no sentence encoder: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{argument} holds no sentence encoder: {one_line(error)}") from error
     model.to(model_kwargs["dtype"])  # modules behind the transformer too
     text = _prompt_text(model, prompt, prompt_name)
     return SentenceEncoder(model, source.fingerprint, prompt=text, window=window, batch_tokens=batch_tokens)

@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from oger.terminal.errors import one_line
+
 
 @dataclass(frozen=True)
 class ModelSource:
@@ -47,9 +49,8 @@ def find_model(argument: str, *, encoder: str, revision: str | None = None) -> M
     try:
         snapshot = snapshot_download(argument, revision=revision, allow_patterns=["*.json"])
     except (OSError, ValueError) as error:  # fault boundary: the network, the hub and its cache
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"encoder {encoder}: {argument} is no folder, and the hub gives no such model: {reason}"
+            f"encoder {encoder}: {argument} is no folder, and the hub gives no such model: {one_line(error)}"
         ) from error
     commit = Path(snapshot).name
     return ModelSource(argument, commit, f"{argument}@{commit}")
@@ -82,4 +83,4 @@ def require(module: str, *, encoder: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise ValueError(f"the encoder {encoder!r} needs {module}: pip install 'oger-rl[encoders]'") from error
+        raise ValueError(f"the encoder {encoder!r} needs {module}: pip install {module.replace('_', '-')}") from error

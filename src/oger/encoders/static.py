@@ -14,6 +14,7 @@ import torch
 from oger.encoders.base import EncoderIdentity, checked_texts
 from oger.encoders.source import ModelSource, find_model, require
 from oger.method.divergence import unit_rows
+from oger.terminal.errors import one_line
 
 _NAME = "static"
 _FILES = ["*.json", "*.safetensors"]
@@ -49,7 +50,7 @@ def from_argument(argument: str, *, revision: str | None = None) -> StaticEncode
     try:
         model = model2vec.StaticModel.from_pretrained(_folder(source), force_download=False)
     except (OSError, ValueError, KeyError) as error:  # fault boundary: the files of a model
-        raise ValueError(f"{argument} holds no static model: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{argument} holds no static model: {one_line(error)}") from error
     return StaticEncoder(model, source.fingerprint)
 
 

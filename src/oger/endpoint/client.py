@@ -1,6 +1,8 @@
 """Client of an OpenAI-compatible endpoint (a vLLM server, a hosted API): one request, with retries, one `Answer`.
 
-It opens no file and keeps nothing: who asks decides what is asked, how many at once, and where answers go.
+It opens no file and keeps nothing: who asks decides what is asked, how many at once, and where answers go. The openai
+client would not do: its timeouts are of single reads, it takes a reply of any length, follows redirects, waits for a
+Retry-After one request at a time, and repeats in its messages what the server sent, a key too.
 
 Faults that may pass (connection lost, deadline, 408, 425, 429, 5xx, a reply that is not the promised JSON) are tried
 again with exponential backoff and jitter, never sooner than a Retry-After, which holds back every request of the

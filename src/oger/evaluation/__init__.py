@@ -5,8 +5,3 @@ Everything that is measured is a `job`: one policy on one set of problems. It go
 draw, grade), `summary` (the numbers of one policy, from `statistics`) and `tables` (several, with intervals). What a
 training run or a study cell measures are jobs in memory.
 """
-
-from oger.evaluation.statistics.accuracy import pass_at_k, pass_curve, summarize
-from oger.evaluation.statistics.intervals import bootstrap_interval
-
-__all__ = ["bootstrap_interval", "pass_at_k", "pass_curve", "summarize"]

@@ -15,12 +15,16 @@ licence, unverified   of the data; and what of this file nobody has checked
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from oger.io import yaml as yaml_dialect
+from oger.io.models import Must, Number, Text, Whole, checked
 from oger.io.rows import WORLD_PREFIX, world_name
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import load_kind
@@ -42,7 +46,7 @@ class Benchmark:
     """One benchmark, as its file says."""
 
     name: str
-    source: str
+    source: Text
     """Hub id; a source of recipes (`world:NAME/SPLIT`, a file) where the benchmark is no file of its own."""
     columns: Mapping[str, Any]
     title: str = ""
@@ -52,14 +56,14 @@ class Benchmark:
     prompt: str = "{problem}"
     kind: str = "math"
     rules: Sequence[str] = DEFAULT_RULES
-    samples: int = 8
-    temperature: float = 0.6
-    top_p: float = 1.0
-    max_tokens: int | None = 8192
+    samples: Whole = 8
+    temperature: Number = 0.6
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1), Must("lie in (0, 1],")] = 1.0
+    max_tokens: Whole | None = 8192
     """None: as the policy's run or world says."""
-    problems: int | None = None
+    problems: Whole | None = None
     licence: str = ""
-    unverified: Sequence[str] = field(default_factory=tuple)
+    unverified: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or self.name == "..":
@@ -82,10 +86,6 @@ class Benchmark:
             raise BenchmarkError(f"{self.name}: a benchmark with options is graded as kind: choice, not {self.kind}")
         load_kind(self.kind)
         extract_answer("", self.rules)
-        if self.samples < 1 or (self.max_tokens is not None and self.max_tokens < 1):
-            raise BenchmarkError(f"{self.name}: samples and max_tokens must be at least 1")
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise BenchmarkError(f"{self.name}: temperature must not be negative, and top_p lie in (0, 1]")
 
     @property
     def has_options(self) -> bool:
@@ -152,10 +152,7 @@ def read_benchmark(path: Path) -> Benchmark:
     missing = [key for key in ("source", "columns") if not content.get(key)]
     if missing or not isinstance(content["columns"], dict):
         raise BenchmarkError(f"{path} needs {' and '.join(missing) or 'columns as a mapping'}")
-    try:
-        return Benchmark(name=path.stem, **content)
-    except TypeError as error:
-        raise BenchmarkError(f"{path}: a value has the wrong type ({error})") from error
+    return checked(lambda: Benchmark(name=path.stem, **content), BenchmarkError, str(path), f"{path}: ")
 
 
 def _named(name: str, columns: Mapping[str, str]) -> list[Benchmark]:
@@ -180,4 +177,9 @@ def _rows_benchmark(name: str, source: str, columns: Mapping[str, str]) -> Bench
     taken = dict(columns) or _ROW_COLUMNS
     if "problem" not in taken:
         taken = {"prompt": "prompt", **taken}
-    return Benchmark(name=name, source=source, columns={"answer": "answer", **taken}, temperature=1.0, max_tokens=None)
+    columns = {"answer": "answer", **taken}
+    return checked(
+        lambda: Benchmark(name=name, source=source, columns=columns, temperature=1.0, max_tokens=None),
+        BenchmarkError,
+        source,
+    )

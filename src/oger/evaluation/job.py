@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from oger.evaluation.backends.base import Generator, PromptForm, Request, SamplingSettings
+from oger.evaluation.backends.base import DEFAULT_BATCH_SIZE, Generator, PromptForm, Request, SamplingSettings
 from oger.evaluation.benchmark import Benchmark
 from oger.evaluation.problems import Problem, Problems
 from oger.evaluation.store import Key, StoredResponse, StoreError, check_settings, prompt_hash, stored_responses
@@ -19,9 +19,6 @@ from oger.verification.formats import extract_answer
 
 OutcomeReward = Callable[..., Sequence[float | None]]
 """Called as a TRL reward function: prompts, completions and one list per column; 1.0, 0.0 or None per row."""
-
-_BATCH_SIZE = 256
-"""Responses that a run generates at once where it measures itself."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +155,6 @@ def make_job(
         ValueError: an unknown rule or a value out of range: said before anything is drawn.
     """
     extract_answer("", rules or ())
-    if top_p is not None and not 0.0 < top_p <= 1.0:
-        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
     sampling = SamplingSettings(
         temperature=benchmark.temperature if temperature is None else temperature,
         top_p=benchmark.top_p if top_p is None else top_p,
@@ -188,7 +183,7 @@ def own_job(
     reward: OutcomeReward,
     num_samples: int,
     sampling: SamplingSettings,
-    batch_size: int = _BATCH_SIZE,
+    batch_size: int = DEFAULT_BATCH_SIZE,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Job:
     """A loaded policy on a run's own rows: asked as they stand, graded by the run's reward, kept in memory.
@@ -213,8 +208,8 @@ def own_job(
             f"{index:08d}",  # results are sorted by it
             row["prompt"],
             verbatim=True,
-            answer=str(row.get("answer")),
-            kind=str(row.get("kind")),
+            answer="",  # the reward reads the row
+            kind="",
             groups={"family": str(row.get("family") or "")},
             row=row,
         )

@@ -27,28 +27,18 @@ from oger.verification.kinds import check_kinds_of_rows
 
 
 @dataclass(frozen=True)
-class Change:
-    """One response whose verdict changed."""
-
-    problem: str
-    sample: int
-    answer: str
-    before: str
-    after: str
-    """Status: "correct", "wrong" or "undecided"."""
-    extracted: str | None
-    """The answer as found now."""
-
-
-@dataclass(frozen=True)
 class Regraded:
-    """One folder of responses after new verdicts."""
+    """One folder of responses before and after new verdicts: rows of responses.parquet."""
 
     folder: Path
-    responses: int
-    correct_before: int
-    correct_after: int
-    changes: tuple[Change, ...]
+    before: Sequence[Mapping[str, Any]]
+    after: Sequence[Mapping[str, Any]]
+
+    @property
+    def changes(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Before and after of each response whose status changed."""
+        pairs = zip(self.before, self.after, strict=True)
+        return [(old, new) for old, new in pairs if old["status"] != new["status"]]
 
 
 def folders_of(out: Path) -> list[Path]:
@@ -84,14 +74,8 @@ def regrade(folder: Path, rules: Sequence[str] | None = None, kinds: Collection[
         renamed = [{**row, "rules": ",".join(rules)} if rules is not None else row for row in old]
         new = [{**row, **verdict} for row, verdict in zip(renamed, verdicts(renamed), strict=True)]
         store.close_table(new)
-    changes = tuple(
-        Change(row["problem"], row["sample"], row["answer"], before["status"], row["status"], row["extracted"])
-        for before, row in zip(old, new, strict=True)
-        if before["status"] != row["status"]
-    )
     _renew_summary(folder, new, rules)
-    correct = [sum(row["status"] == "correct" for row in rows) for rows in (old, new)]
-    return Regraded(folder, len(new), correct[0], correct[1], changes)
+    return Regraded(folder, old, new)
 
 
 def _renew_summary(folder: Path, rows: Sequence[Mapping[str, Any]], rules: Sequence[str] | None) -> None:

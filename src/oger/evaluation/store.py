@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -200,7 +200,7 @@ def read_table(folder: Path) -> Iterator[StoredResponse]:
 
 def graded_row(row: Mapping[str, Any]) -> Graded:
     """A row of responses.parquet, as the statistics want it."""
-    return Graded(**{name: row[name] for name in Graded.__slots__})
+    return Graded(**{field.name: row[field.name] for field in fields(Graded)})
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -236,4 +236,4 @@ def _lines(folder: Path, file: LineFile | None = None) -> Iterator[StoredRespons
 
 
 def _generated(row: Mapping[str, Any]) -> Generated:
-    return Generated(**{name: row[name] for name in Generated.__slots__})
+    return Generated(**{field.name: row[field.name] for field in fields(Generated)})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oger.evaluation.backends.base import Generated
 from oger.evaluation.statistics.accuracy import outcome_matrix, pass_curve, powers_of_two, summarize
 from oger.evaluation.statistics.diversity import distinct_solutions
 from oger.evaluation.statistics.intervals import bootstrap_interval
@@ -16,16 +17,9 @@ from oger.evaluation.statistics.majority import calibration, distinct_answers, m
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class Graded(Generated):
     """One response with its verdict."""
 
-    problem: str
-    sample: int
-    text: str
-    num_tokens: int | None
-    """None where an endpoint does not count."""
-    finish_reason: str
-    """"stop", "length" (cut by the limit), or what else a server says."""
     extracted: str | None
     status: str
     """"correct", "wrong" or "undecided"."""
@@ -34,11 +28,6 @@ class Graded:
     def outcome(self) -> float | None:
         """1.0 correct, 0.0 wrong, None undecided."""
         return {"correct": 1.0, "wrong": 0.0}.get(self.status)
-
-    @property
-    def truncated(self) -> bool:
-        """Cut by the length limit."""
-        return self.finish_reason == "length"
 
 
 def by_problem(responses: Sequence[Graded]) -> dict[str, list[Graded]]:
@@ -73,7 +62,7 @@ def accuracy_by_problem(responses: Sequence[Graded]) -> dict[str, float]:
     }
 
 
-def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
+def summarize_responses(responses: Sequence[Graded]) -> dict[str, Any]:
     """The numbers of one benchmark, JSON-ready; shares lie in [0, 1] and an undecided sample counts as wrong.
 
     Returns:
@@ -99,7 +88,7 @@ def summarize_responses(responses: Sequence[Graded], *, confidence: float = 0.95
         "problems": len(samples_P),
         "samples": num_samples,
         f"avg@{num_samples}": float(np.mean(share_P)),
-        f"ci{100 * confidence:g}": list(bootstrap_interval(share_P, confidence=confidence, seed=seed)),
+        "ci95": list(bootstrap_interval(share_P)),
         "pass@k": {str(k): value for k, value in pass_curve(outcomes).items()},
         "maj@k": {
             str(k): float(np.mean([majority_at_k(votes, k) for votes in votes_P])) for k in powers_of_two(num_samples)

@@ -243,10 +243,10 @@ def _wrong_format(path: str | Path) -> str:
 def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a data file, every one of which must be readable."""
     if path.suffix.lower() == ".parquet":
-        for chunk in _parquet_chunks(path, None):
-            if isinstance(chunk.payload, str):
-                raise SourceError(f"{path} is not a readable Parquet file: {chunk.payload}")
-            yield from chunk.payload.to_pylist()
+        for row in (row for chunk in _parquet_chunks(path, None) for row in chunk.rows()):
+            if isinstance(row, ValueError):
+                raise SourceError(f"{path} is not a readable Parquet file: {row}") from row
+            yield row
         return
     for number, line in _json_lines(path):
         try:

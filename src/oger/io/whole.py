@@ -1,11 +1,12 @@
 """Files and folders that are there whole or not at all: written beside their place, on disk before they take it.
 
 A kill leaves at most a hidden file or folder `.NAME.PID.tmp`; a failure leaves nothing. A checkpoint holds a list of
-its files and their sizes, written last, by which a damaged one is told from a whole one.
+its files, their sizes and checksums, written last, by which a damaged one is told from a whole one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -26,9 +27,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     beside = _beside(path)
     try:
         yield beside
-        _sync(beside)
+        sync(beside)
         os.replace(beside, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -50,7 +51,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         except OSError:
             if not folder.is_dir():
                 raise
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -89,7 +90,7 @@ def put_in_place(new: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         os.rename(folder, old)
     os.rename(new, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -99,33 +100,55 @@ def settle(folder: Path) -> None:
         os.rename(_old(folder), folder)
 
 
+def sync(path: Path) -> None:
+    """Waits until the disk has a file, or the entries of a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _old(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
 def write_manifest(folder: Path) -> None:
-    """Lists the files below `folder` and their sizes."""
+    """Lists the files below `folder`, their sizes and their checksums."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-    (folder / MANIFEST).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+    listed = {path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in files}
+    (folder / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
 
-def damage(folder: Path) -> str | None:
-    """What is wrong with a folder that `write_manifest` was called on, None if every file is there and as long as then.
+def damage(folder: Path, *, contents: bool = True) -> str | None:
+    """What is wrong with a folder that `write_manifest` was called on, None if every file is as it was then.
 
-    A changed byte within a file is not noticed: reading every file of a large checkpoint would take minutes.
+    Args:
+        folder: an older manifest lists sizes alone, and no more is compared.
+        contents: whether files are read, too, about a second for each gigabyte; without it a changed byte within a file
+            is not noticed.
     """
     try:
-        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        listed = None
+    if not isinstance(listed, dict) or not listed:
         return f"{MANIFEST} is missing or unreadable"
-    for name, size in sizes.items():
+    for name, entry in listed.items():
+        size, checksum = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} of {size} bytes"
+        if contents and checksum is not None and _checksum(path) != checksum:
+            return f"{name} is not what was written"
     return None
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def _beside(path: Path) -> Path:
@@ -134,12 +157,4 @@ def _beside(path: Path) -> Path:
 
 def _sync_tree(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

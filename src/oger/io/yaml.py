@@ -4,6 +4,10 @@ Differences from PyYAML's `safe_load`: 1e-4 is a number (YAML 1.1 wants 1.0e-4);
 (only true and false are truth values); a key given twice is an error instead of a silent choice. There are mappings,
 lists, texts, numbers, truth values and null, nothing else, within limits that only a hostile file exceeds. What `dump`
 writes, `load` reads back unchanged.
+
+ruamel.yaml does not take its place: it reads 012 and 0b1 as numbers and dates as dates, accepts !!binary, a value that
+contains itself, lists as keys and any depth, says an error in up to 11 lines, and dumps 33 of 38 recipes and methods
+otherwise. What is here would have to be written once more around it.
 """
 
 from __future__ import annotations
@@ -88,33 +92,32 @@ def _mapping(loader: _Loader, node: yaml.Node) -> dict[Any, Any]:
     return yaml.constructor.SafeConstructor.construct_mapping(loader, node, deep=True)
 
 
-def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    text = loader.construct_scalar(node)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise _error(node, "the text holds half a surrogate pair, which is no character")
-    return text
-
-
 def _scalar(
-    pattern: re.Pattern[str], name: str, read: Callable[[str], Any]
+    read: Callable[[str], Any], pattern: re.Pattern[str] | None = None, name: str = ""
 ) -> Callable[[_Loader, yaml.ScalarNode], Any]:
     """Constructor of scalars that look like one; an explicit tag can stand before any text."""
 
     def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
         text = loader.construct_scalar(node)
-        if not pattern.match(text):
+        if pattern is not None and not pattern.match(text):
             raise _error(node, f"{text:.40} is not {name}")
-        return read(text.replace("_", ""))
+        try:
+            return read(text if pattern is None else text.replace("_", ""))
+        except ValueError as error:
+            raise _error(node, str(error)) from None
 
     return construct
 
 
-def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
-    if not _INT.match(text):
-        raise _error(node, f"{text:.40} is not a whole number")
-    if len(text) > 40 or abs(number := int(text.replace("_", ""))) >= _MAX_WHOLE_NUMBER:
-        raise _error(node, "the whole number needs more than 64 bits")
+def _text(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text holds half a surrogate pair, which is no character")
+    return text
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 40 or abs(number := int(text)) >= _MAX_WHOLE_NUMBER:
+        raise ValueError("the whole number needs more than 64 bits")
     return number
 
 
@@ -128,16 +131,13 @@ def _refused(loader: _Loader, node: yaml.Node) -> Any:
 
 _Loader.yaml_constructors = {  # without dates, bytes and sets, which only an explicit tag could ask for
     **{tag: yaml.SafeLoader.yaml_constructors[tag] for tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:seq")},
+    "tag:yaml.org,2002:map": _mapping,
+    "tag:yaml.org,2002:str": _scalar(_text),
+    _INT_TAG: _scalar(_whole_number, _INT, "a whole number"),
+    _FLOAT_TAG: _scalar(_float, _FLOAT, "a number"),
+    _BOOL_TAG: _scalar(lambda text: text.lower() == "true", _BOOL, "true or false"),
     None: _refused,
 }
-for _tag, _construct in (
-    ("tag:yaml.org,2002:map", _mapping),
-    ("tag:yaml.org,2002:str", _text),
-    (_INT_TAG, _whole_number),
-    (_FLOAT_TAG, _scalar(_FLOAT, "a number", _float)),
-    (_BOOL_TAG, _scalar(_BOOL, "true or false", lambda text: text.lower() == "true")),
-):
-    _Loader.add_constructor(_tag, _construct)
 
 
 def _check_size(root: yaml.Node) -> None:

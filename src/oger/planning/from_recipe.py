@@ -55,8 +55,10 @@ def make_setting(
     """
     from oger.training.loop.data import check_whole_groups
     from oger.training.run.build import run_options
+    from oger.training.run.options import check_training
 
     # Options are resolved as in a run, except that no GPU has to be here.
+    recipe = check_training(recipe)
     args = run_options(dataclasses.replace(recipe, training={**recipe.training, "use_cpu": True, "report_to": "none"}))
     check_whole_groups(args)
     sharding = sharding or ("fsdp2" if num_gpus > 1 else "none")
@@ -73,8 +75,13 @@ def make_setting(
             f"--server-gpus {server_gpus}: vLLM splits the {shape.heads} heads of the model evenly over the GPUs of a "
             "server, give a number that divides them"
         )
-    weight_bytes = 2 if how.bf16_weights and args.bf16 else _weight_bytes(args)
-    prompt = assumptions.prompt_tokens or _room_of_prompts(args)
+    init = args.model_init_kwargs if isinstance(args.model_init_kwargs, dict) else {}
+    dtype = str(init.get("dtype", "float32")).rpartition(".")[2]  # TRL loads float32 unless one is named
+    half = dtype in ("bfloat16", "float16") or (how.bf16_weights and args.bf16)
+    optimiser = str(getattr(args.optim, "value", args.optim))
+    if optimiser not in _OPTIMISERS:
+        raise ValueError(f"optim={optimiser!r}: oger plan knows the memory of {', '.join(_OPTIMISERS)}")
+    room = (args.vllm_max_model_length or 0) - args.max_completion_length
     mean = min(assumptions.mean_tokens or args.max_completion_length // 2, args.max_completion_length)
     return Setting(
         name=recipe.name,
@@ -85,12 +92,12 @@ def make_setting(
         sharding=sharding,
         trained=shape.lora_parameters(recipe.peft) if recipe.peft is not None else shape.num_parameters,
         lora=lora,
-        weight_bytes=weight_bytes,
+        weight_bytes=2 if half else 4,
         bf16=bool(args.bf16 or args.fp16),
         checkpointing=bool(args.gradient_checkpointing),
-        flash="flash" in str(_init(args).get("attn_implementation", "")),
-        optimiser=str(getattr(args.optim, "value", args.optim)),
-        state_bytes=_state_bytes(args),
+        flash="flash" in str(init.get("attn_implementation", "")),
+        optimiser=optimiser,
+        state_bytes=_OPTIMISERS[optimiser],
         rows=args.per_device_train_batch_size,
         accumulation=args.gradient_accumulation_steps,
         steps_per_generation=args.steps_per_generation,
@@ -110,7 +117,7 @@ def make_setting(
         encoder=args.encoder,
         encoder_bytes=_encoder_bytes(args, shape),
         max_tokens=args.max_completion_length,
-        prompt_tokens=prompt,
+        prompt_tokens=assumptions.prompt_tokens or (room if room > 0 else 256),
         mean_tokens=mean,
         teacher_tokens=min(assumptions.teacher_tokens or mean, args.max_completion_length),
         max_steps=args.max_steps,
@@ -118,28 +125,6 @@ def make_setting(
         validation_rows=_validation_rows(recipe, args),
         assumptions=assumptions,
     )
-
-
-def _init(args: OGERConfig) -> Mapping[str, object]:
-    given = args.model_init_kwargs
-    return given if isinstance(given, dict) else {}
-
-
-def _weight_bytes(args: OGERConfig) -> int:
-    """TRL loads float32 unless model_init_kwargs names a dtype."""
-    return 2 if str(_init(args).get("dtype", "float32")).rpartition(".")[2] in ("bfloat16", "float16") else 4
-
-
-def _state_bytes(args: OGERConfig) -> float:
-    name = str(getattr(args.optim, "value", args.optim))
-    if name not in _OPTIMISERS:
-        raise ValueError(f"optim={name!r}: oger plan knows the memory of {', '.join(_OPTIMISERS)}")
-    return _OPTIMISERS[name]
-
-
-def _room_of_prompts(args: OGERConfig) -> int:
-    room = (args.vllm_max_model_length or 0) - args.max_completion_length
-    return room if room > 0 else 256
 
 
 def _engine(args: OGERConfig) -> str:

@@ -17,7 +17,7 @@ _TILE = 4096 * 32_768
 """Logits that TRL's fused head holds at once (trl.kernels.chunked_logprob)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Part:
     """One use of memory, bytes per GPU."""
 
@@ -72,7 +72,6 @@ def _casts(setting: Setting) -> bool:
 def _model(setting: Setting) -> list[Part]:
     shape, how, gpus = setting.shape, SHARDINGS[setting.sharding], setting.num_gpus
     total, trained = shape.num_parameters, setting.trained
-    frozen = total if setting.lora else 0
     held = setting.weight_bytes * total + (4 * trained if setting.lora else 0)
     adapter = 4 if setting.lora else setting.weight_bytes
     master = 4 if how.bf16_weights and setting.bf16 and not setting.lora else 0
@@ -86,45 +85,28 @@ def _model(setting: Setting) -> list[Part]:
     by_g, say_g = split(how.gradients)
     by_o, say_o = split(how.optimiser)
     plus = f" + {_count(trained)} x 4 B of the adapter" if setting.lora else ""
+    copy = ", float32 copy included" if master else ""
     parts = [
-        Part(name="weights", bytes=held / by_w, why=f"{_count(total)} x {setting.weight_bytes} B{plus}{say_w}"),
+        Part("weights", held / by_w, f"{_count(total)} x {setting.weight_bytes} B{plus}{say_w}"),
+        Part("gradients", adapter * trained / by_g, f"{_count(trained)} x {adapter} B{say_g}", "train"),
         Part(
-            name="gradients",
-            bytes=adapter * trained / by_g,
-            why=f"{_count(trained)} x {adapter} B{say_g}",
-            when="train",
-        ),
-        Part(
-            name=f"optimiser ({setting.optimiser})",
-            bytes=states * trained / by_o,
-            why=f"{_count(trained)} x {states:g} B{say_o}" + (", float32 copy included" if master else ""),
+            f"optimiser ({setting.optimiser})",
+            states * trained / by_o,
+            f"{_count(trained)} x {states:g} B{say_o}{copy}",
         ),
     ]
     if _casts(setting):
-        parts.append(
-            Part(name="bfloat16 copies", bytes=2 * total, why=f"autocast, {_count(total)} x 2 B", when="train")
-        )
+        parts.append(Part("bfloat16 copies", 2 * total, f"autocast, {_count(total)} x 2 B", "train"))
     if by_w > 1:
-        ends = shape.head_parameters * (1 if shape.tied else 2)
-        gathered = 2 * (2 * shape.layer_parameters + ends)
-        parts.append(
-            Part(
-                name="gathered weights", bytes=gathered, why="two layers, embedding and head in bfloat16", when="train"
-            )
-        )
+        gathered = 2 * (2 * shape.layer_parameters + shape.head_parameters * (1 if shape.tied else 2))
+        parts.append(Part("gathered weights", gathered, "two layers, embedding and head in bfloat16", "train"))
     if setting.reference:
-        parts.append(
-            Part(name="reference policy", bytes=setting.weight_bytes * total / by_w, why="beta is not 0" + say_w)
-        )
+        parts.append(Part("reference policy", setting.weight_bytes * total / by_w, f"beta is not 0{say_w}"))
     if setting.encoder_bytes:
-        parts.append(
-            Part(
-                name="encoder", bytes=setting.encoder_bytes + 0.5 * GIB, why=f"{setting.encoder}, and 0.5 GiB to run it"
-            )
-        )
-    overhead = setting.assumptions.overhead_gib
-    parts.append(Part(name="overhead", bytes=overhead * GIB, why="context, buffers, fragmentation (--overhead)"))
-    return [part for part in parts if not (frozen and part.name == "gradients" and not trained)]
+        room = setting.encoder_bytes + 0.5 * GIB
+        parts.append(Part("encoder", room, f"{setting.encoder}, and 0.5 GiB to run it"))
+    overhead = setting.assumptions.overhead_gib * GIB
+    return [*parts, Part("overhead", overhead, "context, buffers, fragmentation (--overhead)")]
 
 
 def _training(setting: Setting) -> list[Part]:
@@ -142,21 +124,10 @@ def _training(setting: Setting) -> list[Part]:
     head = tokens * shape.hidden * 4 + _TILE * (2 if setting.bf16 else 4)
     if not setting.lora:
         head += 4 * shape.head_parameters
-    logits = tokens * shape.vocab * 4
-    return [
-        Part(
-            name="activations" if setting.checkpointing else "activations, all kept",
-            bytes=tokens * per_token,
-            why=why,
-            when="train",
-        ),
-        Part(
-            name="head",
-            bytes=head,
-            why=f"in tiles, with its gradient; all logits at once: {logits / GIB:,.1f} GiB",
-            when="train",
-        ),
-    ]
+    logits = tokens * shape.vocab * 4 / GIB
+    kept = "activations" if setting.checkpointing else "activations, all kept"
+    tiles = f"in tiles, with its gradient; all logits at once: {logits:,.1f} GiB"
+    return [Part(kept, tokens * per_token, why, "train"), Part("head", head, tiles, "train")]
 
 
 def _generation(setting: Setting) -> list[Part]:
@@ -164,38 +135,25 @@ def _generation(setting: Setting) -> list[Part]:
     if setting.engine == "colocate":
         reserved = setting.vllm_share * setting.device.memory_gib * GIB
         tokens = kv_capacity(setting)
-        return [
-            Part(
-                name="vLLM",
-                bytes=reserved,
-                why=f"{setting.vllm_share:g} of the GPU: weights, and keys and values of {tokens:,.0f} tokens "
-                f"({tokens / setting.width:,.0f} rows of full length)",
-                when="generate" if setting.vllm_sleeps else "always",
-            )
-        ]
+        why = (
+            f"{setting.vllm_share:g} of the GPU: weights, and keys and values of {tokens:,.0f} tokens "
+            f"({tokens / setting.width:,.0f} rows of full length)"
+        )
+        return [Part("vLLM", reserved, why, "generate" if setting.vllm_sleeps else "always")]
     if setting.engine != "transformers":
         return []
     rows = setting.rollout_rows
     cache = rows * setting.width * shape.kv_values_per_token * setting.weight_bytes
+    why = (
+        f"transformers: {rows} rows x {setting.width:,} tokens x {shape.kv_values_per_token:,} x "
+        f"{setting.weight_bytes} B"
+    )
     parts = [
-        Part(
-            name="keys and values",
-            bytes=cache,
-            why=f"transformers: {rows} rows x {setting.width:,} tokens x {shape.kv_values_per_token:,} x "
-            f"{setting.weight_bytes} B",
-            when="generate",
-        ),
-        Part(name="logits", bytes=8 * rows * shape.vocab, why=f"{rows} rows x {shape.vocab:,} x 8 B", when="generate"),
+        Part("keys and values", cache, why, "generate"),
+        Part("logits", 8 * rows * shape.vocab, f"{rows} rows x {shape.vocab:,} x 8 B", "generate"),
     ]
     if setting.sharding == "zero3":
-        parts.append(
-            Part(
-                name="gathered weights",
-                bytes=2 * shape.num_parameters,
-                why="ds3_gather_for_generation",
-                when="generate",
-            )
-        )
+        parts.append(Part("gathered weights", 2 * shape.num_parameters, "ds3_gather_for_generation", "generate"))
     return parts
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from oger.planning.memory import GIB
 from oger.planning.plan import Plan
 
-_WHEN = {"always": "", "train": "training", "generate": "generation"}
+_WHEN = {"always": "", "train": "; training only", "generate": "; generation only"}
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -28,14 +28,9 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
         f"{device.bandwidth / 1e12:g} TB/s), sharding {setting.sharding}"
         + (f", and {setting.server_gpus} more that generate" if setting.server_gpus else ""),
     )
-    yield ""
-    yield _memory(plan)
-    yield ""
-    yield _tokens(plan)
-    yield ""
-    yield _time(plan)
-    yield ""
-    yield _verdict(plan)
+    for block in (_memory(plan), _tokens(plan), _time(plan), _verdict(plan)):
+        yield ""
+        yield block
     for warning in plan.warnings:
         yield Text(f"warning: {warning}", style="yellow")
     for advice in plan.advice:
@@ -53,12 +48,8 @@ def _table(*headers: str) -> Table:
 def _memory(plan: Plan) -> Table:
     table = _table("memory per GPU", "GiB", "arithmetic")
     for part in plan.parts:
-        when = _WHEN[part.when]
-        table.add_row(
-            part.name,
-            f"{part.bytes / GIB:.{2 if part.bytes >= GIB else 3}f}",
-            part.why + (f"; {when} only" if when else ""),
-        )
+        digits = 2 if part.bytes >= GIB else 3
+        table.add_row(part.name, f"{part.bytes / GIB:.{digits}f}", part.why + _WHEN[part.when])
     for phase, label in (("train", "training"), ("generate", "generation")):
         if phase == "train" or plan.setting.engine != "none":
             table.add_row(f"together in {label}", f"{plan.peaks[phase] / GIB:.2f}", "")
@@ -77,14 +68,12 @@ def _tokens(plan: Plan) -> Table:
         why = f"{teachers:g} teacher rows x {setting.teacher_tokens:,} (--teacher-tokens)"
         table.add_row("of teachers in groups", f"{tokens.teacher:,.0f}", why)
     if tokens.imitated:
-        why = (
-            f"{rows / setting.group * setting.imitated:g} trajectories x {setting.teacher_tokens:,} (--teacher-tokens)"
-        )
+        trajectories = rows / setting.group * setting.imitated
+        why = f"{trajectories:g} trajectories x {setting.teacher_tokens:,} (--teacher-tokens)"
         table.add_row("imitated beside groups", f"{tokens.imitated:,.0f}", why)
     table.add_row("trained on", f"{tokens.trained:,.0f}", "online rows that stayed, and teachers")
-    table.add_row(
-        "positions computed", f"{tokens.padded:,.0f}", "of forwards with gradient: prompts, responses, padding"
-    )
+    why = "of forwards with gradient: prompts, responses, padding"
+    table.add_row("positions computed", f"{tokens.padded:,.0f}", why)
     return table
 
 
@@ -92,9 +81,8 @@ def _time(plan: Plan) -> Table:
     table = _table("time per optimiser step", "seconds", "arithmetic")
     for stage in plan.stages:
         table.add_row(stage.name, f"{stage.seconds:.1f}", stage.why)
-    table.add_row(
-        "together", f"{plan.seconds_per_step:.1f}", "verification, encoder and transfer of weights not counted"
-    )
+    why = "verification, encoder and transfer of weights not counted"
+    table.add_row("together", f"{plan.seconds_per_step:.1f}", why)
     setting = plan.setting
     if plan.hours is None:
         table.add_row("run", "?", f"{setting.epochs:g} epochs: set max_steps to see hours")

@@ -11,7 +11,7 @@ from oger.planning.setting import Setting
 from oger.planning.timing import Stage, Tokens, generation, stages, tokens_per_step
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Advice:
     """One change and the peak that it leads to, GiB per GPU."""
 
@@ -113,12 +113,9 @@ def _warnings(setting: Setting) -> Iterator[str]:
 
 def _advice(setting: Setting) -> list[Advice]:
     """Single changes, those that fit first, the ones that give up least at their head."""
-    tried = []
-    for change, changed in _changes(setting):
-        tried.append(Advice(change=change, peak_gib=_peak(changed) / GIB, fits=_fits(changed)))
-    tried.sort(key=lambda advice: not advice.fits)
-    best = _peak(setting) / GIB
-    return [advice for advice in tried if advice.fits or advice.peak_gib < best]
+    tried = [Advice(change, _peak(changed) / GIB, _fits(changed)) for change, changed in _changes(setting)]
+    now = _peak(setting) / GIB
+    return sorted((one for one in tried if one.fits or one.peak_gib < now), key=lambda advice: not advice.fits)
 
 
 def _changes(setting: Setting) -> Iterator[tuple[str, Setting]]:
@@ -130,16 +127,16 @@ def _changes(setting: Setting) -> Iterator[tuple[str, Setting]]:
         yield "gradient_checkpointing=true", replace(setting, checkpointing=True)
     if setting.engine == "colocate" and not setting.vllm_sleeps:
         yield "vllm_enable_sleep_mode=true", replace(setting, vllm_sleeps=True)
-    rows = setting.rows
-    while rows > 1 and rows % 2 == 0:
-        rows //= 2
-        factor = setting.rows // rows
-        accumulation, per_generation = setting.accumulation * factor, setting.steps_per_generation * factor
+    factor = 2
+    while setting.rows % factor == 0:
+        rows, steps = setting.rows // factor, setting.accumulation * factor
+        per_batch = setting.steps_per_generation * factor
         yield (
-            f"per_device_train_batch_size={rows} gradient_accumulation_steps={accumulation} "
-            f"steps_per_generation={per_generation} (the same step in smaller pieces)",
-            replace(setting, rows=rows, accumulation=accumulation, steps_per_generation=per_generation),
+            f"per_device_train_batch_size={rows} gradient_accumulation_steps={steps} "
+            f"steps_per_generation={per_batch} (the same step in smaller pieces)",
+            replace(setting, rows=rows, accumulation=steps, steps_per_generation=per_batch),
         )
+        factor *= 2
     if setting.engine == "colocate":
         for share in (0.4, 0.3, 0.2):
             if share < setting.vllm_share:
@@ -147,16 +144,12 @@ def _changes(setting: Setting) -> Iterator[tuple[str, Setting]]:
     if setting.state_bytes == 8 and not setting.lora and setting.sharding == "none":
         yield "optim=adamw_8bit (pip install bitsandbytes)", replace(setting, optimiser="adamw_8bit", state_bytes=2)
     if not setting.lora:
-        lora = setting.shape.lora_parameters({"r": 64, "target_modules": "all-linear"})
-        yield (
-            "peft='{r: 64, target_modules: all-linear}' model_init_kwargs='{dtype: bfloat16}'",
-            replace(setting, lora=True, trained=lora, weight_bytes=2, reference=False),
-        )
+        trained = setting.shape.lora_parameters({"r": 64, "target_modules": "all-linear"})
+        adapter = replace(setting, lora=True, trained=trained, weight_bytes=2, reference=False)
+        yield "peft='{r: 64, target_modules: all-linear}' model_init_kwargs='{dtype: bfloat16}'", adapter
     if setting.sharding != "none" or setting.num_gpus == 1:
+        sharding = "fsdp2" if setting.sharding == "none" else setting.sharding
         for number in (2 * setting.num_gpus, 4 * setting.num_gpus):
-            sharding = "fsdp2" if setting.sharding == "none" else setting.sharding
-            accumulation = max(1, setting.accumulation * setting.num_gpus // number)
-            yield (
-                f"{number} GPUs with {sharding}",
-                replace(setting, num_gpus=number, sharding=sharding, accumulation=accumulation),
-            )
+            fewer = max(1, setting.accumulation * setting.num_gpus // number)
+            more = replace(setting, num_gpus=number, sharding=sharding, accumulation=fewer)
+            yield f"{number} GPUs with {sharding}", more

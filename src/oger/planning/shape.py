@@ -19,7 +19,7 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Values of `model_type` that are counted."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ModelShape:
     """Sizes of a dense decoder."""
 
@@ -110,35 +110,31 @@ class ModelShape:
 
 
 def _shape(
-    hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int, vocab: int, tied: bool
+    hidden: int,
+    intermediate: int,
+    layers: int,
+    heads: int,
+    kv_heads: int,
+    vocab: int,
+    tied: bool,
+    qkv_bias: bool = True,
 ) -> ModelShape:
     return ModelShape(
-        hidden=hidden,
-        intermediate=intermediate,
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        vocab=vocab,
-        head_dim=hidden // heads,
-        tied=tied,
+        hidden, intermediate, layers, heads, kv_heads, vocab, head_dim=hidden // heads, tied=tied, qkv_bias=qkv_bias
     )
 
 
-def _qwen(*sizes: Any) -> ModelShape:
-    return dataclasses.replace(_shape(*sizes), qkv_bias=True)
-
-
 KNOWN: Mapping[str, ModelShape] = {
-    "Qwen2.5-0.5B": _qwen(896, 4864, 24, 14, 2, 151_936, True),
-    "Qwen2.5-1.5B": _qwen(1536, 8960, 28, 12, 2, 151_936, True),
-    "Qwen2.5-Math-1.5B": _qwen(1536, 8960, 28, 12, 2, 151_936, True),
-    "Qwen2.5-3B": _qwen(2048, 11_008, 36, 16, 2, 151_936, True),
-    "Qwen2.5-7B": _qwen(3584, 18_944, 28, 28, 4, 152_064, False),
-    "Qwen2.5-Math-7B": _qwen(3584, 18_944, 28, 28, 4, 152_064, False),
-    "Qwen2.5-14B": _qwen(5120, 13_824, 48, 40, 8, 152_064, False),
-    "Qwen2.5-32B": _qwen(5120, 27_648, 64, 40, 8, 152_064, False),
-    "SmolLM2-135M": _shape(576, 1536, 30, 9, 3, 49_152, True),
-    "Llama-3.1-8B": _shape(4096, 14_336, 32, 32, 8, 128_256, False),
+    "Qwen2.5-0.5B": _shape(896, 4864, 24, 14, 2, 151_936, True),
+    "Qwen2.5-1.5B": _shape(1536, 8960, 28, 12, 2, 151_936, True),
+    "Qwen2.5-Math-1.5B": _shape(1536, 8960, 28, 12, 2, 151_936, True),
+    "Qwen2.5-3B": _shape(2048, 11_008, 36, 16, 2, 151_936, True),
+    "Qwen2.5-7B": _shape(3584, 18_944, 28, 28, 4, 152_064, False),
+    "Qwen2.5-Math-7B": _shape(3584, 18_944, 28, 28, 4, 152_064, False),
+    "Qwen2.5-14B": _shape(5120, 13_824, 48, 40, 8, 152_064, False),
+    "Qwen2.5-32B": _shape(5120, 27_648, 64, 40, 8, 152_064, False),
+    "SmolLM2-135M": _shape(576, 1536, 30, 9, 3, 49_152, True, qkv_bias=False),
+    "Llama-3.1-8B": _shape(4096, 14_336, 32, 32, 8, 128_256, False, qkv_bias=False),
 }
 """Published configurations, by the name that ids of the hub and of fine-tuned copies begin with."""
 
@@ -186,9 +182,8 @@ def shape_of_config(config: Any, source: str = "") -> ModelShape:
             f"oger plan counts models of the families {', '.join(FAMILIES)}, and this one is {config.model_type!r}: "
             "give its size with --params"
         )
-    if getattr(config, "mlp_bias", False) or (
-        config.model_type != "qwen2" and getattr(config, "attention_bias", False)
-    ):
+    attention_bias = config.model_type != "qwen2" and getattr(config, "attention_bias", False)
+    if attention_bias or getattr(config, "mlp_bias", False):
         raise ValueError("the model has biases that oger plan does not count: give its size with --params")
     return ModelShape(
         hidden=config.hidden_size,
@@ -223,7 +218,6 @@ def _known(name: str) -> ModelShape:
 
 def _with_parameters(wanted: int) -> ModelShape:
     name, shape = min(KNOWN.items(), key=lambda entry: abs(entry[1].num_parameters - wanted))
-    layers = max(
-        1, round((wanted - (shape.num_parameters - shape.layers * shape.layer_parameters)) / shape.layer_parameters)
-    )
+    ends = shape.num_parameters - shape.layers * shape.layer_parameters
+    layers = max(1, round((wanted - ends) / shape.layer_parameters))
     return dataclasses.replace(shape, layers=layers, source=f"--params, in the proportions of {name}")

@@ -16,7 +16,7 @@ _LAUNCH_S_PER_LAYER = 1e-3
 """Time that transformers' generate spends per layer and decoding step outside the GPU's work."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stage:
     """One stage of an optimiser step."""
 
@@ -122,8 +122,7 @@ def _update(setting: Setting) -> Stage:
     )
     recomputing = ", recomputation" if setting.checkpointing else ""
     what = f"forward, backward{recomputing} of {rows:g} rows x {width:,.0f} tokens"
-    seconds, why = _at_mfu(flops, setting, what)
-    return Stage(name="update", seconds=seconds, why=why)
+    return Stage("update", *_at_mfu(flops, setting, what))
 
 
 def _update_width(setting: Setting) -> float:
@@ -143,6 +142,6 @@ def _at_mfu(flops: float, setting: Setting, what: str) -> tuple[float, str]:
 
 def _spread(name: str, seconds: float, why: str, setting: Setting) -> Stage:
     steps = setting.steps_per_batch
-    if steps == 1:
-        return Stage(name=name, seconds=seconds, why=why)
-    return Stage(name=name, seconds=seconds / steps, why=f"({why}) / {steps:g} steps that a rollout batch feeds")
+    if steps != 1:
+        why = f"({why}) / {steps:g} steps that a rollout batch feeds"
+    return Stage(name, seconds / steps, why)

@@ -8,7 +8,6 @@ from oger.recipes.recipe import (
     make_recipe,
     recipe_names,
     recipe_text,
-    training_keys,
 )
 
 __all__ = [
@@ -19,5 +18,4 @@ __all__ = [
     "make_recipe",
     "recipe_names",
     "recipe_text",
-    "training_keys",
 ]

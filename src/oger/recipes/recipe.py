@@ -1,27 +1,55 @@
 """A recipe: one flat YAML file that describes one run.
 
-The keys of `OWN_KEYS` belong to the runner; every other key is a field of `OGERConfig` and is handed to it unchanged.
-An unknown key is an error that names the nearest valid one. Nothing here imports torch until a recipe is loaded with
-its training keys checked.
+The keys of `OWN_KEYS` belong to the runner and are checked here. Every other key is a field of `OGERConfig` and
+handed to it unchanged; `oger.training.run.options` checks them, so that a recipe is read without torch.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from oger.io import yaml as yaml_dialect
+from oger.io.models import Count, Flag, Listed, Must, Named, Number, Seconds, Text, Whole, checked
 from oger.io.secrets import find_secrets
-from oger.recipes.checks import OWN_CHECKS, RecipeError
-from oger.recipes.methods import all_methods, load_method, method_keys
+from oger.io.whole import write_text
+from oger.recipes.methods import all_methods, is_file, load_method, method_keys
+from oger.verification.formats import ANSWER_RULES
+from oger.words import choose, nearest
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message is one line that says what to do."""
+
+
+def _answer_rule(name: Any) -> Any:
+    choose(ANSWER_RULES, name, "answer rule")
+    return name
+
+
+_Sources = Annotated[dict[str, Text], Must("map names to sources, as in {id: world:arithmetic/test};"), Named]
+_Rewards = Annotated[tuple[Text, ...], Must("be a list of reward names,", len), Listed]
+_Rule = Annotated[str, BeforeValidator(_answer_rule)]
+_Rules = Annotated[tuple[_Rule, ...], Must("be a list of answer rules,", len), Listed]
+_Kinds = Annotated[tuple[Text, ...], Must("be a list of package.module:function,")]
+_Method = Annotated[Text, AfterValidator(lambda name: load_method(name).name)]
+_Teachers = Annotated[
+    Whole | Annotated[tuple[Text, ...], Field(min_length=1)] | None,
+    Must("be a list of teachers' names or how many of them,", parts=False),
+]
+_First = Annotated[dict[Any, Any], Must("map recipe keys to values, as in {method: sft, max_steps: 60};", len)]
+_Share = Annotated[float, Field(strict=True, ge=0, lt=1), Must("be a share of at least 0 and below 1,")]
+_Lora = Annotated[dict[Any, Any], Must("map arguments of LoraConfig to values, as in {r: 16};")]
+_Alarms = Annotated[dict[str, Any], Must("map alarms to thresholds, as in {truncated: 0.5};"), Named]
+_Empty = BeforeValidator(lambda value: "" if value is None else value)
+_Line = Annotated[Text | Literal[""], Must("be a text,", parts=False), _Empty]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,57 +58,57 @@ class Recipe:
 
     name: str
     """File name without its suffix."""
-    model: str
+    model: Text
     """Folder, hub id, or "world:NAME" for the base policy of a world."""
-    train: str
+    train: Text
     """Source of the training rows; see `oger.io.rows`."""
-    validation: str | None = None
+    validation: Text | None = None
     """Source of the rows that choose the best checkpoint; None = no validation."""
-    test: Mapping[str, str] = field(default_factory=dict)
+    test: _Sources = dataclasses.field(default_factory=dict)
     """Name -> source of the sets evaluated before and after training."""
-    rewards: tuple[str, ...] = ("accuracy",)
+    rewards: _Rewards = ("accuracy",)
     """Registered names or "package.module:function"; the first one is the outcome."""
-    answer_rules: tuple[str, ...] = ("last_boxed",)
+    answer_rules: _Rules = ("last_boxed",)
     """Where the reward "accuracy" finds the answer; see `oger.verification.formats`."""
-    kinds: tuple[str, ...] = ()
+    kinds: _Kinds = ()
     """Kinds of your own, as "package.module:function", that rows may name; see `oger.verification.kinds`."""
-    verify_timeout: float = 5.0
+    verify_timeout: Seconds = 5.0
     """Deadline of each answer, seconds; one that overruns it is undecided."""
-    method: str | None = None
+    method: _Method | None = None
     """A method by name (`oger methods`); its options stand below the keys that the recipe sets."""
-    teachers: int | tuple[str, ...] | None = None
+    teachers: _Teachers = None
     """Teachers that take part: names, or how many of those with most trajectories; None = all."""
-    first: Mapping[str, Any] | None = None
+    first: _First | None = None
     """Recipe keys of a stage that is trained before, into RUN/first; its best policy is where this one starts."""
-    first_above: float | None = None
+    first_above: _Share | None = None
     """The first stage is trained only where more than this share of prompts has no correct rollout; None = always."""
-    peft: Mapping[str, Any] | None = None
+    peft: _Lora | None = None
     """Arguments of peft's LoraConfig; None trains all weights."""
-    keep_last: int = 2
+    keep_last: Whole = 2
     """Checkpoints kept."""
-    max_generated_tokens: int | None = None
+    max_generated_tokens: Whole | None = None
     """Training ends at the step in which the policy has generated so many tokens; None = max_steps alone decides."""
-    max_train_seconds: float | None = None
+    max_train_seconds: Seconds | None = None
     """Training ends at the step in which so many seconds of training have passed, validation left out."""
-    rollouts_every: int = 10
+    rollouts_every: Count = 10
     """Steps from one Parquet file of rollouts to the next; 0 = none, and no probes."""
-    probe_prompts: int = 4
+    probe_prompts: Count = 4
     """Training prompts sampled again at step 0 and every `rollouts_every` steps, for the report's map; 0 = none."""
-    profile: bool = False
+    profile: Flag = False
     """Record two steps as a Chrome trace and a table of the largest costs, in RUN/profile."""
-    eval_samples: int = 8
+    eval_samples: Whole = 8
     """Samples per problem of the evaluation before and after."""
-    eval_limit: int | None = None
+    eval_limit: Whole | None = None
     """Problems per test set; None = all."""
-    eval_temperature: float = 1.0
+    eval_temperature: Number = 1.0
     """Sampling temperature of the evaluation before and after."""
-    validation_limit: int | None = None
+    validation_limit: Whole | None = None
     """Problems of the validation set; None = all."""
-    alarms: Mapping[str, float | None] = field(default_factory=dict)
+    alarms: _Alarms = dataclasses.field(default_factory=dict)
     """Alarm -> another threshold, or null to silence it; see `oger.runs.alarms`."""
-    description: str = ""
+    description: _Line = ""
     """One line for `oger recipes`."""
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Fields of `OGERConfig` as the recipe sets them, `output_dir` (the run folder) always among them."""
 
     @property
@@ -103,9 +131,7 @@ class Recipe:
 OWN_KEYS = tuple(f.name for f in dataclasses.fields(Recipe) if f.name not in ("name", "training"))
 """Keys that the runner reads itself."""
 
-_REQUIRED = ("model", "train")
-
-_MANAGED = {
+MANAGED = {
     "save_total_limit": "use keep_last",
     "save_only_model": "a checkpoint must hold what --resume needs",
     "logging_strategy": "metrics.jsonl has one row per optimiser step",
@@ -122,18 +148,13 @@ _MANAGED = {
 """Fields of OGERConfig that a recipe may not set, and what to do instead."""
 
 
-def load_recipe(
-    path_or_name: str | os.PathLike[str], overrides: Iterable[str] = (), *, check_training: bool = True
-) -> Recipe:
+def load_recipe(path_or_name: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe file, or a shipped recipe by name, and apply "key=value" overrides (the last one wins).
 
     The name of a method stands for the recipe quickstart with that method.
 
-    Args:
-        check_training: whether keys and the types of numbers are compared with OGERConfig, which imports torch.
-
     Raises:
-        RecipeError: anything that makes the recipe unusable.
+        RecipeError: anything that makes the recipe unusable, its training keys left out.
     """
     if not os.path.isfile(path_or_name) and str(path_or_name) in all_methods():
         folder = os.path.join("runs", str(path_or_name))
@@ -147,7 +168,7 @@ def load_recipe(
     if not isinstance(document, dict):
         raise RecipeError(f"{path_or_name} is not a recipe: it must hold lines of the form key: value")
     document = apply_overrides(document, dict(_parse_override(override) for override in overrides))
-    return make_recipe(document, name=name, check_training=check_training)
+    return make_recipe(document, name=name)
 
 
 def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,45 +178,31 @@ def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -
     return {**document, **overrides}
 
 
-def make_recipe(document: Mapping[str, Any], *, name: str, check_training: bool = True) -> Recipe:
+def make_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
     """The recipe that a flat mapping describes; see `load_recipe`."""
     if found := next(find_secrets(document), None):
         raise RecipeError(
             f"{found} holds what looks like a secret, and a recipe is saved with the run: leave it out and set an "
             "environment variable, such as HF_TOKEN for the hub"
         )
-    if document.get("method") is not None:
-        document = {**load_method(OWN_CHECKS["method"]("method", document["method"])).options, **document}
-    hints = training_fields() if check_training else None
-    own: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    for key, value in document.items():
-        if key in OWN_KEYS:
-            own[key] = OWN_CHECKS[key](key, value)
-        elif key in _MANAGED:
-            raise RecipeError(f"{key} cannot be set in a recipe: {_MANAGED[key]}")
-        elif hints is None:
-            training[str(key)] = value
-        elif key in hints:
-            training[key] = _check_type(key, value, hints[key])
-        else:
-            raise RecipeError(f"unknown key {str(key)!r}; {_nearest(str(key), [*OWN_KEYS, *hints])}")
-    missing = [key for key in _REQUIRED if key not in own]
-    if missing:
-        raise RecipeError(f"the recipe lacks {' and '.join(missing)}")
-    if own.get("first_above") is not None and own.get("first") is None:
+    if isinstance(method := document.get("method"), str):
+        document = {**load_method(method).options, **document}
+        if is_file(method):  # its keys are the recipe's own from here on, so that a run needs the file no more
+            document["method"] = None
+    if managed := next((key for key in document if key in MANAGED), None):
+        raise RecipeError(f"{managed} cannot be set in a recipe: {MANAGED[managed]}")
+    own = {key: value for key, value in document.items() if key in OWN_KEYS}
+    training = {str(key): value for key, value in document.items() if key not in OWN_KEYS}
+    training["output_dir"] = training.get("output_dir") or os.path.join("runs", name)
+    recipe = checked(lambda: Recipe(name=name, training=training, **own), RecipeError, "the recipe")
+    if recipe.first_above is not None and recipe.first is None:
         raise RecipeError("first_above has no effect without a first stage: set first, or leave it out")
-    if not training.get("output_dir"):
-        training["output_dir"] = os.path.join("runs", name)
-    return Recipe(name=name, training=training, **own)
+    return recipe
 
 
 def dump_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     """Write the resolved recipe, every own key included, so that `load_recipe` of that file gives it back."""
-    text = yaml_dialect.dump(recipe.document)
-    temporary = Path(path).with_name(Path(path).name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(Path(path), yaml_dialect.dump(recipe.document))
 
 
 def recipe_names() -> list[str]:
@@ -207,22 +214,8 @@ def recipe_names() -> list[str]:
 def recipe_text(name: str) -> str:
     """A shipped recipe as it stands in its file, comments included."""
     if name not in recipe_names():
-        raise RecipeError(f"no shipped recipe {name!r}; {_nearest(name, recipe_names())}")
+        raise RecipeError(f"no shipped recipe {name!r}; did you mean {nearest(name, recipe_names())!r}?")
     return resources.files("oger.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def training_fields() -> dict[str, Any]:
-    """Name -> type of every field of OGERConfig; imports torch."""
-    from oger.training.config import OGERConfig
-
-    hints = typing.get_type_hints(OGERConfig)
-    fields = [f for f in dataclasses.fields(OGERConfig) if f.init]
-    return {f.name: hints[f.name] | None if f.default is None else hints[f.name] for f in fields}
-
-
-def training_keys() -> list[str]:
-    """Every key that a recipe may set beyond `OWN_KEYS`; imports torch."""
-    return [key for key in training_fields() if key not in _MANAGED]
 
 
 def _read(path_or_name: str | os.PathLike[str]) -> tuple[str, str]:
@@ -250,23 +243,3 @@ def _parse_override(override: str) -> tuple[str, Any]:
         return key.strip(), yaml_dialect.load(value)
     except ValueError as error:
         raise RecipeError(f"the value of {key.strip()} is not YAML: {error}") from error
-
-
-def _nearest(key: str, valid: Sequence[str]) -> str:
-    return f"did you mean {difflib.get_close_matches(key.replace('-', '_'), valid, n=1, cutoff=0.0)[0]!r}?"
-
-
-_TYPE_NAMES: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
-
-
-def _check_type(key: str, value: Any, hint: Any) -> Any:
-    """`value`, where its type fits a field of numbers or truth values; other fields are left to OGERConfig."""
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if any(kind not in _TYPE_NAMES for kind in kinds) or type(value) in kinds:
-        return value
-    if float in kinds and type(value) is int:
-        return value
-    if int in kinds and isinstance(value, float) and value.is_integer():
-        return int(value)  # max_steps: 1e3
-    names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
-    raise RecipeError(f"{key} must be {names}, got {value!r}")

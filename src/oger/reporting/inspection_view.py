@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from oger.reporting.inspection import FLAT, NARROW, QUANTILES, Distribution, Inspection
+from oger.terminal.console import plain_table
 
 _BINS = 40
 
@@ -90,7 +90,7 @@ def draw_inspection(found: Inspection, path: Path, title: str) -> None:
 
 
 def _table(title: str, first: str, *more: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table(title)
     table.add_column(first, overflow="fold")
     names = ["count", "mean", *(f"{100 * quantile:.0f} %" for quantile in QUANTILES), *more]
     for name in names:

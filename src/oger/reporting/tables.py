@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from oger.recipes.methods import Method
+from oger.terminal.console import plain_table
+from oger.terminal.plain import ends
 
 Summary = Mapping[str, Any]
 """One entry of summary.json: "pass@1", "ci95", "pass@8" and, where known, "undecided"."""
@@ -55,10 +57,8 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
 
     Bold marks a change whose 95 % intervals do not overlap.
     """
-    table = _table("Problems solved, % [95 % bootstrap interval over problems]")
-    table.add_column("test set")
-    for column in ("pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("test set", "pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter")
+    table = plain_table("Problems solved, % [95 % bootstrap interval over problems]", *columns)
     for name in [*before, *(name for name in after if name not in before)]:
         old, new = before.get(name), after.get(name)
         table.add_row(
@@ -73,10 +73,8 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
 
 def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
     """One evaluation, one row per test set or family."""
-    table = _table(f"{title}: problems solved, % [95 % bootstrap interval over problems]")
-    table.add_column("set")
-    for column in ("pass@1", "pass@8", "problems\nx tries", "unde-\ncided", "cut", "mean\nlength"):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("set", "pass@1", "pass@8", "problems\nx tries", "unde-\ncided", "cut", "mean\nlength")
+    table = plain_table(f"{title}: problems solved, % [95 % bootstrap interval over problems]", *columns)
     for name, numbers in summaries.items():
         table.add_row(
             Text(SET_TITLES.get(name, name)),
@@ -97,7 +95,7 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
     """
     if not rows:
         raise ValueError("a group without rows has nothing to show")
-    table = _table("")
+    table = plain_table("")
     table.add_column("row", justify="right", no_wrap=True)
     table.add_column("origin", overflow="fold")
     for title, _ in _PREVIEW_COLUMNS:
@@ -110,7 +108,9 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
         numbers = (_number(row, name, "{:.2f}") for _, name in _PREVIEW_COLUMNS)
         length = f"{row['num_tokens']}{'+' if row['truncated'] else ''}"
         table.add_row(str(row["row"]), Text(origin), *numbers, length, style=style)
-        texts.append(Text.assemble((f"{row['row']} {origin}: ", "bold"), _ends(row["text"]), style=style))
+        texts.append(
+            Text.assemble((f"{row['row']} {origin}: ", "bold"), ends(row["text"], _PREVIEW_CHARACTERS), style=style)
+        )
     for row in rows:
         if row["origin"] == "replaced":
             reason = f"\nRow {row['row']} gave way to a teacher and is not trained on: {why_replaced}."
@@ -121,10 +121,8 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
 
 def alternatives_table(alternatives: Sequence[Any]) -> RenderableType:
     """Rows of `training/scores/alternatives.py`: OGER's bonus of each row of the group, one line per option."""
-    table = _table("D c R of the same group under other options, one changed at a time")
-    table.add_column("option", overflow="fold")
-    for row in range(len(alternatives[0].bonus)):
-        table.add_column(str(row), justify="right", no_wrap=True)
+    rows = map(str, range(len(alternatives[0].bonus)))
+    table = plain_table("D c R of the same group under other options, one changed at a time", "option", *rows)
     for alternative in alternatives:
         cells = ["-" if value is None else f"{value:.2f}" for value in alternative.bonus]
         cells[alternative.most_teacher_like] += "*"
@@ -150,11 +148,6 @@ def accuracy_cell(summary: Summary | None) -> str:
     return _percent(summary, "pass@1") + bounds
 
 
-def _table(title: str) -> Table:
-    heading = Text(title) if title else None
-    return Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-
-
 def _percent(summary: Summary | None, name: str) -> str:
     value = summary.get(name) if summary else None
     return "-" if value is None else f"{100 * value:.1f}"
@@ -163,13 +156,6 @@ def _percent(summary: Summary | None, name: str) -> str:
 def _number(summary: Summary | None, name: str, form: str) -> str:
     value = summary.get(name) if summary else None
     return "-" if value is None else form.format(value)
-
-
-def _ends(text: str) -> str:
-    """`text` in one line, its middle left out where it is long."""
-    text = " ".join(text.split())
-    half = _PREVIEW_CHARACTERS // 2
-    return text if len(text) <= _PREVIEW_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
 def _apart(old: Summary, new: Summary) -> bool:

@@ -20,6 +20,7 @@ _SHIPPED = {
     "within_group_diversity": "oger.rewards.within_group_diversity:within_group_diversity",
     "distinct_quality": "oger.rewards.distinct_quality:distinct_quality",
     "elliptical_novelty": "oger.rewards.elliptical_novelty:elliptical_novelty",
+    "novelty": "oger.rewards.novelty:novelty",
 }
 _registered: dict[str, ShapingReward] = {}
 

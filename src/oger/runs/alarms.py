@@ -71,16 +71,14 @@ _truncated = _share_above(
 
 def _entropy_collapse(rows: Rows, threshold: float) -> str | None:
     change = _change(rows, "entropy/mean")
-    if change is None or change >= threshold:
-        return None
-    return f"token entropy fell to {change:.0%} of what it was at the start: raise entropy_coef, temperature or clip"
+    advice = "of what it was at the start: raise entropy_coef, temperature or clip"
+    return None if change is None or change >= threshold else f"token entropy fell to {change:.0%} {advice}"
 
 
 def _entropy_explosion(rows: Rows, threshold: float) -> str | None:
     change = _change(rows, "entropy/mean")
-    if change is None or change <= threshold:
-        return None
-    return f"token entropy is {change:.1f} times what it was at the start: lower entropy_coef or the learning rate"
+    advice = "times what it was at the start: lower entropy_coef or the learning rate"
+    return None if change is None or change <= threshold else f"token entropy is {change:.1f} {advice}"
 
 
 def _divergence_saturated(rows: Rows, threshold: float) -> str | None:

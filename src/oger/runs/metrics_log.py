@@ -22,6 +22,8 @@ class MetricsLog:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._last: dict[str, Any] | None = None
+        self._last_start = 0
         self._recover()
 
     @property
@@ -54,8 +56,7 @@ class MetricsLog:
 
     def _recover(self) -> None:
         """Find the last row of an existing file and drop a torn line behind it."""
-        self._last: dict[str, Any] | None = None
-        self._last_start = end = 0
+        self._last, self._last_start, end = None, 0, 0
         for line, row in _rows(self.path):
             self._last, self._last_start, end = row, line.start, line.end
         if self.path.exists() and end < self.path.stat().st_size:

@@ -116,7 +116,7 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
     folder = Path(target)
     if (folder / CONFIG).is_file():
-        recipe = load_recipe(folder / CONFIG, check_training=False)
+        recipe = load_recipe(folder / CONFIG)
         source = _of_run(folder, checkpoint)
         return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, _embedded_world(recipe.train))
     if checkpoint != "last":

@@ -46,7 +46,7 @@ class Analysis:
         rows = store.tables["results"].to_pylist()
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
-        self._correct, self._families = _by_problem(store, {row["cell"] for row in self.rows})
+        self._problems = _by_problem(store, {row["cell"] for row in self.rows})
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
@@ -121,7 +121,7 @@ class Analysis:
         found: dict[str, dict[str, float]] = {}
         for method, rows in self._by_method(place, STANDARD).items():
             accuracy_N = self._matrix(rows, 1).mean(axis=0)
-            family_N = np.array(self._families[_measure_key(rows[0])])
+            family_N = np.array([family for _, _, family in self._problems[_measure_key(rows[0])]])
             found[method] = {str(name): float(accuracy_N[family_N == name].mean()) for name in np.unique(family_N)}
         return found
 
@@ -247,7 +247,7 @@ class Analysis:
             for correct in range(samples + 1)
         }
         return np.array(
-            [[table[row["samples"], correct] for correct in self._correct[_measure_key(row)]] for row in rows]
+            [[table[row["samples"], correct] for _, correct, _ in self._problems[_measure_key(row)]] for row in rows]
         )
 
     def _last_entropy(self, cell: str) -> float | None:
@@ -266,21 +266,16 @@ def _main_names(study: Study) -> set[tuple[str, str, int]]:
     }
 
 
-def _by_problem(
-    store: ResultStore, cells: set[str]
-) -> tuple[dict[tuple[str, str, str, str], list[int]], dict[tuple[str, str, str, str], list[str]]]:
-    """(cell, evaluation, policy, split) -> correct samples of each problem in their order, and -> their families."""
+def _by_problem(store: ResultStore, cells: set[str]) -> dict[tuple[str, str, str, str], list[tuple[int, int, str]]]:
+    """(cell, evaluation, policy, split) -> (problem, correct samples, family), in the order of the problems."""
     table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", "problem", "correct", "family"])
-    columns = [table[name].to_pylist() for name in table.column_names]
     found: dict[tuple[str, str, str, str], list[tuple[int, int, str]]] = {}
-    for cell, evaluation, policy, split, problem, correct, family in zip(*columns, strict=True):
+    for cell, evaluation, policy, split, *problem in zip(
+        *(column.to_pylist() for column in table.columns), strict=True
+    ):
         if cell in cells:
-            found.setdefault((cell, evaluation, policy, split), []).append((problem, correct, family))
-    ordered = {key: sorted(entries) for key, entries in found.items()}
-    return (
-        {key: [correct for _, correct, _ in entries] for key, entries in ordered.items()},
-        {key: [family for *_, family in entries] for key, entries in ordered.items()},
-    )
+            found.setdefault((cell, evaluation, policy, split), []).append(tuple(problem))
+    return {key: sorted(entries) for key, entries in found.items()}
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 from oger.io import yaml as dialect
-from oger.recipes import Recipe, load_recipe
-from oger.study.checks import check_recipe
+from oger.recipes import Recipe
+from oger.study.checks import check_recipe, load_cell_recipe
 from oger.study.fields import StudyError
 from oger.study.plan import BASE, Method, Regime, Study
 
@@ -75,20 +75,15 @@ def tuning_cells(study: Study) -> list[Cell]:
     tuning = study.tuning
     if tuning is None:
         return []
-    pairs = [(regime, label) for regime, label in _pairs(study) if label in tuning.methods]
+    pairs = [
+        (study.regimes[regime], study.methods[label]) for regime, label in _pairs(study) if label in tuning.methods
+    ]
+    first = tuning.seeds[0]
     return [
-        _trained(
-            study,
-            study.regimes[regime],
-            study.methods[label],
-            seed,
-            tuned=(tuning.key, value),
-            kind=TUNING,
-            check=seed == tuning.seeds[0],
-        )
+        _trained(study, regime, method, seed, tuned=(tuning.key, value), kind=TUNING, check=seed == first)
         for seed in tuning.seeds
         for value in tuning.values
-        for regime, label in pairs
+        for regime, method in pairs
     ]
 
 
@@ -195,7 +190,7 @@ def _pairs(study: Study) -> list[tuple[str, str]]:
 
 def _untrained(study: Study, regime: Regime) -> Cell:
     overrides = _overrides({**study.keys, **regime.keys, "test": {}})
-    recipe = load_recipe(study.recipe, overrides)
+    recipe = load_cell_recipe(study.recipe, overrides)
     measures = _measures(study, regime, BASE, ("last",))
     return _cell(study, UNTRAINED, regime.name, BASE, 0, "", overrides, recipe, measures)
 
@@ -208,21 +203,13 @@ def _trained(
     named = {} if method.method is None else {"method": method.method}
     keys = {**named, **study.keys, **regime.keys, **budget.keys, **method.keys, **dict([tuned] if tuned else [])}
     overrides = _overrides({**keys, "test": {}, "seed": seed})
-    recipe = load_recipe(study.recipe, overrides)
+    recipe = load_cell_recipe(study.recipe, overrides)
     if check:
         check_recipe(recipe, budget, method.label)
     if kind == TUNING:
         assert study.tuning is not None
-        splits = {VALIDATION: recipe.validation}
-        measures = [
-            {
-                "evaluation": STANDARD,
-                "policy": "last",
-                "samples": study.tuning.samples,
-                "limit": recipe.validation_limit,
-                "splits": splits,
-            }
-        ]
+        how = study.tuning.samples, recipe.validation_limit
+        measures = [_measure(STANDARD, "last", *how, {VALIDATION: recipe.validation})]
     else:
         measures = _measures(study, regime, method.label, study.evaluation.policies)
     shown = "" if tuned is None else f"{tuned[0]}={_shown(tuned[1])}"
@@ -230,19 +217,19 @@ def _trained(
 
 
 def _measures(study: Study, regime: Regime, label: str, policies: tuple[str, ...]) -> list[dict[str, Any]]:
-    asked = study.evaluation
-    splits = dict(regime.test)
-    measures = [
-        {"evaluation": STANDARD, "policy": policy, "samples": asked.samples, "limit": asked.limit, "splits": splits}
-        for policy in policies
-    ]
-    wide = asked.wide
+    asked, wide = study.evaluation, study.evaluation.wide
+    measures = [_measure(STANDARD, policy, asked.samples, asked.limit, regime.test) for policy in policies]
     if wide is not None and label in (BASE, *wide.methods):
         policy = "last" if label == BASE else wide.policy
-        measures.append(
-            {"evaluation": WIDE, "policy": policy, "samples": wide.samples, "limit": wide.limit, "splits": splits}
-        )
+        measures.append(_measure(WIDE, policy, wide.samples, wide.limit, regime.test))
     return measures
+
+
+def _measure(
+    evaluation: str, policy: str, samples: int, limit: int | None, splits: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One of `Cell.measures`."""
+    return {"evaluation": evaluation, "policy": policy, "samples": samples, "limit": limit, "splits": dict(splits)}
 
 
 def _cell(
@@ -271,7 +258,7 @@ def _cell(
 def _measuring_encoder(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from oger.training.config import OGERConfig
 
-    training = load_recipe(recipe, overrides).training
+    training = load_cell_recipe(recipe, overrides).training
     return {
         "encoder": training.get("encoder", OGERConfig.encoder),
         "part": training.get("encoder_part", OGERConfig.encoder_part),

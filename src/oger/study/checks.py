@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
-from oger.recipes import Recipe
+from oger.recipes import Recipe, load_recipe
 from oger.study.fields import StudyError
 from oger.study.plan import Budget
+
+
+def load_cell_recipe(path_or_name: str, overrides: Iterable[str]) -> Recipe:
+    """A recipe of a study with every key checked, those of the training included."""
+    from oger.training.run.options import check_training
+
+    return check_training(load_recipe(path_or_name, overrides))
 
 
 def check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:

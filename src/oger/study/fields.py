@@ -1,11 +1,14 @@
-"""Values of a study file, each checked with one line that says what it must be."""
+"""Values of a study file, each with the line that says what it must be."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from oger.io.models import PLACE, Must, Whole
 from oger.words import choose
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -15,77 +18,68 @@ class StudyError(ValueError):
     """A study that cannot be used; the message is one line that says what to do."""
 
 
-def mapping(
-    value: Any, where: str, *, required: Sequence[str] = (), optional: Sequence[str] = (), free: bool = False
-) -> Mapping[str, Any]:
-    """A mapping with the required keys and, unless `free` or no key is named at all, no others than the optional."""
-    if not isinstance(value, dict):
-        raise StudyError(f"{where} must hold lines of the form key: value")
-    known = dict.fromkeys([*required, *optional])
-    if known and not free:
-        for key in value:
-            one_of(known, key, f"key of {where}")
-    missing = [key for key in required if key not in value]
-    if missing:
-        raise StudyError(f"{where} lacks {' and '.join(missing)}")
-    return value
-
-
-def named(value: Any, where: str) -> Mapping[str, Any]:
-    """A mapping from names to entries, not empty."""
-    entries = mapping(value, where)
-    if not entries:
-        raise StudyError(f"{where} is empty")
-    return {name(key, where): entry for key, entry in entries.items()}
-
-
-def name(value: Any, where: str) -> str:
-    """A name that can be a folder."""
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise StudyError(f"{where}: {value!r} is no name; write letters, digits and . _ + - (it names a folder)")
-    return value
-
-
-def text(value: Any, where: str) -> str:
-    """A text that is not blank."""
-    if not isinstance(value, str) or not value.strip():
-        raise StudyError(f"{where} must be a text, got {value!r}")
-    return value
-
-
-def whole(value: Any, where: str) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise StudyError(f"{where} must be a whole number of at least 1, got {value!r}")
-    return value
-
-
-def optional_whole(value: Any, where: str) -> int | None:
-    """The same, or None."""
-    return None if value is None else whole(value, where)
-
-
-def seeds(value: Any, where: str) -> tuple[int, ...]:
-    """A list of different whole numbers, 0 included."""
-    seeds = value if isinstance(value, list) else []
-    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise StudyError(f"{where} must be a list of different whole numbers, got {value!r}")
-    return tuple(seeds)
-
-
-def one_of(table: Mapping[str, Any], name: Any, where: str) -> str:
-    """A key of `table`; the error names the nearest."""
+def one_of(table: Iterable[str], name: Any, where: str = PLACE) -> str:
+    """A word of `table`; the error names the nearest."""
     try:
-        choose(table, name, where)
+        return choose({word: word for word in table}, name, where)
     except ValueError as error:
-        raise StudyError(str(error)) from error
-    return str(name)
+        raise StudyError(str(error)) from None
 
 
-def some_of(table: Mapping[str, Any], names: Any, where: str) -> tuple[str, ...]:
-    """Keys of `table`, or "all" of them."""
-    if names == "all":
-        return tuple(table)
-    if not isinstance(names, list) or not names or len(set(map(str, names))) < len(names):
-        raise StudyError(f"{where} must be all or a list of different names, got {names!r}")
-    return tuple(one_of(table, name, where) for name in names)
+def some_of(table: Iterable[str], names: tuple[Any, ...], where: str = PLACE) -> tuple[str, ...]:
+    """Words of `table`; none stand for all of them."""
+    return tuple(one_of(table, name, where) for name in names or table)
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise StudyError(f"{PLACE}: {value!r} is no name; write letters, digits and . _ + - (it names a folder)")
+    return value
+
+
+def _lines(value: Any) -> Any:
+    if not isinstance(value or {}, dict):
+        raise StudyError(f"{PLACE} must hold lines of the form key: value")
+    return value or {}
+
+
+def _entries(value: Any) -> Any:
+    for name in _lines(value):
+        _name(name)
+    if not value:
+        raise StudyError(f"{PLACE} is empty")
+    return value
+
+
+def _names(value: Any) -> Any:
+    if value == "all":
+        return ()
+    if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+        raise StudyError(f"{PLACE} must be all or a list of different names, got {value!r}")
+    return value
+
+
+def _two(value: int | None) -> int | None:
+    if value == 1:
+        raise StudyError(f"{PLACE} must be at least 2: intervals need two problems")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Keys = Annotated[dict[Any, Any], BeforeValidator(_lines)]
+"""Recipe keys."""
+Named = BeforeValidator(_entries)
+"""A mapping from names to entries, not empty."""
+Names = Annotated[tuple[Any, ...], BeforeValidator(_names)]
+"""Different names; none = all."""
+Problems = Annotated[Whole | None, AfterValidator(_two)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(strict=True, ge=0)], ...],
+    Must("be a list of different whole numbers,", lambda seeds: 0 < len(set(seeds)) == len(seeds), parts=False),
+]
+Amount = Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False), Must("be a number of at least 1,")]
+WholeAmount = Annotated[
+    float, Field(strict=True, ge=1, allow_inf_nan=False), Must("be a whole number of at least 1,", float.is_integer)
+]
+Accuracy = Annotated[float, Field(strict=True, gt=0, le=1), Must("be an accuracy in (0, 1],")]
+Different = Must("list at least two different values,", lambda values: 1 < len(set(map(repr, values))) == len(values))

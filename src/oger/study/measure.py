@@ -7,7 +7,6 @@ that methods can be compared.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,23 +24,16 @@ _PROBLEMS_AT_ONCE = 64
 """Whose texts are encoded in one call."""
 
 
-@dataclass(frozen=True)
-class ProblemOutcome:
-    """The samples of one problem."""
-
-    problem: int
-    """Row of the split."""
-    family: str
-    samples: str
-    """`CORRECT`, `WRONG` or `UNDECIDED` per sample."""
-
-
-def problem_outcomes(result: Result) -> list[ProblemOutcome]:
-    """The outcomes as stored: one text per problem."""
+def problem_outcomes(result: Result) -> list[dict[str, Any]]:
+    """The outcomes as stored: of each row of the split its family, and a text with a character per sample."""
     marks = {"correct": CORRECT, "wrong": WRONG, "undecided": UNDECIDED}
     samples_P = by_problem(result.responses).values()
     return [
-        ProblemOutcome(index, problem.groups["family"], "".join(marks[response.status] for response in samples))
+        {
+            "problem": index,
+            "family": problem.groups["family"],
+            "outcomes": "".join(marks[response.status] for response in samples),
+        }
         for index, (problem, samples) in enumerate(zip(result.job.problems, samples_P, strict=True))
     ]
 

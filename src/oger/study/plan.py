@@ -27,45 +27,56 @@ split is read for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from oger.io import yaml as yaml_dialect
+from oger.io.models import PLACE, Entry, Text, Whole, checked
 from oger.study import fields
 from oger.study.fields import StudyError
 
 BASE = "base"
 """Label of the untrained policy, which is measured once per regime."""
 
-BUDGETS = {
-    "steps": "max_steps",
-    "generated_tokens": "max_generated_tokens",
-    "wall_seconds": "max_train_seconds",
-}
+BUDGETS = {"steps": "max_steps", "generated_tokens": "max_generated_tokens", "wall_seconds": "max_train_seconds"}
 """Unit of a budget -> recipe key."""
 
 POLICIES = ("last", "best")
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a cell may spend."""
+class Budget(Entry):
+    """What a cell may spend: one of the three."""
 
-    unit: str
-    """One of `BUDGETS`."""
-    amount: float
+    steps: fields.WholeAmount | None = None
+    generated_tokens: fields.WholeAmount | None = None
+    wall_seconds: fields.Amount | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Budget:
+        if [self.steps, self.generated_tokens, self.wall_seconds].count(None) != 2:
+            raise StudyError(f"{PLACE} must name one of {', '.join(BUDGETS)}")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """One of `BUDGETS`."""
+        return next(unit for unit in BUDGETS if getattr(self, unit) is not None)
 
     @property
     def keys(self) -> dict[str, Any]:
         """The recipe keys that say so."""
-        whole = self.amount if self.unit == "wall_seconds" else int(self.amount)
+        amount = getattr(self, self.unit)
+        whole = {BUDGETS[self.unit]: amount if self.unit == "wall_seconds" else int(amount)}
         # Another limit decides: the number of steps must not be reached before it.
-        return {BUDGETS[self.unit]: whole} if self.unit == "steps" else {"max_steps": 10**7, BUDGETS[self.unit]: whole}
+        return whole if self.unit == "steps" else {"max_steps": 10**7, **whole}
 
     def __str__(self) -> str:
-        return f"{self.amount:,.0f} {self.unit.replace('_', ' ')}"
+        return f"{getattr(self, self.unit):,.0f} {self.unit.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)
@@ -92,50 +103,49 @@ class Regime:
     target: float | None = None
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Entry):
     """One entry of the grid."""
 
-    regimes: tuple[str, ...]
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...]
+    regimes: fields.Names = ()
+    methods: fields.Names = ()
+    seeds: fields.Seeds = ()
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(Entry):
     """One recipe key, chosen per method and regime on the validation split."""
 
-    key: str
-    values: tuple[Any, ...]
-    seeds: tuple[int, ...]
-    methods: tuple[str, ...]
-    samples: int
+    key: Text
+    values: Annotated[tuple[Any, ...], fields.Different]
+    seeds: fields.Seeds
+    methods: fields.Names = ()
+    samples: Whole = 4
     """Per validation problem."""
-    budget: Budget | None
+    budget: Budget | None = None
     """None: the method's own."""
 
 
-@dataclass(frozen=True)
-class Wide:
+_Policies = Annotated[fields.Names, AfterValidator(lambda names: fields.some_of(POLICIES, names))]
+
+
+class Wide(Entry):
     """Many samples of some methods' policies, for pass@k with a large k."""
 
-    samples: int
-    methods: tuple[str, ...]
-    limit: int | None
-    policy: str
+    samples: Whole
+    methods: fields.Names
+    limit: fields.Problems = None
+    policy: Annotated[Any, AfterValidator(lambda name: fields.one_of(POLICIES, name))] = "last"
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Entry):
     """What is drawn from each trained policy on each test split."""
 
-    samples: int = 8
-    limit: int | None = None
-    policies: tuple[str, ...] = POLICIES
+    samples: Whole = 8
+    limit: fields.Problems = None
+    policies: _Policies = POLICIES
     wide: Wide | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A checked study."""
 
@@ -145,12 +155,48 @@ class Study:
     regimes: Mapping[str, Regime]
     methods: Mapping[str, Method]
     blocks: tuple[Block, ...]
-    description: str = ""
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    tuning: Tuning | None = None
-    evaluation: Evaluation = Evaluation()
-    contrasts: tuple[tuple[str, str], ...] = ()
+    description: str
+    keys: Mapping[str, Any]
+    tuning: Tuning | None
+    evaluation: Evaluation
+    contrasts: tuple[tuple[str, str], ...]
     """Pairs of methods to compare beside the comparisons to the reference."""
+
+
+class _Method(Entry):
+    """A method as it stands in the file."""
+
+    method: Text | None = None
+    keys: fields.Keys = Field({}, alias="set")
+    budget: Budget | None = None
+    like: Any = None
+
+
+class _Regime(Entry, extra="allow"):
+    """A regime as it stands in the file, recipe keys among its own."""
+
+    train: Any
+    validation: Any
+    test: Annotated[dict[str, Text], fields.Named]
+    target: fields.Accuracy | None = None
+
+
+class _File(Entry):
+    """The file, before its parts are put together."""
+
+    name: fields.Name
+    recipe: Text
+    reference: Any
+    budget: Budget
+    regimes: Annotated[dict[str, _Regime], fields.Named]
+    methods: Annotated[dict[str, Any], fields.Named]
+    seeds: fields.Seeds
+    description: Text = "-"
+    keys: fields.Keys = Field({}, alias="set")
+    grid: Any = None
+    contrasts: Any = None
+    tuning: Tuning | None = None
+    evaluation: Annotated[Evaluation, BeforeValidator(lambda value: value or {})] = Evaluation()
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
@@ -164,62 +210,50 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"the study {path} does not exist")
     try:
-        document = yaml_dialect.load(yaml_dialect.read_text(path))
+        return make_study(yaml_dialect.load(yaml_dialect.read_text(path)), folder=path.parent)
     except ValueError as error:
-        raise StudyError(f"{path}: {error}") from error
-    try:
-        return make_study(document, folder=path.parent)
-    except StudyError as error:
         raise StudyError(f"{path}: {error}") from error
 
 
 def make_study(document: Any, *, folder: Path = Path()) -> Study:
     """The study that a mapping describes; a recipe that is a file is looked for beside it first."""
-    top = fields.mapping(
-        document, "the study", required=("name", "recipe", "reference", "budget", "regimes", "methods", "seeds"),
-        optional=("description", "set", "grid", "contrasts", "tuning", "evaluation"),
-    )  # fmt: skip
-    budget = _budget(top["budget"], "budget")
-    seeds = fields.seeds(top["seeds"], "seeds")
-    regimes = {name: _regime(name, entry) for name, entry in fields.named(top["regimes"], "regimes").items()}
-    methods = _methods(fields.named(top["methods"], "methods"), budget)
-    blocks = _grid(top.get("grid"), regimes, methods, seeds)
+    file = checked(lambda: _File.model_validate(document), StudyError, "the study")
+    regimes = {name: _regime(name, regime, document["regimes"][name]) for name, regime in file.regimes.items()}
+    methods = _methods(file.methods, file.budget)
+    blocks = _grid(file.grid, regimes, methods, file.seeds)
     used = {methods[label].like or label for block in blocks for label in block.methods}
-    recipe = fields.text(top["recipe"], "recipe")
-    beside = folder / recipe
+    tuning, evaluation = file.tuning, file.evaluation
+    if tuning is not None:
+        chosen = fields.some_of([label for label in methods if label in used], tuning.methods, "tuning.methods")
+        tuning = tuning.model_copy(update={"methods": chosen})
+    if evaluation.wide is not None:
+        chosen = fields.some_of(methods, evaluation.wide.methods, "evaluation.wide.methods")
+        evaluation = evaluation.model_copy(update={"wide": evaluation.wide.model_copy(update={"methods": chosen})})
+    beside = folder / file.recipe
     return Study(
-        name=fields.name(top["name"], "name"),
-        recipe=str(beside) if os.path.isfile(beside) else recipe,
-        reference=fields.one_of(methods, top["reference"], "reference"),
+        name=file.name,
+        recipe=str(beside) if os.path.isfile(beside) else file.recipe,
+        reference=fields.one_of(methods, file.reference, "reference"),
         regimes=regimes,
         methods=methods,
         blocks=blocks,
-        description=fields.text(top.get("description", "-"), "description"),
-        keys=fields.mapping(top.get("set") or {}, "set"),
-        tuning=_tuning(top.get("tuning"), [label for label in methods if label in used]),
-        evaluation=_evaluation(top.get("evaluation") or {}, methods),
-        contrasts=_contrasts(top.get("contrasts") or [], methods),
+        description=file.description,
+        keys=file.keys,
+        tuning=tuning,
+        evaluation=evaluation,
+        contrasts=_contrasts(file.contrasts or [], methods),
     )
 
 
-# Each part: the entry as it stands in the file, checked.
-
-
-def _regime(name: str, entry: Any) -> Regime:
-    keys = dict(fields.mapping(entry, f"regimes.{name}", required=("train", "validation", "test"), free=True))
-    target = keys.pop("target", None)
-    if target is not None and not (isinstance(target, int | float) and 0.0 < target <= 1.0):
-        raise StudyError(f"regimes.{name}.target must be an accuracy in (0, 1], got {target!r}")
-    test = fields.named(keys.pop("test"), f"regimes.{name}.test")
-    sources = {split: fields.text(source, f"regimes.{name}.test.{split}") for split, source in test.items()}
-    return Regime(name, keys, sources, target)
+def _regime(name: str, regime: _Regime, entry: Mapping[str, Any]) -> Regime:
+    keys = {key: value for key, value in entry.items() if key not in ("test", "target")}
+    return Regime(name, keys, regime.test, regime.target)
 
 
 def _contrasts(entries: Any, methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
     if not (isinstance(entries, list) and all(isinstance(e, list) and len(e) == 2 and e[0] != e[1] for e in entries)):
         raise StudyError(f"contrasts must be a list of pairs of different methods, got {entries!r}")
-    first, second = ([fields.one_of(methods, entry[side], "contrasts") for entry in entries] for side in (0, 1))
-    return tuple(zip(first, second, strict=True))
+    return tuple((fields.one_of(methods, a, "contrasts"), fields.one_of(methods, b, "contrasts")) for a, b in entries)
 
 
 def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
@@ -228,18 +262,16 @@ def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:
         if label == BASE:
             raise StudyError(f"the label {BASE!r} stands for the untrained policy: name the method otherwise")
         where = f"methods.{label}"
-        options = fields.mapping(entry or {}, where, optional=("method", "set", "budget", "like"))
-        like = options.get("like")
-        if like is not None and (not isinstance(like, str) or like not in methods):
+        own = checked(partial(_Method.model_validate, entry or {}), StudyError, where, f"{where}.")
+        if own.like is not None and (not isinstance(own.like, str) or own.like not in methods):
             raise StudyError(f"{where}.like must be a method above it: {', '.join(methods) or 'there is none'}")
-        parent = methods[like] if like is not None else Method(label, label, {}, common)
-        method = options.get("method", parent.method)
+        parent = Method(label, label, {}, common) if own.like is None else methods[own.like]
         methods[label] = Method(
             label,
-            None if method is None else fields.text(method, f"{where}.method"),
-            {**parent.keys, **fields.mapping(options.get("set") or {}, f"{where}.set")},
-            _budget(options["budget"], f"{where}.budget") if "budget" in options else parent.budget,
-            None if like is None else parent.like or like,
+            own.method if "method" in own.model_fields_set else parent.method,
+            {**parent.keys, **own.keys},
+            own.budget or parent.budget,
+            own.like and (parent.like or own.like),
         )
     return methods
 
@@ -253,71 +285,11 @@ def _grid(
     blocks = []
     for number, entry in enumerate(entries, start=1):
         where = f"grid entry {number}"
-        options = fields.mapping(entry, where, optional=("regimes", "methods", "seeds"))
-        blocks.append(
-            Block(
-                fields.some_of(regimes, options.get("regimes", "all"), f"{where}, regimes"),
-                fields.some_of(methods, options.get("methods", "all"), f"{where}, methods"),
-                fields.seeds(options["seeds"], where) if "seeds" in options else seeds,
-            )
-        )
+        block = checked(partial(Block.model_validate, entry), StudyError, where, f"{where}.")
+        chosen = {
+            "regimes": fields.some_of(regimes, block.regimes, f"{where}, regimes"),
+            "methods": fields.some_of(methods, block.methods, f"{where}, methods"),
+            "seeds": block.seeds or seeds,
+        }
+        blocks.append(block.model_copy(update=chosen))
     return tuple(blocks)
-
-
-def _tuning(entry: Any, used: Sequence[str]) -> Tuning | None:
-    if entry is None:
-        return None
-    options = fields.mapping(
-        entry, "tuning", required=("key", "values", "seeds"), optional=("methods", "samples", "budget")
-    )  # fmt: skip
-    own = dict.fromkeys(used)
-    values = options["values"]
-    if not isinstance(values, list) or len({repr(value) for value in values}) < max(2, len(values)):
-        raise StudyError(f"tuning.values must list at least two different values, got {values!r}")
-    return Tuning(
-        fields.text(options["key"], "tuning.key"),
-        tuple(values),
-        fields.seeds(options["seeds"], "tuning.seeds"),
-        fields.some_of(own, options.get("methods", "all"), "tuning.methods"),
-        fields.whole(options.get("samples", 4), "tuning.samples"),
-        _budget(options["budget"], "tuning.budget") if "budget" in options else None,
-    )
-
-
-def _evaluation(entry: Any, methods: Mapping[str, Method]) -> Evaluation:
-    options = fields.mapping(entry, "evaluation", optional=("samples", "limit", "policies", "wide"))
-    wide = None
-    if options.get("wide") is not None:
-        inner = fields.mapping(
-            options["wide"], "evaluation.wide", required=("samples", "methods"), optional=("limit", "policy")
-        )
-        wide = Wide(
-            fields.whole(inner["samples"], "evaluation.wide.samples"),
-            fields.some_of(methods, inner["methods"], "evaluation.wide.methods"),
-            _problems(inner.get("limit"), "evaluation.wide.limit"),
-            fields.one_of(dict.fromkeys(POLICIES), inner.get("policy", "last"), "evaluation.wide.policy"),
-        )
-    return Evaluation(
-        fields.whole(options.get("samples", 8), "evaluation.samples"),
-        _problems(options.get("limit"), "evaluation.limit"),
-        fields.some_of(dict.fromkeys(POLICIES), options.get("policies", "all"), "evaluation.policies"),
-        wide,
-    )
-
-
-def _problems(value: Any, where: str) -> int | None:
-    if value == 1:
-        raise StudyError(f"{where} must be at least 2: intervals need two problems")
-    return fields.optional_whole(value, where)
-
-
-def _budget(entry: Any, where: str) -> Budget:
-    options = fields.mapping(entry, where, optional=tuple(BUDGETS))
-    if len(options) != 1:
-        raise StudyError(f"{where} must name one of {', '.join(BUDGETS)}")
-    [(unit, amount)] = options.items()
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 1 <= amount < float("inf"):
-        raise StudyError(f"{where}.{unit} must be a number of at least 1, got {amount!r}")
-    if unit != "wall_seconds" and amount != int(amount):
-        raise StudyError(f"{where}.{unit} must be a whole number, got {amount!r}")
-    return Budget(unit, amount)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oger.evaluation.tables import interval
@@ -26,7 +26,7 @@ _INTERVALS = (
     'would have found with a power of 0.8 (two-sided, 5 %, not adjusted). "last" is the policy after the last step, '
     '"best" the one with the highest validation accuracy; no test split was read to choose either.'
 )
-_COST = (
+_COST_NOTE = (
     "Means over seeds. Tokens are those that the policy generated in training. Solutions are the distinct ones among "
     "the samples of a problem, and the distinct correct ones; distance is the mean 1 - cosine between correct samples "
     "of a problem, divergence the mean distance of all samples from the problem's teachers, both by one encoder for "
@@ -52,6 +52,24 @@ _SIGNALS = {
     "A < 0 %": ("teacher_advantage_negative", ".1f", 100.0),
     "p": ("teacher_prob", ".3f", 1.0),
 }
+_COSTS = {
+    "steps": ("steps", ",.0f", 1.0),
+    "tokens": ("generated_tokens", ",.0f", 1.0),
+    "training s": ("train_seconds", ",.0f", 1.0),
+    "cell s": ("wall_seconds", ",.0f", 1.0),
+    "entropy": ("entropy", ".3f", 1.0),
+    "length": ("length", ".1f", 1.0),
+    "truncated %": ("truncated", ".1f", 100.0),
+    "undecided %": ("undecided", ".1f", 100.0),
+    "solutions": ("solutions", ".2f", 1.0),
+    "correct solutions": ("correct_solutions", ".2f", 1.0),
+    "distance": ("solution_distance", ".3f", 1.0),
+    "divergence": ("teacher_divergence", ".3f", 1.0),
+}
+_COMPARED = (
+    "difference", "difference_low", "difference_high", "p_problems", "p_crossed", "p_holm", "wins", "ties", "losses",
+    "minimal_detectable_difference",
+)  # fmt: skip
 
 
 def leaderboard(analysis: Analysis) -> str:
@@ -98,8 +116,7 @@ def _glance(analysis: Analysis) -> list[str]:
         grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
     title = f"## Accuracy at a glance ({policy} policy)"
     note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
-    lines = [title, "", note, "", render(grid, "markdown"), ""]
-    return [*lines, *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
+    return [*_section(grid, title, note), *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
 
 
 def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:
@@ -113,7 +130,7 @@ def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[st
         cells = [_marked(interval(one.difference, signed=True), one) if one else "-" for one in compared]
         grid.append([*pair, *cells])
     note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
-    return [note, "", render(grid, "markdown"), ""]
+    return _section(grid, note)
 
 
 def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
@@ -121,19 +138,27 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
     for place in places:
         standings = analysis.standings(place)
         problems, samples = standings[-1].problems, standings[-1].samples
-        lines += [f"### {regime}, {place.split}, {place.policy} policy: {problems} problems x {samples} samples", ""]
-        lines += [render(_main_grid(standings), "markdown"), ""]
-        lines += [_made_with(analysis, [place]), ""]
+        title = f"### {regime}, {place.split}, {place.policy} policy: {problems} problems x {samples} samples"
+        lines += _section(_main_grid(standings), title, made=_made_with(analysis, [place]))
     lines += _contrasts(analysis, places)
     for place in places:
         lines += _pass_at_k(analysis, place)
-    for place in places:
-        if place.policy == places[0].policy:
-            lines += _families(analysis, place)
-    lines += [f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)", "", _COST, ""]
     mine = [place for place in places if place.policy == places[0].policy]
-    lines += [render(_cost_grid(analysis, mine), "markdown"), "", _made_with(analysis, mine), ""]
+    for place in mine:
+        lines += _families(analysis, place)
+    title = f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)"
+    grid = [["method", "split", *_COSTS]]
+    grid += [
+        [row.method, place.split, *_numbers(row.means, _COSTS)] for place in mine for row in analysis.standings(place)
+    ]
+    lines += _section(grid, title, _COST_NOTE, made=_made_with(analysis, mine))
     return lines + _signals(analysis, regime) + _reach(analysis, regime)
+
+
+def _section(grid: Sequence[Sequence[str]], *before: str, made: str = "") -> list[str]:
+    """A table, what stands before it, and how it was made; a blank line after each."""
+    parts = [*before, render(grid, "markdown"), *filter(None, [made])]
+    return [line for part in parts for line in (part, "")]
 
 
 def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
@@ -167,36 +192,7 @@ def _contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:
     if len(grid) == 1:
         return []
     title = f"### {places[0].regime}: other comparisons that the study names, adjusted within their split and policy"
-    return [title, "", render(grid, "markdown"), "", _made_with(analysis, places), ""]
-
-
-def _cost_grid(analysis: Analysis, places: Sequence[Place]) -> list[list[str]]:
-    grid = [
-        ["method", "split", "steps", "tokens", "training s", "cell s", "entropy", "length", "truncated %",
-         "undecided %", "solutions", "correct solutions", "distance", "divergence"]
-    ]  # fmt: skip
-    for place in places:
-        for row in analysis.standings(place):
-            mean = row.means
-            grid.append(
-                [
-                    row.method,
-                    place.split,
-                    _number(mean["steps"], ",.0f"),
-                    _number(mean["generated_tokens"], ",.0f"),
-                    _number(mean["train_seconds"], ",.0f"),
-                    _number(mean["wall_seconds"], ",.0f"),
-                    _number(mean["entropy"], ".3f"),
-                    _number(mean["length"], ".1f"),
-                    _number(mean["truncated"], ".1f", 100),
-                    _number(mean["undecided"], ".1f", 100),
-                    _number(mean["solutions"], ".2f"),
-                    _number(mean["correct_solutions"], ".2f"),
-                    _number(mean["solution_distance"], ".3f"),
-                    _number(mean["teacher_divergence"], ".3f"),
-                ]
-            )
-    return grid
+    return _section(grid, title, made=_made_with(analysis, places))
 
 
 def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
@@ -207,7 +203,7 @@ def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
     title = f"### {place.regime}, {place.split}, {place.policy} policy: pass@k on {curves[0].problems} problems, in %"
     grid = [["method", *(f"k = {k}" for k in curves[0].values), f"k = {largest}, interval", "difference"]]
     grid += [_pass_row(curve) for curve in curves]
-    return [title, "", render(grid, "markdown"), "", _made_with(analysis, [place]), ""]
+    return _section(grid, title, made=_made_with(analysis, [place]))
 
 
 def _families(analysis: Analysis, place: Place) -> list[str]:
@@ -218,7 +214,7 @@ def _families(analysis: Analysis, place: Place) -> list[str]:
     grid = [["method", *names]]
     grid += [[method, *(f"{100 * by_family[name]:.1f}" for name in names)] for method, by_family in found.items()]
     title = f"### {place.regime}, {place.split}, {place.policy} policy: accuracy by family, in %"
-    return [title, "", render(grid, "markdown"), "", _made_with(analysis, [place]), ""]
+    return _section(grid, title, made=_made_with(analysis, [place]))
 
 
 def _pass_row(curve: PassCurve) -> list[str]:
@@ -234,12 +230,10 @@ def _signals(analysis: Analysis, regime: str) -> list[str]:
     found = analysis.signals(regime)
     if not found:
         return []
-    grid = [["method", *_SIGNALS]]
-    for method, means in found.items():
-        grid.append([method, *(_number(means[column], form, factor) for column, form, factor in _SIGNALS.values())])
+    grid = [["method", *_SIGNALS], *([method, *_numbers(means, _SIGNALS)] for method, means in found.items())]
     rows = [row for row in analysis.rows if row["regime"] == regime]
     title = f"### {regime}: what the reward is made of, on average over training"
-    return [title, "", _SIGNAL_NOTE, "", render(grid, "markdown"), "", stamp(rows), ""]
+    return _section(grid, title, _SIGNAL_NOTE, made=stamp(rows))
 
 
 def _reach(analysis: Analysis, regime: str) -> list[str]:
@@ -253,16 +247,9 @@ def _reach(analysis: Analysis, regime: str) -> list[str]:
         cells = [_number(reach.tokens, ",.0f"), _number(reach.seconds, ",.0f")]
         grid.append([method, f"{reach.reached} of {reach.seeds}", *cells])
     rows = [row for row in analysis.rows if row["regime"] == regime]
-    return [
-        f"### {regime}: generated tokens and seconds to a validation accuracy of {100 * target:.1f} % ({why})",
-        "",
-        "Medians over seeds of the first validation that shows it; - where most seeds never did.",
-        "",
-        render(grid, "markdown"),
-        "",
-        stamp(rows),
-        "",
-    ]
+    title = f"### {regime}: generated tokens and seconds to a validation accuracy of {100 * target:.1f} % ({why})"
+    note = "Medians over seeds of the first validation that shows it; - where most seeds never did."
+    return _section(grid, title, note, made=stamp(rows))
 
 
 def _tuning(analysis: Analysis) -> list[str]:
@@ -275,22 +262,20 @@ def _tuning(analysis: Analysis) -> list[str]:
         cells = [_number(by_value.get(column), ".1f", 100) for column in columns]
         marked = [f"**{cell}**" if column == chosen else cell for cell, column in zip(cells, columns, strict=True)]
         grid.append([regime, method, *marked])
-    return [
-        f"## {tuning.key}, chosen on the validation split",
-        "",
+    note = (
         f"Validation accuracy in % ({tuning.samples} samples per problem, mean over seeds, policy after the last "
-        "step); the chosen value is bold. A method that is like another one takes its value.",
-        "",
-        render(grid, "markdown"),
-        "",
-        stamp(analysis.tuning_rows),
-        "",
-    ]
+        "step); the chosen value is bold. A method that is like another one takes its value."
+    )
+    title = f"## {tuning.key}, chosen on the validation split"
+    return _section(grid, title, note, made=stamp(analysis.tuning_rows))
 
 
 def _csv_row(row: Standing) -> dict[str, Any]:
-    compared = row.against_reference
-    difference = None if compared is None else compared.difference
+    compared = dict.fromkeys(_COMPARED)
+    if row.against_reference is not None:
+        found, difference = row.against_reference, row.against_reference.difference
+        numbers = (difference.value, difference.low, difference.high, found.p_problems, found.p_crossed, found.p_holm)
+        compared = dict(zip(_COMPARED, (*numbers, *found.record, difference.detectable), strict=True))
     return {
         "regime": row.place.regime,
         "split": row.place.split,
@@ -303,16 +288,7 @@ def _csv_row(row: Standing) -> dict[str, Any]:
         "accuracy": row.accuracy.value,
         "accuracy_low": row.accuracy.low,
         "accuracy_high": row.accuracy.high,
-        "difference": None if difference is None else difference.value,
-        "difference_low": None if difference is None else difference.low,
-        "difference_high": None if difference is None else difference.high,
-        "p_problems": None if compared is None else compared.p_problems,
-        "p_crossed": None if compared is None else compared.p_crossed,
-        "p_holm": None if compared is None else compared.p_holm,
-        "wins": None if compared is None else compared.record[0],
-        "ties": None if compared is None else compared.record[1],
-        "losses": None if compared is None else compared.record[2],
-        "minimal_detectable_difference": None if difference is None else difference.detectable,
+        **compared,
         **row.means,
     }
 
@@ -339,6 +315,10 @@ def _p(value: float | None) -> str:
     if value is None:
         return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _numbers(means: Mapping[str, float | None], columns: Mapping[str, tuple[str, str, float]]) -> list[str]:
+    return [_number(means[name], form, factor) for name, form, factor in columns.values()]
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

@@ -24,7 +24,6 @@ from oger.study.cell_folder import OUTCOMES, RESULT, RUN, SIGNALS, SPEC, read_js
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
-    from oger.study.measure import ProblemOutcome
 
 _PARENT_CHECK_S = 1.0
 
@@ -94,7 +93,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
-    found: dict[tuple[Any, ...], tuple[dict[str, Any], list[ProblemOutcome]]] = {}
+    found: dict[tuple[Any, ...], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     for measure in spec["measures"]:
         policy = measure["policy"]
         if policy == "best" and not (run / BEST).is_dir():
@@ -113,10 +112,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
                 found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
-            outcomes += [
-                {**name, "problem": problem.problem, "family": problem.family, "outcomes": problem.samples}
-                for problem in found[what][1]
-            ]
+            outcomes += [{**name, **problem} for problem in found[what][1]]
     return numbers, outcomes
 
 

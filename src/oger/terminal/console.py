@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from oger.terminal.plain import plain
+
+
+def plain_table(title: str = "", *columns: str) -> Table:
+    """A table without frames, for 80 columns: a column of names, then columns of numbers."""
+    heading = Text(title) if title else None
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="right" if position else "left", no_wrap=position > 0)
+    return table
 
 
 class Terminal(Console):

@@ -18,6 +18,17 @@ def plain(text: str) -> str:
     return text.translate(_SHOWN_AS)
 
 
+def ends(text: str, characters: int) -> str:
+    """`text` in one line, its middle left out where it is longer than `characters`.
+
+    >>> ends("one  two\\nthree four", 8)
+    'one  ... four'
+    """
+    text = " ".join(text.split())
+    half = characters // 2
+    return text if len(text) <= characters else f"{text[:half]} ... {text[-half:]}"
+
+
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print `plain(text)` on standard output, or on standard error for `err`."""
     import typer

@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +27,7 @@ from oger.method.objective import SHAPINGS
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.imitation_options import ImitationOptions
-from oger.words import choose
+from oger.words import choose, nearest
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
@@ -108,8 +107,7 @@ class _KnownOptions:
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         for name in options:
             if name not in known:
-                near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-                raise TypeError(f"{cls.__name__} has no option {name!r}; did you mean {near!r}?")
+                raise TypeError(f"{cls.__name__} has no option {name!r}; did you mean {nearest(name, known)!r}?")
         return super().__new__(cls)
 
 

@@ -6,6 +6,7 @@ undecided. `rewards` wraps it as TRL-style reward functions; `probe` checks befo
 """
 
 from oger.verification.formats import ANSWER_RULES, DEFAULT_RULES, extract_answer
+from oger.verification.golds import GOLD_RULES, GoldSurvey, read_gold, survey
 from oger.verification.kinds import KINDS, Kind, check_kinds_of_rows, load_kind
 from oger.verification.rewards import accuracy_reward, accuracy_verdicts, accuracy_with, format_reward
 from oger.verification.self_test import probe, probe_rows
@@ -17,7 +18,9 @@ from oger.verification.verify import close_pools, shared_pool, verify, verify_ma
 __all__ = [
     "ANSWER_RULES",
     "DEFAULT_RULES",
+    "GOLD_RULES",
     "KINDS",
+    "GoldSurvey",
     "Judgement",
     "Kind",
     "PoolStatistics",
@@ -34,7 +37,9 @@ __all__ = [
     "load_kind",
     "probe",
     "probe_rows",
+    "read_gold",
     "shared_pool",
+    "survey",
     "verify",
     "verify_many",
 ]

@@ -14,21 +14,40 @@ Rule = Callable[[str], str | None]
 
 # What `last_boxed` has to see, in one pass: the commands (also \\boxed, from a text escaped twice), escapes, as an
 # escaped brace does not nest, and braces.
-_BRACES = re.compile(r"\\\\?(boxed|fbox)(?![a-zA-Z])|\\[\s\S]|[{}]")
-_BARE_BOX = re.compile(r"[ \t]*([^\s{}\\$]+)")  # \boxed 5
-_PHRASE = re.compile(r"\banswer(?:\s{0,3}(?:is|=)\b\s{0,3}:?|\s{0,3}[:=])[ \t*]{0,5}", re.IGNORECASE)
+_BRACES = re.compile(r"\\\\?(boxed|fbox|framebox)(?![a-zA-Z])|\\[\s\S]|[{}]")
+_BOX_SIZE = re.compile(r"(?:[ \t]{0,4}\[[^\[\]{}\n]{0,40}\]){0,2}\s*")  # \framebox[3cm][c]{5}
+# \boxed 5, \boxed \frac12, \boxed x at the end of a line; a word behind \boxed is prose that speaks of boxes.
+_BARE_BOX = re.compile(
+    r"[ \t]{0,4}([-+]?\d[\d.,]*(?<![.,])|\\(?!boxed|fbox|framebox)[a-zA-Z]{1,20}(?:[ ]?(?:\{[^{}]{0,200}\}|\d)){0,3}"
+    r"|[a-zA-Z](?=[ \t]*(?:[$.,;]|$)))",
+    re.MULTILINE,
+)
+_EMPHASIS = r"[ \t*_`]"
+_PHRASE = re.compile(
+    rf"\b(?:answer|(?:correct|right|best|final) (?:option|choice|answer)){_EMPHASIS}{{0,4}}"
+    rf"(?:\s{{0,3}}(?:is|=)\b{_EMPHASIS}{{0,4}}\s{{0,3}}:?|\s{{0,3}}[:=])[ \t*_]{{0,5}}"
+    rf"|^[ \t#>*_]{{0,8}}(?:the |my |your )?(?:final |correct )?answer[ \t*_:]{{0,6}}$",  # a heading: the next line
+    re.IGNORECASE | re.MULTILINE,
+)
+# What gives a reason or names what the answer is not.
+_AFTERTHOUGHT = re.compile(
+    r",? (?:because|since|rather than|instead of)\b|, (?:and |but )?not\b| but not\b", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _TAGS = re.compile(r"<(/?)answer>", re.IGNORECASE)
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Content of the complete \boxed{...} or \fbox{...} that ends last, braces inside it balanced.
+    r"""Content of the \boxed{...}, \fbox{...} or \framebox{...} that was opened last, braces inside it balanced.
 
     A box inside a box belongs to the outer one, and a box that holds nothing but a box is opened: \boxed{\boxed{3}}
-    gives 3. A box that is never closed is no answer; `\boxed 5`, without braces, is one.
+    gives 3. `\boxed 5` and `\boxed \frac12`, without braces, are boxes. When the last one is never closed, the answer
+    is unfinished: None, whatever stands before.
 
     >>> last_boxed(r"\boxed{1} and \boxed{\frac{1}{2}}")
     '\\frac{1}{2}'
+    >>> last_boxed(r"\boxed{1}. Wait: \boxed{") is None
+    True
     """
     found = last_boxed_span(text)
     return None if found is None else text[found[0] : found[1]]
@@ -41,25 +60,42 @@ def last_boxed_span(text: str) -> tuple[int, int] | None:
     (7, 8)
     """
     stack: list[int] = []  # of each open brace: where its box command begins; -1 when it opens no box
-    boxes: dict[int, tuple[int, int]] = {}  # where a box command begins -> its content
-    found: tuple[int, int] | None = None
+    boxes: dict[int, tuple[int, int]] = {}  # where a box command begins -> its content; its end is -1 while it is open
     command: re.Match[str] | None = None  # a box command whose brace is still to come
     for match in _BRACES.finditer(text):
         if match[1]:
             command = match
             if bare := _BARE_BOX.match(text, match.end()):
-                found = bare.span(1)
+                boxes[match.start()] = bare.span(1)
             continue
         if match[0] == "{":
-            opens_box = command is not None and not text[command.end() : match.start()].strip()
+            opens_box = command is not None and _box_opens_at(text, command.end()) == match.start()
             stack.append(command.start() if command is not None and opens_box else -1)
             if command is not None and opens_box:
                 boxes[command.start()] = (match.end(), -1)
         elif match[0] == "}" and stack and (begins := stack.pop()) >= 0:
-            found = boxes[begins] = boxes[begins][0], match.start()
+            boxes[begins] = boxes[begins][0], match.start()
         command = None
+    found = _last_opened(boxes)
     while found is not None and (inner := _only_box(text, found, boxes)):
         found = inner
+    return found
+
+
+def _box_opens_at(text: str, position: int) -> int:
+    """Where the brace of a box command stands, if one does, behind blanks and sizes."""
+    size = _BOX_SIZE.match(text, position)
+    return size.end() if size else position
+
+
+def _last_opened(boxes: Mapping[int, tuple[int, int]]) -> tuple[int, int] | None:
+    """The content of the box that begins last among those in no other complete box; None when it is not closed."""
+    found, covered = None, -1
+    for start, end in boxes.values():  # in the order of their commands
+        if end < 0:
+            found = None
+        elif start > covered:
+            found, covered = (start, end), end
     return found
 
 
@@ -80,6 +116,11 @@ def after_think(text: str) -> str | None:
     return rest if tag else None
 
 
+def after_think_or_whole(text: str) -> str | None:
+    """What follows the last </think> if there is one, else the text: for policies that think aloud only at times."""
+    return text.rpartition("</think>")[2]
+
+
 def hash_answer(text: str) -> str | None:
     """The rest of the last line that starts with #### and goes on (the GSM8K convention).
 
@@ -93,17 +134,21 @@ def hash_answer(text: str) -> str | None:
 
 
 def answer_phrase(text: str) -> str | None:
-    """What follows the last "answer is", "Answer:" or "answer =", up to the end of its sentence or line.
+    """What follows the last "answer is", "Answer:", "answer =", "correct option is" or heading "Answer".
+
+    It ends with its sentence or line, and before "because", "since" and "not".
 
     >>> answer_phrase("So the answer is 12. Check: 3 * 4.")
     '12'
+    >>> answer_phrase("**Answer**: D, not B")
+    'D'
     """
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
         return None
-    line = text[ends[-1] :].lstrip().split("\n", 1)[0]
-    sentence = _SENTENCE_END.split(line, maxsplit=1)[0].strip().rstrip("*. \t")
-    return sentence or None
+    line = text[ends[-1] :].lstrip(" \t\r\n*_").split("\n", 1)[0]
+    sentence = _AFTERTHOUGHT.split(_SENTENCE_END.split(line, maxsplit=1)[0], maxsplit=1)[0]
+    return sentence.strip().rstrip("*_. \t") or None
 
 
 def answer_tag(text: str) -> str | None:
@@ -129,6 +174,7 @@ def whole(text: str) -> str | None:
 ANSWER_RULES: Mapping[str, Rule] = {
     "last_boxed": last_boxed,
     "after_think": after_think,
+    "after_think_or_whole": after_think_or_whole,
     "hash_answer": hash_answer,
     "answer_phrase": answer_phrase,
     "answer_tag": answer_tag,

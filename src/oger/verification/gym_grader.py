@@ -22,6 +22,9 @@ _PARSED: Mapping[str, Callable[[Mapping[str, Any]], Any] | None] = {
     "simple_integration": lambda entry: entry["metadata"]["integrand"],
 }
 """Data sets whose scorer hands the answer to sympy -> what of the entry it hands over besides."""
+_FOUR_OPERATIONS = ("countdown", "puzzle24")
+"""Games with numbers, whose rules name four operations; their scorers also take powers and functions."""
+_NO_SUCH_OPERATION = re.compile(r"\*\s*\*|/\s*/|[^\d\s.+\-*/()]")
 _FUNCTIONS = "a?(?:sin|cos|tan|sec|csc|cot)h?|exp|log|ln|sqrt|Abs|pi"
 _FORMULA = re.compile(rf"(?:[\d\s.,+\-*/^()]|(?<![A-Za-z])(?:{_FUNCTIONS}|[A-Za-z])(?![A-Za-z]))*")
 
@@ -58,7 +61,7 @@ def grade_reasoning_gym(gold: str, extracted: str, metadata: Any = None) -> bool
         besides = _PARSED[dataset]
         if besides is not None and not is_formula(besides(entry)):
             raise ValueError(f"the entry of the task {dataset!r} holds something other than a formula")
-        if not is_formula(extracted):
+        if not is_formula(extracted) or (dataset in _FOUR_OPERATIONS and _NO_SUCH_OPERATION.search(extracted)):
             return False
     return reasoning_gym_scorer(dataset)(extracted, entry) >= 1
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from oger.plugins import load_plugin
 from oger.verification.choice import grade_choice, instant_choice
+from oger.verification.formats import Rule
+from oger.verification.golds import read_gold
 from oger.verification.gym_grader import grade_reasoning_gym
 from oger.verification.math.grader import grade_math, instant_math
 from oger.verification.verdict import Judgement
@@ -35,6 +37,8 @@ class Kind:
     """Decides the easy pairs in the caller's process, in time linear in the answers; None = ask `grade`."""
     probe: tuple[str, str, str, Any] | None = None
     """(gold, a right answer, a wrong answer, metadata): what a run checks before it starts."""
+    read_gold: Rule | None = None
+    """Finds the gold answer in what a data set stores, in linear time; None from it = unreadable, hence undecided."""
 
 
 def same_text(gold: str, extracted: str, metadata: Any = None) -> bool:
@@ -52,8 +56,15 @@ KINDS: Mapping[str, Kind] = {
             grade_math,
             instant_math,
             probe=(r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", r"\frac{1}{\sqrt{3}}", None),
+            read_gold=read_gold,
         ),
-        Kind("choice", grade_choice, instant_choice, probe=("B", "(B)", "C", {"options": ["yes", "no", "perhaps"]})),
+        Kind(
+            "choice",
+            grade_choice,
+            instant_choice,
+            probe=("B", "(B)", "C", {"options": ["yes", "no", "perhaps"]}),
+            read_gold=read_gold,
+        ),
         Kind("exact", same_text, same_text, probe=("B", " B", "b", None)),
         Kind("reasoning_gym", grade_reasoning_gym, probe=("19", "19", "20", _GYM_ENTRY)),
     )

@@ -18,6 +18,7 @@ _NO_ANSWER_TO_ANYTHING = "no such answer 7919"
 _WRITTEN = {  # the reverse of each answer rule
     "last_boxed": r"Therefore \boxed{{{}}}.",
     "after_think": "<think>\nLet me see.\n</think>\n{}",
+    "after_think_or_whole": "<think>\nLet me see.\n</think>\n{}",
     "hash_answer": "Therefore\n#### {}\n",
     "answer_phrase": "The answer is {}",
     "answer_tag": "<answer>{}</answer>",

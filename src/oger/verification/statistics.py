@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PoolStatistics:
-    """Counts since the pool was made. `seen` = `no_answer` + `too_long` + `instant` + `cached` + `graded`."""
+    """Counts since the pool was made.
+
+    `seen` = `unreadable` + `no_answer` + `too_long` + `instant` + `cached` + `graded`.
+    """
 
     seen: int
     """Responses."""
+    unreadable: int
+    """Undecided because the gold answer is unreadable."""
     no_answer: int
     """Wrong because no answer was found."""
     too_long: int
@@ -22,7 +27,7 @@ class PoolStatistics:
     graded: int
     """Sent to a worker."""
     undecided: Mapping[str, int]
-    """Undecided responses by reason: length, error, memory, deadline, died."""
+    """Undecided responses by reason: gold, length, error, memory, deadline, died."""
     overruled: int
     """Answers sent to a worker where the second check overruled the first grader."""
     restarts: int
@@ -32,7 +37,7 @@ class PoolStatistics:
     def of(cls, counts: Counter[str], restarts: int) -> "PoolStatistics":
         """The record of raw counts; undecided ones are counted under `undecided/<reason>`."""
         undecided = {name.removeprefix("undecided/"): n for name, n in counts.items() if name.startswith("undecided/")}
-        names = ("seen", "no_answer", "too_long", "instant", "cached", "graded", "overruled")
+        names = ("seen", "unreadable", "no_answer", "too_long", "instant", "cached", "graded", "overruled")
         return cls(**{name: counts[name] for name in names}, undecided=undecided, restarts=restarts)
 
     @property

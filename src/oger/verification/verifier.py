@@ -120,7 +120,13 @@ class VerifierPool:
         verdicts: dict[int, Verdict] = {}
         counts: Counter[str] = Counter(seen=len(responses))
         places: dict[Task, list[int]] = {}  # equal questions are asked once
-        for index, (gold, response, name, entry) in enumerate(zip(golds, responses, names, entries, strict=True)):
+        for index, (text, response, name, entry) in enumerate(zip(golds, responses, names, entries, strict=True)):
+            read = kinds[name].read_gold
+            gold = text if read is None else read(text)
+            if gold is None:
+                counts.update(("unreadable", "undecided/gold"))
+                verdicts[index] = Verdict("undecided", None, f"the gold answer is unreadable: {text!r:.80}")
+                continue
             found = self._at_once(gold, response, kinds[name], entry, rules, counts)
             if isinstance(found, Verdict):
                 verdicts[index] = found

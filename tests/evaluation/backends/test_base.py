@@ -162,5 +162,5 @@ def test_leaving_the_responses_early_closes_the_connections() -> None:
 def test_vllm_that_is_not_installed_is_one_clear_line() -> None:
     from oger.evaluation.backends.vllm import VllmGenerator
 
-    with pytest.raises(ValueError, match=r"pip install 'oger-rl\[vllm\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'trl\[vllm\]'"):
         VllmGenerator("some/model")

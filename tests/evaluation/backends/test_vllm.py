@@ -9,9 +9,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, derived_seed
+from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.evaluation.backends.transformers import encode_prompt
 from oger.evaluation.backends.vllm import VllmGenerator
+from oger.seeds import derived_seed
 from tests.support.tiny import tiny_policy, tiny_tokenizer
 
 SETTINGS = SamplingSettings(temperature=1.0, top_p=0.9, max_tokens=12, seed=3)

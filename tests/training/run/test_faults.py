@@ -237,12 +237,13 @@ def test_a_device_without_space_is_one_line(whole: Path, tmp_path: Path) -> None
     folder = tmp_path / "run"
     process = start(tmp_path / "log", folder)
     wait_for_step(process, folder, 1)
-    (folder / "rollouts" / "step-000005.tmp").symlink_to("/dev/full")
+    beside = folder / "rollouts" / f".step-000005.parquet.{process.pid}.tmp"  # what the file is written to first
+    beside.symlink_to("/dev/full")
     assert finish(process) == 2
     error = (tmp_path / "log").read_text().splitlines()[-1]
     assert error.startswith("error: cannot write into the run folder")
     assert "No space left on device" in error
-    (folder / "rollouts" / "step-000005.tmp").unlink(missing_ok=True)
+    assert not beside.is_symlink()
     assert_resumes(tmp_path / "log", folder, whole)
 
 

@@ -120,7 +120,9 @@ def test_a_literal_beside_an_expression_keeps_its_meaning() -> None:
 def test_cleaning_changes_the_dress_only() -> None:
     assert clean(r"$\dfrac{1}{2}\text{ cm}$.") == r"\frac{1}{2} cm"
     assert clean("−2√3") == r"-2\sqrt{3}"
-    assert clean(r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}") == r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"
+    assert clean(r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}") == r"\begin{matrix} 1 \\ 2 \end{matrix}"
+    assert clean(r"\begin{vmatrix} 1 \\ 2 \end{vmatrix}") == r"\begin{vmatrix} 1 \\ 2 \end{vmatrix}"
+    assert clean(r"\textcolor{red}{5}\,\checkmark") == "{5}"
     assert "\ufffd" in clean("1\x002")
     assert clean("The answer is 5.") == "5"
 

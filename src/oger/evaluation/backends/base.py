@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from oger.evaluation.problems import Problem, Prompt
 
+DEFAULT_BATCH_SIZE = 256
+"""Responses generated at once where nobody says otherwise; another size draws other responses."""
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -21,6 +24,14 @@ class SamplingSettings:
     top_p: float
     max_tokens: int
     seed: int
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0.0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p must lie in (0, 1], got {self.top_p}")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,11 @@ class Generated:
     """With the end of sequence; None where a server does not count."""
     finish_reason: str
     """"stop", "length" (cut by the limit), or what else a server says."""
+
+    @property
+    def truncated(self) -> bool:
+        """Cut by the length limit."""
+        return self.finish_reason == "length"
 
 
 class Generator(Protocol):

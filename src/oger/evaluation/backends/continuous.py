@@ -72,8 +72,7 @@ class ContinuousGenerator:
                 for _ in prompts:
                     output = _next(manager)
                     key = names[output.request_id]
-                    response = sampling.as_response(self._tokenizer, output.generated_tokens, eos_ids)
-                    yield [Generated(*key, response.text, response.num_tokens, response.finish_reason)]
+                    yield [sampling.as_response(self._tokenizer, *key, output.generated_tokens, eos_ids)]
             finally:
                 manager.stop(block=True, hard_stop=True)
                 manager.destroy()

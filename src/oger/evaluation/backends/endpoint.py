@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from oger.endpoint.ask_all import AskAll
 from oger.endpoint.client import Endpoint, EndpointError, RequestFailed
 from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.seeds import derived_seed
-
-_Item = Generated | BaseException | None
-"""A response; or the end, with what ended it."""
 
 
 class EndpointGenerator:
@@ -37,25 +30,28 @@ class EndpointGenerator:
         Raises:
             EndpointError: (a ValueError) no request can succeed, or some failed; those that came were yielded before.
         """
-        arrived: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        asking = _Asking(lambda: self._ask_all(requests, settings, arrived.put), arrived.put)
-        asking.start()
-        try:
-            end: BaseException | None = None
-            more = True
-            while more:
-                batch = []
-                for item in _available(arrived):
-                    if isinstance(item, Generated):
-                        batch.append(item)
-                    else:
-                        end, more = item, False
-                if batch:
-                    yield batch
-            if end is not None:
-                raise end
-        finally:
-            asking.stop()
+        came: list[Generated] = []
+        something = asyncio.Event()
+
+        def put(response: Generated) -> None:
+            came.append(response)
+            something.set()
+
+        async def batch() -> list[Generated]:
+            """What has come, as soon as something has: storing must not fall behind."""
+            await something.wait()
+            something.clear()
+            taken = came[:]
+            came.clear()
+            return taken
+
+        with asyncio.Runner() as runner:  # cancels what is under way where the caller leaves early
+            asking = runner.get_loop().create_task(self._ask_all(requests, settings, put))
+            asking.add_done_callback(lambda _: something.set())
+            while came or not asking.done():
+                if taken := runner.run(batch()):
+                    yield taken
+            asking.result()
 
     async def _ask_all(
         self, requests: Sequence[Request], settings: SamplingSettings, put: Callable[[Generated], None]
@@ -86,55 +82,3 @@ class EndpointGenerator:
         }
         answer = await self._endpoint.ask(request.prompt, fields)
         return Generated(request.problem, request.sample, answer.text, answer.num_tokens, answer.finish_reason)
-
-
-def _available(arrived: queue.SimpleQueue[_Item]) -> Iterator[_Item]:
-    """The next item, when it comes, and what has come besides: storing must not fall behind."""
-    yield arrived.get()
-    while not arrived.empty():
-        yield arrived.get()
-
-
-class _Asking(threading.Thread):
-    """An event loop of its own: requests go on while responses are stored, and Ctrl-C strikes outside of it.
-
-    Args:
-        make: the coroutine to run.
-        put: gets what it raised, or None at its end.
-    """
-
-    def __init__(
-        self, make: Callable[[], Coroutine[Any, Any, None]], put: Callable[[BaseException | None], None]
-    ) -> None:
-        super().__init__(name="endpoint", daemon=True)
-        self._make = make
-        self._put = put
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._stopped = False
-
-    def run(self) -> None:
-        """Until the coroutine ends; its error belongs to the thread that reads the responses."""
-        try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._main())
-        except BaseException as error:  # noqa: BLE001 - handed over, and raised there
-            self._put(error)
-        else:
-            self._put(None)
-
-    def stop(self) -> None:
-        """Cancel what is under way and wait for the end of the thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself and is closed
-            self._loop.call_soon_threadsafe(self._cancel)
-        self.join()
-
-    async def _main(self) -> None:
-        self._task = asyncio.current_task()
-        if not self._stopped:
-            await self._make()
-
-    def _cancel(self) -> None:
-        self._stopped = True  # for a task that has not begun
-        if self._task is not None:
-            self._task.cancel()

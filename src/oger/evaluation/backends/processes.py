@@ -11,8 +11,8 @@ import pickle
 import queue
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from typing import Any
 
@@ -48,37 +48,23 @@ class GeneratorProcesses:
         Raises:
             ValueError: what a generator raised, or a process that ended; what was yielded before is whole.
         """
-        waiting: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        for batch in batches:
-            waiting.put(batch)
-        arrived: queue.SimpleQueue[list[Generated] | BaseException] = queue.SimpleQueue()
-        threads = [
-            threading.Thread(target=_feed, args=(worker, waiting, settings, arrived.put), daemon=True)
-            for worker in self._workers
-        ]
-        for thread in threads:
-            thread.start()
-        for _ in batches:
-            item = arrived.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            idle.put(worker)
 
+        def generate(batch: Batch) -> list[Generated]:
+            worker = idle.get()
+            try:
+                return worker.generate(batch, settings)
+            finally:
+                idle.put(worker)
 
-def _feed(
-    worker: _Worker,
-    waiting: queue.SimpleQueue[Batch],
-    settings: SamplingSettings,
-    put: Callable[[list[Generated] | BaseException], None],
-) -> None:
-    """Give a process batch after batch until none is left."""
-    try:
-        while True:
-            put(worker.generate(waiting.get_nowait(), settings))
-    except queue.Empty:
-        return
-    except BaseException as error:  # noqa: BLE001 - handed over, and raised where the responses are read
-        put(error)
+        threads = ThreadPoolExecutor(len(self._workers))
+        try:
+            for done in as_completed([threads.submit(generate, batch) for batch in batches]):
+                yield done.result()
+        finally:  # a thread that waits for its process ends with it
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Worker:

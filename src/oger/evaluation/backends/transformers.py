@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
-from oger.evaluation.backends.base import Generated, Request, SamplingSettings, room_for
+from oger.evaluation.backends.base import DEFAULT_BATCH_SIZE, Generated, Request, SamplingSettings, room_for
 from oger.evaluation.problems import Prompt
 from oger.seeds import derived_seed
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One sampled response."""
-
-    text: str
-    """Decoded without special tokens."""
-    truncated: bool
-    """No end-of-sequence token within the allowed length."""
-    num_tokens: int
-    """Sampled tokens, the end of sequence included."""
-
-    @property
-    def finish_reason(self) -> str:
-        """As of `Generated`."""
-        return "length" if self.truncated else "stop"
 
 
 class TransformersGenerator:
@@ -53,6 +35,8 @@ class TransformersGenerator:
         one_stream: bool = False,
         chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size: int | None = None if one_stream else batch_size
         self._at_once = batch_size
         self._model = model
@@ -61,10 +45,11 @@ class TransformersGenerator:
         self._chat_template_kwargs = chat_template_kwargs
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[list[Generated]]:
-        """Batch after batch.
+        """Batch after batch. The global random state, the model's training mode and the tokenizer are left as found.
 
         Raises:
-            ValueError: a prompt that leaves no room in the context, or what `sample_responses` refuses.
+            ValueError: a prompt without tokens or one that leaves no room in the context, a tokenizer and model without
+                an end of sequence.
         """
         prompts = {request.problem: request.prompt for request in requests}
         ids = {
@@ -75,89 +60,33 @@ class TransformersGenerator:
         if not self._one_stream:
             seed = derived_seed(seed, [(request.problem, request.sample) for request in requests])
             limit = min(room_for(self._model, problem, len(encoded), limit) for problem, encoded in ids.items())
-        batches = _draw(
-            self._model,
-            self._tokenizer,
-            [ids[request.problem] for request in requests],
-            max_new_tokens=limit,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            batch_size=self._at_once,
-            seed=seed,
-        )
-        for batch in batches:
-            yield [
-                Generated(request.problem, request.sample, drawn.text, drawn.num_tokens, drawn.finish_reason)
-                for request, drawn in ((requests[place], drawn) for place, drawn in batch.items())
-            ]
+        eos_ids = end_token_ids(self._model, self._tokenizer)
+        config = generation_config(self._tokenizer, eos_ids, limit, settings.temperature, settings.top_p)
+        # Rows of a batch have similar lengths, and too large a batch fails at once instead of at the end.
+        ordered = sorted(requests, key=lambda request: -len(ids[request.problem]))
+        with seeded(self._model, seed), evaluation_mode(self._model):
+            for start in range(0, len(ordered), self._at_once):
+                batch = ordered[start : start + self._at_once]
+                completions = _generate(self._model, [ids[request.problem] for request in batch], config)
+                yield [
+                    as_response(self._tokenizer, request.problem, request.sample, completion, eos_ids)
+                    for request, completion in zip(batch, completions, strict=True)
+                ]
 
 
 def sample_responses(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[Prompt],
-    *,
-    num_samples: int,
-    max_new_tokens: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    batch_size: int = 256,
-    seed: int,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-) -> list[list[Response]]:
-    """`num_samples` responses to each prompt, in the order of the prompts.
-
-    Sampling is temperature and top-p alone: top-k and repetition penalties of the model's own generation config are
-    not applied. Temperature 0 is greedy. The same seed and the same batch size give the same responses; the
-    global random state, the model's training mode and the tokenizer are left as found.
-
-    Args:
-        batch_size: rows generated at once, a row being one sample of one prompt.
-        chat_template_kwargs: of chat prompts, as in training (TRL's option of this name).
-
-    Raises:
-        ValueError: an option out of range, a prompt without tokens, a tokenizer and model without an end of sequence.
-    """
-    if num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, got {num_samples}")
-    prompt_ids = [encode_prompt(tokenizer, prompt, chat_template_kwargs, index) for index, prompt in enumerate(prompts)]
-    batches = _draw(
-        model,
-        tokenizer,
-        [ids for ids in prompt_ids for _ in range(num_samples)],
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    rows = {place: response for batch in batches for place, response in batch.items()}
-    return [[rows[num_samples * index + sample] for sample in range(num_samples)] for index in range(len(prompts))]
-
-
-def _draw(
-    model: Any,
-    tokenizer: Any,
-    prompt_ids: Sequence[list[int]],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float,
-    batch_size: int,
-    seed: int,
-) -> Iterator[dict[int, Response]]:
-    """Place of a prompt -> the response to it, one mapping per batch."""
-    _check_options(max_new_tokens, temperature, top_p, batch_size)
-    eos_ids = end_token_ids(model, tokenizer)
-    config = generation_config(tokenizer, eos_ids, max_new_tokens, temperature, top_p)
-    # Longest first: rows of a batch have similar lengths, and too large a batch fails at once instead of at the end.
-    order = sorted(range(len(prompt_ids)), key=lambda place: -len(prompt_ids[place]))
-    with seeded(model, seed), evaluation_mode(model):
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            completions = _generate(model, [prompt_ids[place] for place in places], config)
-            responses = (as_response(tokenizer, completion, eos_ids) for completion in completions)
-            yield dict(sorted(zip(places, responses, strict=True)))
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], num_samples: int, settings: SamplingSettings
+) -> list[list[Generated]]:
+    """`num_samples` responses to each prompt, in the order of the prompts; see `TransformersGenerator`."""
+    generator = TransformersGenerator(model, tokenizer, batch_size=DEFAULT_BATCH_SIZE, one_stream=True)
+    requests = [
+        Request(str(index), sample, prompt) for index, prompt in enumerate(prompts) for sample in range(num_samples)
+    ]
+    responses: list[list[Generated]] = [[] for _ in prompts]
+    for batch in generator.generate(requests, settings):
+        for response in batch:  # the samples of a prompt come in their order
+            responses[int(response.problem)].append(response)
+    return responses
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -168,16 +97,6 @@ def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
     if not eos_ids:
         raise ValueError("the tokenizer has no eos_token and the model's generation config no eos_token_id: set one")
     return eos_ids
-
-
-def _check_options(max_new_tokens: int, temperature: float, top_p: float, batch_size: int) -> None:
-    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not temperature >= 0.0:
-        raise ValueError(f"temperature must not be negative, got {temperature}")
-    if not 0.0 < top_p <= 1.0:
-        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
 
 
 def encode_prompt(
@@ -234,11 +153,13 @@ def _generate(model: Any, prompt_ids: list[list[int]], config: GenerationConfig)
     return output_BT[:, width:].tolist()
 
 
-def as_response(tokenizer: Any, completion: list[int], eos_ids: list[int]) -> Response:
-    """The text of sampled tokens up to the end of sequence."""
+def as_response(tokenizer: Any, problem: str, sample: int, completion: list[int], eos_ids: list[int]) -> Generated:
+    """The response of sampled tokens up to the end of sequence, decoded without special tokens."""
     end = next((place for place, token in enumerate(completion) if token in eos_ids), None)
     text = tokenizer.decode(completion[:end], skip_special_tokens=True)
-    return Response(text=text, truncated=end is None, num_tokens=len(completion) if end is None else end + 1)
+    if end is None:
+        return Generated(problem, sample, text, len(completion), "length")
+    return Generated(problem, sample, text, end + 1, "stop")
 
 
 @contextmanager

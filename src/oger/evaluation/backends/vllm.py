@@ -34,7 +34,7 @@ class VllmGenerator:
         try:
             from vllm import LLM
         except ImportError as error:
-            raise ValueError(f"--backend vllm needs vLLM (pip install 'oger-rl[vllm]'): {error}") from error
+            raise ValueError(f"--backend vllm needs vLLM (pip install 'trl[vllm]'): {error}") from error
         self._llm = LLM(model=source)
         self._tokenizer = self._llm.get_tokenizer()
         self._chat_template_kwargs = chat_template_kwargs

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from oger.io import yaml as yaml_dialect
+from oger.terminal.errors import one_line
 from oger.words import choose
+
+_SUFFIX = ".yaml"
 
 _MODIFIERS = frozenset({"exploration_schedule", "exploration_schedule_end", "imitation_row_weight"})
 
@@ -33,17 +37,33 @@ class Method:
 @functools.cache
 def all_methods() -> Mapping[str, Method]:
     """Name -> method, in alphabetical order."""
-    files = [entry for entry in resources.files(__name__).iterdir() if entry.name.endswith(".yaml")]
+    files = [entry for entry in resources.files(__name__).iterdir() if entry.name.endswith(_SUFFIX)]
     methods = {}
     for file in sorted(files, key=lambda entry: entry.name):
-        name = file.name.removesuffix(".yaml")
+        name = file.name.removesuffix(_SUFFIX)
         methods[name] = Method(name=name, **yaml_dialect.load(file.read_text(encoding="utf-8")))
     return methods
 
 
+def is_file(name: str) -> bool:
+    """Whether a method is a file of the user's."""
+    return name.endswith(_SUFFIX)
+
+
 def load_method(name: str) -> Method:
-    """The method of that name; an unknown name is a ValueError that says the nearest valid one."""
-    return choose(all_methods(), name, "method")
+    """The shipped method of that name, or the one that a file of the same form holds.
+
+    Raises:
+        ValueError: an unknown name, with the nearest valid one; or a file that is missing or holds no method.
+    """
+    if not is_file(name):
+        return choose(all_methods(), name, "method")
+    path = Path(name)
+    try:
+        return Method(name=path.stem, **yaml_dialect.load(yaml_dialect.read_text(path)))
+    except (OSError, TypeError) as error:  # no such file; keys that are missing or unknown
+        keys = ", ".join(field.name for field in fields(Method) if field.name != "name")
+        raise ValueError(f"{name} is no method, a file with the keys {keys} ({one_line(error)})") from error
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import textwrap
 
 from oger.io import yaml as yaml_dialect
 from oger.recipes.methods import all_methods
+from oger.terminal.grid import render
 
 _INTRODUCTION = """\
 # Methods
@@ -41,8 +42,8 @@ This page is written by `python -m oger.recipes.methods.page > docs/methods.md`.
 def markdown() -> str:
     """Introduction, one line for each method, then each in full."""
     methods = all_methods().values()
-    parts = [_INTRODUCTION, "| method | what it does |\n|---|---|"]
-    parts[1] += "".join(f"\n| [`{method.name}`](#{method.name}) | {method.line} |" for method in methods) + "\n"
+    grid = [("method", "what it does"), *((f"[`{method.name}`](#{method.name})", method.line) for method in methods)]
+    parts = [_INTRODUCTION, render(grid, "markdown") + "\n"]
     for method in methods:
         options = textwrap.indent(yaml_dialect.dump(dict(method.options)), "    ")
         equation = textwrap.indent(method.equation.rstrip(), "    ")

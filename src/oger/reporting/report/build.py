@@ -77,7 +77,7 @@ def build_report(
 
 
 def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -> dict[str, Any]:
-    index = index_groups(run)
+    stored, points = index_groups(run)
     entry = {
         "label": run.label,
         "state": run.state,
@@ -87,10 +87,10 @@ def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -
         "alarms": alarms(run),
         "cost": cost(run),
         "histograms": histograms(run),
-        "bonus_length": bonus_against_length(index.points),
-        "groups": browser_groups(run, index.groups, count=groups, budget=budget),
-        "groups_stored": len(index.groups),
-        "map": probe_map(run) or stored_map(run, index.groups, tables),
+        "bonus_length": bonus_against_length(points),
+        "groups": browser_groups(run, stored, count=groups, budget=budget),
+        "groups_stored": len(stored),
+        "map": probe_map(run) or stored_map(run, stored, tables),
         "config": flat(run.config),
         "environment": flat(run.environment),
     }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import stored_steps
 from oger.runs.rollouts import PROBES, read_rollouts
-from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +23,9 @@ def probe_map(run: RunFolder) -> dict[str, Any] | None:
     by_prompt: dict[str, list[Problem]] = {}
     length = None
     for step in _with_ends(stored, MAX_STEPS):
-        read = _read(run, step, length)
-        length = length or read.length
-        for problem in read.problems:
+        problems, its_length = _read(run, step, length)
+        length = length or its_length
+        for problem in problems:
             by_prompt.setdefault(problem.prompt, []).append(problem)
     all_of_them = [
         Problem(
@@ -52,34 +49,27 @@ def probe_map(run: RunFolder) -> dict[str, Any] | None:
     return {"about": about, "views": [each for each in views if each]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Step:
-    """What one step holds; nothing where its file is damaged."""
+def _read(run: RunFolder, step: int, length: int | None) -> tuple[list[Problem], int | None]:
+    """Problems of one step and the length of their vectors; nothing where the file is damaged.
 
-    problems: Sequence[Problem] = ()
-    length: int | None = None
-    """Of every vector."""
-
-
-def _read(run: RunFolder, step: int, length: int | None) -> _Step:
-    """One step; `length` is that of the vectors of the steps before it, if any. Fault boundary: see `_Step`."""
-    try:
+    `length` is that of the vectors of the steps before, if any.
+    """
+    with run.reading(f"{PROBES.folder}: step {step}"):
         table = read_rollouts(run.path, step, store=PROBES)
         vectors_NE = _matrix(table.column("vector"), len(table), length)
-    except (OSError, ValueError) as error:
-        run.add_problem(f"{PROBES.folder}: step {step} cannot be read: {one_line(error)}")
-        return _Step()
-    found: dict[str, tuple[list[Teacher], list[Rollout]]] = {}
-    for row, vector_E in zip(table.drop_columns(["vector"]).to_pylist(), vectors_NE, strict=True):
-        teachers, rollouts = found.setdefault(row["prompt"], ([], []))
-        if row["origin"] == "teacher":
-            teachers.append(Teacher(name=row["teacher"] or "teacher", text=row["text"], vector_E=vector_E))
-        else:
-            rollouts.append(Rollout(row=row, vector_E=vector_E))
-    problems = [
-        Problem(prompt=prompt, teachers=teachers, rollouts=rollouts) for prompt, (teachers, rollouts) in found.items()
-    ]
-    return _Step(problems=problems, length=vectors_NE.shape[1] if problems else None)
+        found: dict[str, tuple[list[Teacher], list[Rollout]]] = {}
+        for row, vector_E in zip(table.drop_columns(["vector"]).to_pylist(), vectors_NE, strict=True):
+            teachers, rollouts = found.setdefault(row["prompt"], ([], []))
+            if row["origin"] == "teacher":
+                teachers.append(Teacher(name=row["teacher"] or "teacher", text=row["text"], vector_E=vector_E))
+            else:
+                rollouts.append(Rollout(row=row, vector_E=vector_E))
+        problems = [
+            Problem(prompt=prompt, teachers=teachers, rollouts=rollouts)
+            for prompt, (teachers, rollouts) in found.items()
+        ]
+        return problems, vectors_NE.shape[1] if problems else None
+    return [], None
 
 
 def _matrix(column: pa.ChunkedArray, rows: int, length: int | None) -> np.ndarray:

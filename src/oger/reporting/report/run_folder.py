@@ -8,28 +8,16 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from oger.io import yaml as yaml_dialect
-from oger.io.lines import read_lines
+from oger.io.lines import Line, read_lines
+from oger.runs import paths
 from oger.runs.metrics_log import metrics_row
-from oger.runs.paths import (
-    ALARMS,
-    BEFORE,
-    BEST,
-    CONFIG,
-    ENCODER,
-    ENVIRONMENT,
-    HISTOGRAMS,
-    METRICS,
-    SUMMARY,
-    VALIDATION,
-)  # fmt: skip
 from oger.terminal.errors import one_line
 
 Row = Mapping[str, Any]
@@ -72,17 +60,26 @@ class RunFolder:
         of = f" of {self.max_steps}" if self.max_steps else ""
         if self.finished:
             return f"finished after {self.summary.get('steps', self.last_step)} steps"
-        path = self.path / METRICS
+        metrics = self.path / paths.METRICS
         written = ""
-        if path.is_file():
-            written = f"; {METRICS} was last written {_ago(time.time() - path.stat().st_mtime)} before this report"
-        return f"not finished: step {self.last_step}{of}, still going or stopped (no {SUMMARY}){written}"
+        if metrics.is_file():
+            ago = _ago(time.time() - metrics.stat().st_mtime)
+            written = f"; {paths.METRICS} was last written {ago} before this report"
+        return f"not finished: step {self.last_step}{of}, still going or stopped (no {paths.SUMMARY}){written}"
 
     def add_problem(self, line: str) -> None:
         """Says it once, without the run's own folder in every name."""
         line = line.replace(f"{self.path}/", "")
         if line not in self.problems:
             self.problems.append(line)
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Fault boundary: what another program cut or wrote over costs its own part of the page, and says so."""
+        try:
+            yield
+        except (OSError, ValueError, RecursionError) as error:
+            self.add_problem(f"{what} cannot be read: {one_line(error)}")
 
 
 def read_run(path: Path, label: str) -> RunFolder:
@@ -94,23 +91,23 @@ def read_run(path: Path, label: str) -> RunFolder:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder: name a run folder, as `oger train` makes it")
-    if not (path / CONFIG).is_file() and not (path / METRICS).is_file():
-        raise ValueError(f"{path} is not a run folder: it holds neither {CONFIG} nor {METRICS}")
-    run = RunFolder(path=path, label=label, finished=(path / SUMMARY).is_file())
-    run.config = _mapping(run, CONFIG, yaml_dialect.load)
-    run.environment = _mapping(run, ENVIRONMENT, json.loads)
-    run.encoder = _mapping(run, ENCODER, json.loads)
-    run.summary = _mapping(run, SUMMARY, json.loads, required=False)
-    before = _mapping(run, BEFORE, json.loads, required=False)
+    if not (path / paths.CONFIG).is_file() and not (path / paths.METRICS).is_file():
+        raise ValueError(f"{path} is not a run folder: it holds neither {paths.CONFIG} nor {paths.METRICS}")
+    run = RunFolder(path=path, label=label, finished=(path / paths.SUMMARY).is_file())
+    run.config = _mapping(run, paths.CONFIG, yaml_dialect.load)
+    run.environment = _mapping(run, paths.ENVIRONMENT, json.loads)
+    run.encoder = _mapping(run, paths.ENCODER, json.loads)
+    run.summary = _mapping(run, paths.SUMMARY, json.loads, required=False)
+    before = _mapping(run, paths.BEFORE, json.loads, required=False)
     run.before = {name: entry["summary"] for name, entry in before.items() if _has_summary(entry)}
-    run.best = _mapping(run, f"{BEST}/{VALIDATION}", json.loads, required=False)
-    run.metrics = _lines(run, METRICS, required=True)
-    run.histograms = _lines(run, HISTOGRAMS, required=bool(run.metrics))
-    run.alarms = _lines(run, ALARMS, required=False)
+    run.best = _mapping(run, f"{paths.BEST}/{paths.VALIDATION}", json.loads, required=False)
+    run.metrics = _lines(run, paths.METRICS, required=True)
+    run.histograms = _lines(run, paths.HISTOGRAMS, required=bool(run.metrics))
+    run.alarms = _lines(run, paths.ALARMS, required=False)
     return run
 
 
-def labels(paths: Sequence[Path]) -> list[str]:
+def labels(folders: Sequence[Path]) -> list[str]:
     """A short unique name for each folder: its last part, with as many parents as it takes.
 
     >>> labels([Path("runs/a"), Path("runs/b"), Path("old/a")])
@@ -119,17 +116,15 @@ def labels(paths: Sequence[Path]) -> list[str]:
     Raises:
         ValueError: a folder is given twice.
     """
-    whole = [path.resolve() for path in paths]
-    for index, path in enumerate(whole):
-        if path in whole[:index]:
-            raise ValueError(f"{paths[index]} is given twice")
+    whole = [folder.resolve().parts for folder in folders]
     names = []
-    for path in whole:
-        parts = [other.parts for other in whole]
+    for index, parts in enumerate(whole):
+        if parts in whole[:index]:
+            raise ValueError(f"{folders[index]} is given twice")
         length = 1
-        while sum(other[-length:] == path.parts[-length:] for other in parts) > 1:
+        while sum(other[-length:] == parts[-length:] for other in whole) > 1 and length < len(parts):
             length += 1
-        names.append("/".join(path.parts[-length:]))
+        names.append("/".join(parts[-length:]))
     return names
 
 
@@ -144,36 +139,29 @@ def _has_summary(entry: Any) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("summary"), Mapping)
 
 
+def _is_there(run: RunFolder, name: str, required: bool) -> bool:
+    there = (run.path / name).exists()
+    if required and not there:
+        run.add_problem(f"{name} is missing")
+    return there
+
+
 def _mapping(run: RunFolder, name: str, parse: Callable[[str], Any], *, required: bool = True) -> Mapping[str, Any]:
-    """Fault boundary: a file that another program cut or wrote over costs its own part of the page."""
-    path = run.path / name
-    if not path.exists():
-        if required:
-            run.add_problem(f"{name} is missing")
-        return {}
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        run.add_problem(f"{name} cannot be read: {one_line(error)}")
-        return {}
-    if not isinstance(content, Mapping):
-        run.add_problem(f"{name} cannot be read: it holds no mapping")
-        return {}
-    return {str(key): value for key, value in content.items()}
+    if _is_there(run, name, required):
+        with run.reading(name):
+            content = parse((run.path / name).read_text(encoding="utf-8"))
+            if not isinstance(content, Mapping):
+                raise ValueError("it holds no mapping")
+            return {str(key): value for key, value in content.items()}
+    return {}
 
 
 def _lines(run: RunFolder, name: str, *, required: bool) -> list[dict[str, Any]]:
-    """Whole rows of a file of JSON lines in the order of their steps; fault boundary as `_mapping`."""
-    path = run.path / name
-    if not path.exists():
-        if required:
-            run.add_problem(f"{name} is missing")
-        return []
-    try:
-        lines = [line for line in read_lines(path) if line.is_whole]  # the rest is being written
-    except OSError as error:
-        run.add_problem(f"{name} cannot be read: {one_line(error)}")
-        return []
+    """Whole rows of a file of JSON lines in the order of their steps."""
+    lines: list[Line] = []
+    if _is_there(run, name, required):
+        with run.reading(name):
+            lines = [line for line in read_lines(run.path / name) if line.is_whole]  # the rest is being written
     rows: list[dict[str, Any]] = []
     damaged: list[int] = []
     for line in lines:

@@ -9,7 +9,6 @@ from typing import Any
 
 from oger.reporting.report.run_folder import RunFolder
 from oger.runs.rollouts import ROLLOUTS, Store, read_rollouts
-from oger.terminal.errors import one_line
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -33,18 +32,11 @@ class Point:
     bonus: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredIndex:
-    """What the stored groups of a run are, without their texts."""
+def index_groups(run: RunFolder) -> tuple[list[GroupKey], list[Point]]:
+    """Every stored group, in the order of steps and groups, and length and bonus of every correct online row.
 
-    groups: Sequence[GroupKey]
-    """In the order of steps and groups."""
-    points: Sequence[Point]
-    """Length and bonus of every correct online row."""
-
-
-def index_groups(run: RunFolder) -> StoredIndex:
-    """Reads every stored step once; a damaged file adds a line to the run's problems."""
+    Reads every stored step once; a damaged file adds a line to the run's problems.
+    """
     steps = stored_steps(run)
     if not steps:
         run.add_problem(f"{ROLLOUTS.folder}/ holds no stored step: no groups, no map, no bonus against length")
@@ -58,7 +50,7 @@ def index_groups(run: RunFolder) -> StoredIndex:
                 for row in rows
                 if row["origin"] == "online" and row["outcome"] == 1 and row["bonus"] is not None
             ]
-    return StoredIndex(groups=groups, points=points)
+    return groups, points
 
 
 def stored_steps(run: RunFolder, store: Store = ROLLOUTS) -> list[int]:
@@ -112,13 +104,9 @@ def _digest(prompt: str) -> str:
 
 
 def _read(run: RunFolder, step: int) -> dict[int, list[dict[str, Any]]]:
-    """Groups of one step. Fault boundary: a damaged file costs its own step."""
-    try:
-        rows = read_rollouts(run.path, step).to_pylist()
-    except (OSError, ValueError) as error:
-        run.add_problem(f"{ROLLOUTS.folder}: step {step} cannot be read: {one_line(error)}")
-        return {}
+    """Groups of one step; a damaged file costs its own step."""
     groups: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["group"], []).append(row)
+    with run.reading(f"{ROLLOUTS.folder}: step {step}"):
+        for row in read_rollouts(run.path, step).to_pylist():
+            groups.setdefault(row["group"], []).append(row)
     return groups

@@ -103,18 +103,15 @@ def _stored_teachers(groups: Iterable[Rows]) -> dict[str, list[tuple[str, str]]]
 def _listed_teachers(
     run: RunFolder, prompts: Mapping[str, Any], tables: dict[str, Table]
 ) -> dict[str, list[tuple[str, str]]]:
-    """Prompt -> every (teacher, text) of the training table, where that is at hand.
-
-    Fault boundary: a training table that has moved or changed costs only the teachers that were not drawn.
-    """
+    """Prompt -> every (teacher, text) of the training table, where that is at hand; it may have moved or changed."""
     source = run.config.get("train")
     if not isinstance(source, str) or not (source.startswith("world:") or Path(source).exists()):
         return {}
     from oger.io.rows import load_rows
     from oger.teachers.table.column import COLUMN, parse_cell
 
-    found = {}
-    try:
+    with run.reading(f"map: the teachers of {source}"):
+        found = {}
         if source not in tables:
             tables[source] = load_rows(source)
         for row in tables[source]:
@@ -123,10 +120,8 @@ def _listed_teachers(
             entries = parse_cell(row.get(COLUMN)) if text in prompts else []
             if entries:
                 found[text] = [(entry["teacher"], entry["text"]) for entry in entries]
-    except (ValueError, OSError) as error:
-        run.add_problem(f"map: the teachers of {source} cannot be read: {one_line(error)}")
-        return {}
-    return found
+        return found
+    return {}
 
 
 def _encoder(run: RunFolder) -> tuple[Encoder, str]:

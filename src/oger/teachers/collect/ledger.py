@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 from oger.endpoint.reply import Answer
 from oger.io.lines import LineFile, read_lines
 from oger.io.lock import HeldError, Lock
+from oger.io.whole import sync
 from oger.teachers.collect.plan import CollectError, Request, Settings, canonical
 
 _LINE_START = b'{"id": "'
@@ -181,7 +181,7 @@ class Ledger:
         if tail := self.answered.tail:
             self._repair(tail)
         failures.unlink(missing_ok=True)
-        self._sync_folder()
+        sync(self.path.parent)  # a new file is safe only when its folder is
 
     def _repair(self, tail: bytes) -> None:
         """A torn line is cut off; one that lacks only its line break is whole and kept."""
@@ -194,14 +194,6 @@ class Ledger:
             self._file.end_line()
         self.answered.tail = b""
         self._file.sync()
-
-    def _sync_folder(self) -> None:
-        """A new file is safe only when its folder is."""
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _unwritable(self, error: OSError) -> CollectError:
         """The first reason why the file takes nothing more."""

@@ -6,7 +6,7 @@ workers, cuts the same chunks. A part of a file that cannot be read is a chunk o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,11 +70,6 @@ def read_chunks(source: Source, file: SourceFile) -> Iterator[Chunk]:
     if file.path is None:
         return row_chunks(_streamed_rows(source))
     return file_chunks(file.path, {source.columns.get(field, field) for field in load_layout(source.layout).fields})
-
-
-def canonical(row: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """The row by the names of the layout's fields; an absent column is None."""
-    return {field: row.get(source.columns.get(field, field)) for field in load_layout(source.layout).fields}
 
 
 def _source_files(number: int, source: Source) -> list[SourceFile]:

@@ -6,7 +6,7 @@ the finished table and the list of rejects hold, read back from them.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ class Outcome:
     """Number of different teachers -> prompts."""
     kept: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)
+    dropped: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Teacher -> reason -> trajectories."""
     rejected_rows: Counter[str] = field(default_factory=Counter)
     """Reason -> source rows."""
@@ -47,7 +47,7 @@ class Outcome:
     def add_reject(self, line: Mapping[str, Any]) -> None:
         """Count one line of the rejects."""
         if line["unit"] == "trajectory":
-            self.dropped.setdefault(line["teacher"], Counter())[line["reason"]] += 1
+            self.dropped[line["teacher"]][line["reason"]] += 1
         elif line["unit"] == "row":
             self.rejected_rows[line["reason"]] += 1
         else:
@@ -136,8 +136,8 @@ def check_conservation(rows_read: Mapping[str, int], counts: Counts, outcome: Ou
     if totals.prompts != outcome.prompts + dropped_prompts:
         wrong.append(f"{totals.prompts} prompts in, {outcome.prompts} kept, {dropped_prompts} dropped")
     for name in {**counts.seen, **outcome.kept, **outcome.dropped}:
-        seen, kept = counts.seen.get(name, 0), outcome.kept[name]
-        dropped = outcome.dropped.get(name, Counter()).total()
+        seen, kept = counts.seen[name], outcome.kept[name]
+        dropped = outcome.dropped[name].total()
         if seen != kept + dropped:
             wrong.append(f"teacher {name}: {seen} trajectories in, {kept} kept, {dropped} dropped")
     if wrong:
@@ -145,18 +145,18 @@ def check_conservation(rows_read: Mapping[str, int], counts: Counts, outcome: Ou
 
 
 def _teacher(name: str, counts: Counts, outcome: Outcome) -> TeacherReport:
-    verdicts = counts.verdicts.get(name, {})
-    correct, wrong = verdicts.get("correct", 0), verdicts.get("wrong", 0)
+    verdicts = counts.verdicts[name]
+    correct, wrong = verdicts["correct"], verdicts["wrong"]
     kept = outcome.kept[name]
     return TeacherReport(
         seen=counts.seen[name],
         kept=kept,
-        mean_tokens_correct=counts.tokens_verified.get(name, 0) / correct if correct else None,
+        mean_tokens_correct=counts.tokens_verified[name] / correct if correct else None,
         mean_tokens_kept=outcome.tokens[name] / kept if kept else None,
         accuracy=correct / (correct + wrong) if correct + wrong else None,
         verdicts=_ordered(verdicts, ("correct", "wrong", "undecided", "overruled")),
-        claims=dict(sorted(counts.claims.get(name, {}).items())),
-        dropped=_ordered(outcome.dropped.get(name, {}), tuple(REASONS)),
+        claims=dict(sorted(counts.claims[name].items())),
+        dropped=_ordered(outcome.dropped[name], tuple(REASONS)),
     )
 
 

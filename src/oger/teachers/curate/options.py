@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from oger.teachers.curate.layouts import load_layout
 from oger.verification.formats import DEFAULT_RULES
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S
-from oger.words import choose
+from oger.words import choose, nearest
 
 ORDERS = {"first": "in the order of the sources", "shortest": "fewest tokens first", "random": "drawn by the seed"}
 DUPLICATE_SCOPES = {"anywhere": "the same text under any prompt", "prompt": "the same text under the same prompt"}
-
-HUB_PREFIX = "hub:"
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ class CurateOptions:
             raise ValueError(f"two sources have the same name: {', '.join(names)}")
         choose(ORDERS, self.order, "order")
         choose(DUPLICATE_SCOPES, self.duplicates, "scope of duplicates")
-        for name, least in (("max_tokens", 1), ("ngram", 1), ("per_teacher", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("max_tokens", "ngram", "per_teacher"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.near_duplicates <= 1:
             raise ValueError(f"near_duplicates is a similarity above 0 and at most 1, got {self.near_duplicates}")
         if self.timeout_s <= 0:
@@ -117,7 +114,7 @@ def parse_maps(sources: list[Source], maps: list[str]) -> tuple[Source, ...]:
         if not equals or not dot:
             raise ValueError(f"{text!r} is no column map: write NAME.FIELD=COLUMN, such as mine.text=solution")
         if name not in columns:
-            near = get_close_matches(name, columns, n=1, cutoff=0.0)
-            raise ValueError(f"no source is called {name!r}; did you mean {near[0] if near else 'nothing'!r}?")
+            meant = nearest(name, columns or ["nothing"])
+            raise ValueError(f"no source is called {name!r}; did you mean {meant!r}?")
         columns[name][field_name] = column
     return tuple(Source(s.name, s.layout, s.path, columns[s.name]) for s in sources)

@@ -76,6 +76,11 @@ class PromptRow:
     contaminated: str | None
     """Evaluation set that holds the prompt."""
 
+    @property
+    def gold(self) -> tuple[str | None, str | None, str | None]:
+        """Answer, kind and metadata."""
+        return self.answer, self.kind, self.metadata
+
 
 @dataclass(slots=True, kw_only=True)
 class Trajectory:
@@ -95,14 +100,19 @@ class Trajectory:
     source: str
     """Source of the table: the name, and where inside it."""
     claim: bool | None = None
-    excerpt: str = ""
-    """Of the text as its source has it."""
+    beginning: Any = None
+    """The text as its source has it; None once its chunk is done."""
     text_hash: str = ""
     num_tokens: int = 0
     conflict: str | None = None
     """Why it does not answer the gold that the table states; None = it does."""
     copy: int = 1
     """1 for the first trajectory with this text, 2 and more for repetitions."""
+
+    def rejected(self, reason: str, detail: str) -> dict[str, Any]:
+        """Its line of rejects.jsonl."""
+        text = self.text if self.beginning is None else self.beginning
+        return reject_line(self, "trajectory", reason, detail, text, self.teacher, self.prompt_id or None)
 
 
 def reject_line(
@@ -111,7 +121,6 @@ def reject_line(
     reason: str,
     detail: str,
     text: Any,
-    *,
     teacher: str | None = None,
     prompt_id: str | None = None,
 ) -> dict[str, Any]:
@@ -125,15 +134,11 @@ def reject_line(
         "reason": reason,
         "stage": REASONS.get(reason, "parse"),
         "detail": detail,
-        "excerpt": excerpt(text),
+        "excerpt": (text if isinstance(text, str) else repr(text))[:EXCERPT_CHARACTERS]
+        .encode(errors="replace")
+        .decode(),
         "prompt_id": prompt_id,
     }
-
-
-def excerpt(value: Any) -> str:
-    """The beginning of a text, or of what stands in its place, as Unicode text."""
-    text = value if isinstance(value, str) else repr(value)
-    return text[:EXCERPT_CHARACTERS].encode(errors="replace").decode()
 
 
 def _counters() -> defaultdict[str, Counter[str]]:

@@ -9,11 +9,9 @@ keeps. After it, trajectories are grouped by prompt. The table is the same, byte
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +32,7 @@ from oger.teachers.table.output import REJECTS_FILE, TABLE_FILE, read_back, reje
 from oger.teachers.table.schema import validate_table
 from oger.teachers.table.tokens import token_counter
 from oger.terminal.bar import Bars
-from oger.verification import ANSWER_RULES, verify_many
+from oger.verification import ANSWER_RULES
 from oger.verification.kinds import load_kind
 from oger.words import choose
 
@@ -63,7 +61,7 @@ def curate(
         ConservationError: rows were lost or made up, a defect of OGER; OUT does not appear.
     """
     evaluation = _check_options(options)
-    token_counter(options.tokenizer)  # a wrong name is said before anything is written
+    checker = Checker(options, token_counter(options.tokenizer), evaluation, workers=options.workers)
     files = plan_files(options.sources)
     num_workers = options.workers or os.cpu_count() or 1
     with WorkFolder(Path(out), options, files, resume=resume) as work:
@@ -80,7 +78,7 @@ def curate(
                     work.batches("passed"),
                     work.texts,
                     scope=options.duplicates,
-                    regrade=_Regrade(options),
+                    regrade=checker.regrade,
                 )
                 finished = (one for batch in workers.map(_finish_groups, _batched(found)) for one in batch)
                 grouping = bars.add("Grouping", totals.prompts)
@@ -153,7 +151,7 @@ def curate_rows(rows: Iterable[Mapping[str, Any]], options: CurateOptions) -> tu
         connection.register("passed", passed)
         totals = count_prompts(connection)
         batches = (prompts.to_batches(), passed.to_batches())
-        for group in groups(connection, *batches, Path(folder), scope=options.duplicates, regrade=_Regrade(options)):
+        for group in groups(connection, *batches, Path(folder), scope=options.duplicates, regrade=checker.regrade):
             finished = finish_group(group, options)
             for line in reject_lines(finished):
                 outcome.add_reject(line)
@@ -173,57 +171,26 @@ def _check_options(options: CurateOptions) -> EvaluationPrompts:
     return load_evaluation_prompts(options.decontaminate, options.ngram)
 
 
-class _Regrade:
-    """Verifies texts against another gold answer (see `merge.Regrade`)."""
-
-    def __init__(self, options: CurateOptions) -> None:
-        self._options = options
-
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
-        verdicts = verify_many(
-            [row["answer"] or "" for row in rows],
-            [row["text"] for row in rows],
-            kind=[row["kind"] or self._options.kind for row in rows],
-            metadata=[None if row["metadata"] is None else json.loads(row["metadata"]) for row in rows],
-            rules=self._options.rules,
-            timeout_s=self._options.timeout_s,
-            workers=self._options.workers,
-        )
-        return [
-            None if verdict.status == "correct" else f"{verdict.status} against the prompt's gold {row['answer']!r}"
-            for row, verdict in zip(rows, verdicts, strict=True)
-        ]
-
-
-@dataclass
-class _WorkerState:
-    """What a worker process needs for every task."""
-
-    options: CurateOptions
-    checker: Checker
-    work: Path
-
-
-_state: _WorkerState | None = None  # one per process, set by _initialise
+_worker: tuple[Checker, Path] | None = None  # one per process, set by _initialise
 
 
 def _initialise(options: CurateOptions, evaluation: EvaluationPrompts, work: Path) -> None:
-    global _state
+    global _worker
     # Workers verify side by side, so that each needs one verifier process only.
-    checker = Checker(options, token_counter(options.tokenizer), evaluation, workers=1)
-    _state = _WorkerState(options, checker, work)
+    _worker = Checker(options, token_counter(options.tokenizer), evaluation, workers=1), work
 
 
 def _check_chunk(task: _Task) -> int:
-    assert _state is not None
+    assert _worker is not None
+    checker, work = _worker
     number, file, chunk = task
-    write_shard(shard_folder(_state.work, number), _state.checker.check(file, chunk, number * _SEQ_PER_SHARD))
+    write_shard(shard_folder(work, number), checker.check(file, chunk, number * _SEQ_PER_SHARD))
     return chunk.size
 
 
 def _finish_groups(batch: list[Group]) -> list[Finished]:
-    assert _state is not None
-    return [finish_group(group, _state.options) for group in batch]
+    assert _worker is not None
+    return [finish_group(group, _worker[0].options) for group in batch]
 
 
 def _batched(found: Iterator[Group]) -> Iterator[list[Group]]:

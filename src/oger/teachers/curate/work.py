@@ -50,6 +50,13 @@ class WorkFolder:
             raise FileExistsError(f"{out} exists already; name another folder")
         self.out = out
         self.path = out.with_name(out.name + ".work")
+        self._shards = self.path / _SHARDS
+        self.temporary = self.path / "temporary"
+        """For what DuckDB does not hold in memory."""
+        self.texts = self.path / "texts"
+        """For the texts on their way into groups."""
+        self.result = self.path / "result"
+        """What becomes OUT."""
         if self.path.exists() and not resume:
             raise FileExistsError(f"{self.path} holds an unfinished curation: continue it with --resume, or remove it")
         started = _fingerprint(options, files)
@@ -71,25 +78,6 @@ class WorkFolder:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-    @property
-    def _shards(self) -> Path:
-        return self.path / _SHARDS
-
-    @property
-    def temporary(self) -> Path:
-        """For what DuckDB does not hold in memory."""
-        return self.path / "temporary"
-
-    @property
-    def texts(self) -> Path:
-        """For the texts on their way into groups."""
-        return self.path / "texts"
-
-    @property
-    def result(self) -> Path:
-        """What becomes OUT."""
-        return self.path / "result"
 
     def shards(self) -> list[Path]:
         """Finished shards in order."""

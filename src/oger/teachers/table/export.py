@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.io.whole import whole_file
-from oger.teachers.table.output import iterate_table
-from oger.teachers.table.schema import ROWS_PER_GROUP, Prompt, messages_of, table_schema, validate_table
+from oger.teachers.table.schema import ROWS_PER_GROUP, Prompt, iterate_table, messages_of, table_schema, validate_table
 from oger.words import choose
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def export_table(table: str | os.PathLike[str], form: str, out: str | os.PathLik
     chat = validate_table(table).chat
     schema = make_schema(chat)
     number = 0
-    rows = (made for row in iterate_table(Path(table)) for made in convert(row))
+    rows = (made for row in iterate_table(table) for made in convert(row))
     with whole_file(target) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as writer:
         while batch := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_table(pa.Table.from_pylist(batch, schema))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -11,7 +11,7 @@ from typing import IO, Any
 from oger.teachers.curate.choose import Finished
 from oger.teachers.curate.counts import Outcome
 from oger.teachers.curate.records import reject_line
-from oger.teachers.table.schema import ROWS_PER_GROUP, messages_of, open_table, table_schema
+from oger.teachers.table.schema import ROWS_PER_GROUP, iterate_table, messages_of, table_schema
 
 TABLE_FILE, REJECTS_FILE = "table.parquet", "rejects.jsonl"
 
@@ -41,17 +41,9 @@ def table_row(finished: Finished, *, chat: bool) -> dict[str, Any]:
 
 def reject_lines(finished: Finished) -> Iterator[dict[str, Any]]:
     """Lines of the rejects for the trajectories dropped under one prompt, and for the prompt if it is dropped."""
-    prompt, problem = finished.prompt, finished.problem
     for trajectory, reason, detail in finished.dropped:
-        yield reject_line(
-            trajectory,
-            "trajectory",
-            reason,
-            detail,
-            trajectory.text,
-            teacher=trajectory.teacher,
-            prompt_id=prompt.prompt_id,
-        )
+        yield trajectory.rejected(reason, detail)
+    prompt, problem = finished.prompt, finished.problem
     if problem is not None:
         detail = prompt.contaminated or "" if problem == "contaminated" else ""
         yield reject_line(prompt, "prompt", problem, detail, json.loads(prompt.prompt), prompt_id=prompt.prompt_id)
@@ -85,13 +77,6 @@ def read_back(folder: Path) -> Outcome:
         for line in file:
             outcome.add_reject(json.loads(line))
     return outcome
-
-
-def iterate_table(path: Path, columns: list[str] | None = None) -> Iterator[Mapping[str, Any]]:
-    """Rows of a table one by one, in batches (see `schema.open_table` for what it raises)."""
-    with open_table(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
-            yield from batch.to_pylist()
 
 
 def _kept_rows(finished: Iterable[Finished], rejects: IO[str], chat: bool) -> Iterator[dict[str, Any]]:

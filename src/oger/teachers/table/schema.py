@@ -10,11 +10,14 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from oger.io.rows import SourceError, open_parquet
+from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,26 +58,12 @@ def table_schema(*, chat: bool) -> pa.Schema:
     """Arrow schema of the table."""
     import pyarrow as pa
 
-    message = pa.struct([("role", pa.string()), ("content", pa.string())])
-    trajectory = pa.struct(
-        [
-            ("teacher", pa.string()),
-            ("text", pa.string()),
-            ("num_tokens", pa.int64()),
-            ("verdict", pa.string()),
-            ("source", pa.string()),
-        ]
-    )
-    return pa.schema(
-        [
-            ("prompt_id", pa.string()),
-            ("prompt", pa.list_(message) if chat else pa.string()),
-            ("answer", pa.string()),
-            ("kind", pa.string()),
-            ("metadata", pa.string()),
-            ("teachers", pa.list_(trajectory)),
-        ]
-    )
+    text = pa.string()
+    trajectory = pa.struct([(name, pa.int64() if name == "num_tokens" else text) for name in TRAJECTORY_FIELDS])
+    types = {"teachers": pa.list_(trajectory)}
+    if chat:
+        types["prompt"] = pa.list_(pa.struct([("role", text), ("content", text)]))
+    return pa.schema([(name, types.get(name, text)) for name in COLUMNS])
 
 
 def messages_of(prompt: Prompt) -> list[dict[str, str]]:
@@ -138,20 +127,31 @@ def validate_table(path: str | PathLike[str]) -> TableSummary:
         FileNotFoundError: no such file.
         TableError: not Parquet, other columns or types, or a row that breaks a rule; the message names the row.
     """
-    rows = trajectories = 0
+    trajectories = 0
     seen: set[str] = set()
     with open_table(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
-            for row in batch.to_pylist():
-                problem = row_problem(row)
-                if problem is None and row["prompt_id"] in seen:
-                    problem = "the prompt stands in an earlier row"
-                if problem is not None:
-                    raise TableError(f"{path} row {rows}: {problem}")
-                seen.add(row["prompt_id"])
-                rows += 1
-                trajectories += len(row["teachers"])
-        return TableSummary(rows, file.schema_arrow == table_schema(chat=True), trajectories)
+        is_chat = file.schema_arrow == table_schema(chat=True)
+    for number, row in enumerate(iterate_table(path)):
+        problem = row_problem(row)
+        if problem is None and row["prompt_id"] in seen:
+            problem = "the prompt stands in an earlier row"
+        if problem is not None:
+            raise TableError(f"{path} row {number}: {problem}")
+        seen.add(row["prompt_id"])
+        trajectories += len(row["teachers"])
+    return TableSummary(len(seen), is_chat, trajectories)
+
+
+def iterate_table(path: str | PathLike[str], columns: list[str] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Rows of a table one by one, in batches; raises what `open_table` raises."""
+    import pyarrow as pa
+
+    with open_table(path) as file:
+        try:
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
+                yield from batch.to_pylist()
+        except (pa.ArrowInvalid, OSError) as error:  # a damaged page
+            raise TableError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def open_table(path: str | PathLike[str]) -> Any:
@@ -161,15 +161,12 @@ def open_table(path: str | PathLike[str]) -> Any:
         FileNotFoundError: no such file.
         TableError: not Parquet, or other columns or types.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no table {path}")
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path} is not a readable Parquet file: {error}") from error
+        file = open_parquet(path)
+    except SourceError as error:
+        raise TableError(str(error)) from error
     schema = file.schema_arrow
     expected = [table_schema(chat=False), table_schema(chat=True)]
     if not any(schema.equals(other) for other in expected):

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from oger.method.hybrid_group import CHOICES, Teachers, plan_replacement
+from oger.seeds import draw_seed
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import TeacherRow, groups
 from oger.training.step import StepContext
-
-
-def draw_seed(seed: int, step: int, prompt: Any, occurrence: int = 0) -> int:
-    """Seed of the draws of one group, from the run's seed, the rollout step and the prompt: the same after a resume.
-
-    `occurrence` tells groups of one prompt in one batch apart.
-    """
-    digest = hashlib.blake2b(f"{seed}\x1f{step}\x1f{occurrence}\x1f{prompt!r}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def replace(

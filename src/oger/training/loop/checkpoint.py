@@ -29,11 +29,10 @@ from oger.encoders.base import Encoder
 from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
 from oger.io.whole import damage, put_in_place, write_manifest
+from oger.runs.paths import VALIDATION, checkpoint_step
+from oger.terminal.errors import one_line
 from oger.training.loop.nonfinite import StepGuard
 from oger.training.metrics.sums import MetricSums
-
-VALIDATION = "validation.json"
-"""In the folder of the best policy: its step and its validation accuracy."""
 
 _STAGING = ".writing"
 
@@ -176,8 +175,8 @@ def _written_whole(trainer: GRPOTrainer, folder: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(top, ignore_errors=True)  # gives back what it took of a full disk
         raise RunFaultError(
-            f"cannot write {folder} ({' '.join(str(error).split())[:200]}): make room, or make it writable, and go on "
-            "with --resume from the checkpoint before."
+            f"cannot write {folder} ({one_line(error, 200)}): make room, or make it writable, and go on with --resume "
+            "from the checkpoint before."
         ) from error
 
 
@@ -205,14 +204,8 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """By step."""
-    paths = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if step_of(path) is not None)
-    return sorted(paths, key=lambda path: step_of(path) or 0)
-
-
-def step_of(checkpoint: Path) -> int | None:
-    """Step in the name of a checkpoint; None if the name is none of a checkpoint."""
-    digits = checkpoint.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
-    return int(digits) if digits.isdecimal() else None
+    paths = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if checkpoint_step(path) is not None)
+    return sorted(paths, key=lambda path: checkpoint_step(path) or 0)
 
 
 def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
@@ -221,7 +214,7 @@ def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
     if limit is None or limit <= 0:
         return
     paths = _checkpoints(keep.parent)
-    kept = {keep, *[path for path in paths if damage(path) is None and path != keep][::-1][: limit - 1]}
+    kept = {keep, *[path for path in paths if damage(path, contents=False) is None and path != keep][::-1][: limit - 1]}
     if trainer.state.best_model_checkpoint is not None:
         kept.add(Path(trainer.state.best_model_checkpoint))
     for path in paths:

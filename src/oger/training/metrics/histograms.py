@@ -10,9 +10,8 @@ import torch
 from accelerate import Accelerator
 
 from oger.runs.metrics_log import MetricsLog
+from oger.runs.paths import HISTOGRAMS
 from oger.training.batch import ScoredBatch
-
-FILE_NAME = "histograms.jsonl"
 
 NUM_BINS = 20
 RANGES = {
@@ -47,7 +46,7 @@ class HistogramFile:
     """histograms.jsonl of a run folder, one row per rollout batch."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
+        self._path = folder / HISTOGRAMS
         self._log: MetricsLog | None = None  # opened at the first batch, once a resumed run has cut the file
 
     def __call__(self, step: int, counted: dict[str, Any]) -> None:

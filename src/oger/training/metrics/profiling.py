@@ -14,9 +14,9 @@ from rich.console import Console
 from torch.profiler import ProfilerActivity, profile, schedule
 from transformers import TrainerCallback
 
+from oger.runs.paths import PROFILE
 from oger.training.metrics.sums import STAGE_MARK
 
-FOLDER = "profile"
 SKIPPED, WARM_UP, RECORDED = 1, 1, 2
 LARGEST = 10
 
@@ -30,7 +30,7 @@ class Profile(TrainerCallback):
     """
 
     def __init__(self, run: Path, console: Console) -> None:
-        self._folder = run / FOLDER
+        self._folder = run / PROFILE
         self._console = console
         self._profile: profile | None = None
 

@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
+from oger.runs.paths import TENSORBOARD, TRACKER_ID
 from oger.training.metrics.histograms import NUM_BINS, RANGES, Taker
-
-ID_FILE = "tracker_id"
-TENSORBOARD = "tensorboard"
 
 
 class PendingHistograms:
@@ -60,7 +58,7 @@ def add_histograms(callbacks: list[Any]) -> list[Taker]:
 
 def tracker_id(folder: Path) -> str:
     """Eight hexadecimal digits that are this run folder's own; made at the first call."""
-    path = folder / ID_FILE
+    path = folder / TRACKER_ID
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")

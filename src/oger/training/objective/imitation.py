@@ -14,10 +14,10 @@ import torch
 
 from oger.method.imitation import imitation_loss
 from oger.method.schedule import schedule_factor
+from oger.seeds import draw_seed
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import groups, mask_rows, pad_rows
 from oger.training.config import OGERConfig
-from oger.training.groups.replace import draw_seed
 from oger.training.step import StepContext
 
 

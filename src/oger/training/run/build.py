@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,14 +17,13 @@ from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
 from oger.runs.paths import CHECKPOINTS
-from oger.teachers.table.column import COLUMN, parse_cell
+from oger.teachers.table.column import only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.trainer import OGERTrainer
 from oger.verification.rewards import accuracy_with, format_reward
 from oger.verification.self_test import probe_rows
-from oger.words import choose
 from oger.worlds import load_world
 
 REWARD_GROUP = "oger.rewards"
@@ -75,30 +73,6 @@ def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[
         if not isinstance(row["prompt"], str | list):
             raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
     return rows
-
-
-def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]) -> list[dict[str, Any]]:
-    """The rows with trajectories of some teachers only.
-
-    Args:
-        rows: with or without the column `teachers`.
-        wanted: names, or how many of those with the most trajectories (by name among equals).
-
-    Raises:
-        ValueError: if a name occurs in no row, or there are fewer teachers than asked for.
-    """
-    cells = [parse_cell(row.get(COLUMN)) for row in rows]
-    counts = Counter(trajectory["teacher"] for cell in cells for trajectory in cell)
-    if isinstance(wanted, int):
-        if wanted > len(counts):
-            raise ValueError(f"teachers: {wanted} asked for, and the training set has {len(counts)}")
-        chosen = set(sorted(counts, key=lambda name: (-counts[name], name))[:wanted])
-    else:
-        chosen = {choose({name: name for name in counts}, name, "teacher") for name in wanted}
-    return [
-        {**row, COLUMN: [trajectory for trajectory in cell if trajectory["teacher"] in chosen]}
-        for row, cell in zip(rows, cells, strict=True)
-    ]
 
 
 def outcome_function(recipe: Recipe) -> Callable[..., Any]:

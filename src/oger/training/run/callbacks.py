@@ -33,6 +33,13 @@ _NARROW = 100  # columns; a longer bar would take the place of the step and the 
 _PLAIN_LINES = 12  # progress lines of a run whose output is not a terminal
 
 
+def _step_row(state: Any, logs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the main process logs of a step, by the glossary's names; the summary of the whole training is no step."""
+    if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+        return None
+    return {canonical(name): value for name, value in logs.items()}
+
+
 class MetricsFile(TrainerCallback):
     """metrics.jsonl: one row per optimiser step; a validation joins the row of its step."""
 
@@ -40,9 +47,9 @@ class MetricsFile(TrainerCallback):
         self._log = MetricsLog(path)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
-        """Writes what was logged; the closing summary of the whole training is not a step."""
-        if state.is_world_process_zero and logs and "train_runtime" not in logs:
-            self._log.log(state.global_step, {canonical(name): value for name, value in logs.items()})
+        """Writes what was logged."""
+        if row := _step_row(state, logs):
+            self._log.log(state.global_step, row)
 
 
 class AlarmBell(TrainerCallback):
@@ -63,10 +70,8 @@ class AlarmBell(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         """Shows this step's metrics to the watch."""
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
-            return
-        row = {"step": state.global_step} | {canonical(name): value for name, value in logs.items()}
-        began = self._watch.update(row)
+        row = _step_row(state, logs)
+        began = self._watch.update({"step": state.global_step} | row) if row else {}
         if began:
             MetricsLog(self._path).log(state.global_step, began)
         for name, message in began.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from oger.recipes.recipe import Recipe, load_recipe
 from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
 from oger.training.run.build import run_options
+from oger.training.run.options import check_training
 
 _MAY_CHANGE = (
     "description",
@@ -34,7 +35,7 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
             raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
-        started = load_recipe(run / CONFIG)
+        started = check_training(load_recipe(run / CONFIG))
         if changed := _differences(started, recipe):
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."

@@ -16,6 +16,7 @@ from oger.terminal.console import Terminal
 from oger.training.batch import ScoredBatch
 from oger.training.metrics.records import rollout_rows
 from oger.training.run.build import build_trainer
+from oger.training.run.options import check_training
 from oger.training.run.show import quiet_libraries
 from oger.training.scores.alternatives import WHY_REPLACED, alternatives
 from oger.training.trainer import OGERTrainer
@@ -44,6 +45,7 @@ def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[di
     Beside the accounting of the group it prints what other aggregations, scales and entropies would have given.
     """
     quiet_libraries()
+    recipe = check_training(recipe)
     with untrained(recipe) as (trainer, batches):
         trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
     if not batches:

@@ -8,6 +8,7 @@ are in no metric. Step N is the policy after N optimiser steps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,7 @@ def probe_callbacks(recipe: Recipe, trainer: OGERTrainer, console: Console) -> l
         return []
     reason = _why_none(trainer)
     if reason is None:
-        outcome = outcome_function(recipe)
-        return [Probes(trainer, rows, outcome_reward=outcome, run=recipe.output_dir, every=recipe.rollouts_every)]
+        return [Probes(trainer, rows, outcome_function(recipe), recipe.output_dir, recipe.rollouts_every)]
     if trainer.accelerator.is_main_process:
         console.print(f"no probes for the report's map: {reason}", highlight=False)
     return []
@@ -87,31 +87,18 @@ def _why_none(trainer: OGERTrainer) -> str | None:
     return None
 
 
+@dataclass(eq=False)
 class Probes(TrainerCallback):
-    """Writes RUN/probes/step-NNNNNN.parquet; the main process does, and the others wait for it at the next step.
+    """Writes RUN/probes/step-NNNNNN.parquet; the main process does, and the others wait for it at the next step."""
 
-    Args:
-        trainer: holds the policy, the encoders and the options; each prompt gets its `num_generations` rollouts.
-        rows: what `choose_probes` chose.
-        outcome_reward: grades the rollouts, called as TRL calls it.
-        run: the run folder.
-        every: steps from one probe to the next.
-    """
-
-    def __init__(
-        self,
-        trainer: OGERTrainer,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        outcome_reward: OutcomeReward,
-        run: Path,
-        every: int,
-    ) -> None:
-        self._trainer = trainer
-        self._rows = rows
-        self._outcome_reward = outcome_reward
-        self._run = run
-        self._every = every
+    trainer: OGERTrainer
+    """Holds the policy, the encoders and the options; each prompt gets its `num_generations` rollouts."""
+    rows: Sequence[Mapping[str, Any]]
+    """What `choose_probes` chose."""
+    outcome_reward: OutcomeReward
+    run: Path
+    every: int
+    """Steps from one probe to the next."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The untrained policy."""
@@ -120,20 +107,20 @@ class Probes(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the checkpoint of the same step is saved, so that no checkpoint is ahead of its probes."""
-        if state.global_step % self._every == 0:
+        if state.global_step % self.every == 0:
             self._take(state.global_step)
 
     def _take(self, step: int) -> None:
-        trainer = self._trainer
+        trainer = self.trainer
         if not trainer.accelerator.is_main_process:
             return
         args = trainer.args
         job = own_job(
             "probes",
-            self._rows,
+            self.rows,
             trainer.accelerator.unwrap_model(trainer.model),
             trainer.processing_class,
-            reward=self._outcome_reward,
+            reward=self.outcome_reward,
             num_samples=args.num_generations,
             sampling=SamplingSettings(args.temperature, args.top_p, trainer.max_completion_length, args.seed),
             # As many rows at once as the training generates on this device: known to fit.
@@ -141,7 +128,7 @@ class Probes(TrainerCallback):
             chat_template_kwargs=args.chat_template_kwargs,
         )
         samples = by_problem(run_job(job).responses).values()
-        write_rollouts(self._run, step, _records(trainer, self._rows, list(samples)), store=PROBES)
+        write_rollouts(self.run, step, _records(trainer, self.rows, list(samples)), store=PROBES)
 
 
 def _records(
@@ -157,34 +144,30 @@ def _records(
         divergence_G = teacher_divergence(
             online_GE, teacher_ME, aggregation=args.divergence_aggregation, scale=args.divergence_scale
         )
-        records += [
+        rollouts = [
             {
-                "group": group,
-                "row": place,
                 "origin": "online",
-                "prompt": row["prompt"],
                 "text": response.text,
                 "outcome": response.outcome,
-                "divergence": divergence_G[place].item(),
+                "divergence": divergence.item(),
                 "truncated": response.truncated,
                 "num_tokens": response.num_tokens,
-                "vector": online_GE[place].tolist(),
+                "vector": vector_E.tolist(),
             }
-            for place, response in enumerate(responses)
+            for response, divergence, vector_E in zip(responses, divergence_G, online_GE, strict=True)
         ]
-        records += [
+        trajectories = [
             {
-                "group": group,
-                "row": len(responses) + place,
                 "origin": "teacher",
                 "teacher": teacher["teacher"],
-                "prompt": row["prompt"],
                 "text": teacher["text"],
                 "outcome": teacher["verdict"],
                 "truncated": False,
                 "num_tokens": len(trainer.turn.token_ids(teacher["text"])),
-                "vector": teacher_ME[place].tolist(),
+                "vector": vector_E.tolist(),
             }
-            for place, teacher in enumerate(teachers)
+            for teacher, vector_E in zip(teachers, teacher_ME, strict=True)
         ]
+        for place, record in enumerate([*rollouts, *trajectories]):
+            records.append({"group": group, "row": place, "prompt": row["prompt"], **record})
     return records

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,32 @@ from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.runs.paths import ALARMS, BEFORE, BEST, CHECKPOINTS, CONFIG, ENCODER, HISTOGRAMS, METRICS, MODEL, SUMMARY
+from oger.runs.paths import (
+    ALARMS,
+    BEFORE,
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    ENCODER,
+    HISTOGRAMS,
+    METRICS,
+    MODEL,
+    SUMMARY,
+    checkpoint_step,
+)  # fmt: skip
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.terminal.console import Terminal
-from oger.training.loop.checkpoint import newest_whole, save_policy, step_of
+from oger.training.loop.checkpoint import newest_whole, save_policy
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
-from oger.training.run.build import build_trainer, checked_rows
+from oger.training.run.build import build_trainer, checked_rows, run_options
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
+from oger.training.run.options import check_training
 from oger.training.run.probes import probe_callbacks
+from oger.training.run.ranks import by_owner, check_group
 from oger.training.run.show import describe, quiet_libraries
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import cost_before, warm_start
@@ -51,16 +64,23 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunStopped: if SIGTERM or SIGINT ends it.
     """
     quiet_libraries()
+    recipe = check_training(recipe)
     console = console or Terminal()
     run = recipe.output_dir
-    with StopSignals() as signals:
-        if int(os.environ.get("RANK", 0)) != 0:  # would see what the first process writes
-            return _train(recipe, resume, console, signals)
-        check_folder(run, recipe, resume=resume)
-        with run_lock(run, console.print), no_trace_of_failure(run):
+    with StopSignals() as signals, ExitStack() as owned:
+        run_options(recipe).device  # noqa: B018 - makes the process group
+        check_group()
+
+        def own_folder() -> None:
+            check_folder(run, recipe, resume=resume)
+            owned.enter_context(run_lock(run, console.print))
+            check_folder(run, recipe, resume=resume)  # another process may have trained there meanwhile
+            owned.enter_context(no_trace_of_failure(run))
             if not (run / CONFIG).is_file():  # so that --resume finds a run that is killed before its first step
                 dump_recipe(recipe, run / CONFIG)
-            return _train(recipe, resume, console, signals)
+
+        by_owner(own_folder)
+        return _train(recipe, resume, console, signals)
 
 
 def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals) -> dict[str, Any]:
@@ -79,7 +99,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
     if resume and is_main:
-        step = 0 if checkpoint is None else step_of(checkpoint) or 0
+        step = 0 if checkpoint is None else checkpoint_step(checkpoint) or 0
         for log in (METRICS, HISTOGRAMS, ALARMS):
             if (run / log).is_file():
                 MetricsLog(run / log).cut_after(step)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from rich.console import Console
 
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
+from oger.training.run.options import check_training
 from oger.training.run.preview import untrained
 
 _PROMPTS = 64
@@ -34,7 +35,9 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
     if recipe.first_above is not None and not _is_needed(recipe, console):
         return recipe.model
     if not (first.output_dir / SUMMARY).is_file():
-        train(first, resume=(first.output_dir / CONFIG).is_file(), console=console)
+        resume = (first.output_dir / CONFIG).is_file()
+        PartialState().wait_for_everyone()  # before the first process writes it
+        train(first, resume=resume, console=console)
     best = first.output_dir / BEST
     return str(best if best.is_dir() else first.output_dir / MODEL)
 
@@ -44,7 +47,7 @@ def first_recipe(recipe: Recipe) -> Recipe:
     assert recipe.first is not None, "asked only of recipes with a first stage"
     document = {key: value for key, value in recipe.document.items() if key not in ("first", "first_above", "rollouts")}
     overrides = {**recipe.first, "output_dir": str(recipe.output_dir / FIRST)}
-    return make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage")
+    return check_training(make_recipe(apply_overrides(document, overrides), name=f"{recipe.name}, first stage"))
 
 
 def _is_needed(recipe: Recipe, console: Console) -> bool:
@@ -54,7 +57,7 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
     if not path.is_file():
         found = _measure(recipe)
         unsolved = found["unsolved_share"]
-        if int(os.environ.get("RANK", 0)) == 0:
+        if PartialState().is_main_process:
             write_json(path, {**found, "first_above": recipe.first_above})
     else:
         unsolved = json.loads(path.read_text(encoding="utf-8"))["unsolved_share"]

@@ -7,6 +7,8 @@ r"""One spelling for what an answer may be written in: LaTeX dressing, Unicode m
 import re
 import unicodedata
 
+from oger.verification.math.dressing import undress
+
 _SYMBOLS = str.maketrans(
     {
         **dict.fromkeys("−–—‒﹣－", "-"),
@@ -58,7 +60,7 @@ _SPACING = re.compile(
 )
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|boldsymbol|emph"
-    r"|boxed|fbox|underline|ensuremath)\s*\{([^{}]*)\}"
+    r"|boxed|fbox|framebox|underline|ensuremath)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
 _FUNCTION_NAMES = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
@@ -103,7 +105,9 @@ _SAME_COMMANDS = [
     )
 ]
 _LEAD = re.compile(
-    r"^(?:(?:so|thus|therefore|hence)\b[, ]*)?(?:(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*:|\s*=)\s*:?)\s*", re.I
+    r"^(?:(?:so|thus|therefore|hence)\b[, ]*)?(?:(?:the\s+|our\s+|my\s+)?(?:(?:final|only|unique|correct)\s+){0,2}"
+    r"(?:answer|solution|solution set|value|function|result)s?(?:\s+(?:is|are)\b|\s*:|\s*=)\s*:?)\s*",
+    re.I,
 )
 _DECIMAL_GOES_ON = re.compile(r"(\.\d+)\s*(?:\.{3,}|\\(?:ldots|cdots|dots)(?![a-zA-Z]))$")  # 3.14...: as far as written
 _ELLIPSIS = re.compile(r"\.{3,}|\\(?:cdots|dots[a-z]?|hdots)(?![a-zA-Z])\s*")
@@ -119,7 +123,7 @@ def clean(text: str) -> str:
     >>> clean("−2√3")
     '-2\\sqrt{3}'
     """
-    text = _VULGAR_FRACTION.sub(_latex_fraction, text)
+    text = undress(_VULGAR_FRACTION.sub(_latex_fraction, text))
     text = _SUPERSCRIPT_RUN.sub(lambda run: "^{" + run[0].translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RUN.sub(lambda run: "_{" + run[0].translate(_SUBSCRIPTS) + "}", text)
     text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS))

@@ -2,7 +2,7 @@ r"""Mathematical equality: what the kind "math" takes for the same answer.
 
 An answer is cleaned (`answer_text`), taken apart at its brackets and separators (`structure`), and its parts compared:
 written numbers exactly (`literals`), words as words (`phrases`), and every other expression by two graders: math-verify
-and a check of our own (`second_check`). Where the two disagree, the second decides and the judgement says so.
+and a check of our own (`second_check`). Where that check is sure, it decides and the judgement says that it overruled.
 
 Rulings, where mathematicians may differ:
 
@@ -10,16 +10,21 @@ Rulings, where mathematicians may differ:
   a decimal of at least three significant digits accepts an exact value with no finite decimal form that rounds to it
   (\sqrt{2} for 1.414), because such a gold answer was rounded by whoever wrote it.
 - **Units**: a unit that only one side has is ignored; two units must agree or convert exactly (500 cm is 5 m; 5 cm is
-  not 5 m). So with other words after a number ("apples"), where one side's must hold the other's; a unit, a percent
-  sign and words exclude each other. A bare letter glued to a number is a variable (5m), one set apart or in \text is a
-  unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees.
+  not 5 m), mixed ones too (5 ft 6 in). A bare letter glued to a number is a variable (5m), one set apart or in \text
+  is a unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
+  belongs to its last term.
+- **Words behind a number**: a noun that the gold answer or the question names, with adjectives, or a plural by itself.
+  Anything else says something else (5 squared, 5 not, 5 tenths). Two nouns must agree; a unit, a percent sign and a
+  noun exclude each other.
 - **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
 - **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
   tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
 - **Intervals**: ends open or closed must agree; (1, 2) is both a pair and an open interval; x < 2 is (-\infty, 2).
   Between inequalities "or" unites and "and" intersects.
-- **Equations**: a name in front (x = 3) is ignored when only one side has one; two names must agree. Other equations
-  are equal when one is a multiple of the other, or as math-verify finds. An answer that says 4 = 3 is wrong.
+- **Equations**: a name in front (x = 3) is ignored when only one side has one; two names must agree. An equation stands
+  for a value only behind one name (not 2x = 4, not |x| = 4) or when its left side holds no letter. Equations are equal
+  when one is a multiple of the other, or side equals side. An answer that says 4 = 3 is wrong.
+- **Identities** hold where both sides are real; see `second_check`.
 - **Letters**: case matters (R is not r, AB not ab), but for a name in front of = and a constant of integration, + C.
 - **Notation** that the parser drops or misreads is never evaluated (`notation`): only the same text is equal to it.
 - **Times and ratios**: 3:30 PM accepts 3:30 and 15:30, not 3:30 AM; 6:8 is the ratio 3:4.
@@ -28,23 +33,26 @@ Rulings, where mathematicians may differ:
 """
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from oger.verification.math.answer_text import clean
 from oger.verification.math.expressions import compare_equations, compare_expressions
-from oger.verification.math.literals import read_quantity, same_quantity
+from oger.verification.math.leaves import compare_leaves
+from oger.verification.math.literals import read_quantity
 from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
-from oger.verification.math.phrases import canonical, is_words, same_based, same_ratio, same_time, same_words, words
-from oger.verification.math.structure import Structure, nesting, read_structure, split_top
-from oger.verification.math.units import Unit, read_unit
+from oger.verification.math.nouns import without_named_noun
+from oger.verification.math.phrases import canonical, is_words, words
+from oger.verification.math.remarks import as_equation, family, same_argument, same_parameters, without_remark
+from oger.verification.math.structure import Structure, as_matrix, joined_thousands, nesting, read_structure, split_top
 from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
 _MAX_ITEMS = 100
+_MAX_QUESTION = 20_000
 _MAX_DEPTH = 50  # of brackets: beyond it the parsers take minutes, and nobody answers so
-_PLAIN_INTEGER = re.compile(r"\s*\$?\s*([+-]?)(\d{1,3}(?:,\d{3})+|\d+)\s*\$?\s*")
-_GLUED_UNIT = re.compile(r"^(.*[\d}])([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$")
+_PLAIN_INTEGER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt|in|notin)(?![a-zA-Z])")
 _NUMBERS_ONLY = re.compile(
     r"(?:\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|sin|cos|tan)(?![a-zA-Z])|[\d\s+*/^(){}\[\].,!%-])+"
@@ -53,7 +61,6 @@ _KNOWN_COMMANDS = re.compile(
     r"\\(?:frac|sqrt|pi|cdot|times|div|binom|log|ln|exp|sin|cos|tan|cot|sec|csc|arc(?:sin|cos|tan)|circ|pm|mp|infty"
     r"|[lr](?:floor|ceil|vert)|[lc]?dots|overline|\$)(?![a-zA-Z])"
 )
-_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
 _BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
 _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\s*")
@@ -61,7 +68,9 @@ _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\
 
 def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None:
     """Decide plain integers (sign, thousands separators, dollars around), in linear time; None for all else."""
-    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in (gold, extracted)]
+    # Blanks are stripped, not matched: two runs of them in one pattern take time quadratic in their length.
+    bare = (side.strip().removeprefix("$").removesuffix("$").strip() for side in (gold, extracted))
+    sides = [_PLAIN_INTEGER.fullmatch(side) if side.isascii() else None for side in bare]
     if sides[0] is None or sides[1] is None:
         return None
     left, right = ((side[1] == "-", side[2].replace(",", "").lstrip("0")) for side in sides if side is not None)
@@ -70,6 +79,12 @@ def instant_math(gold: str, extracted: str, metadata: Any = None) -> bool | None
 
 def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
     """Is `extracted` mathematically the gold answer, by the rulings above?
+
+    Args:
+        gold: The gold answer.
+        extracted: The answer found in the response.
+        metadata: None, or a mapping that may hold the text of the problem as "question": what it counts may stand
+            behind a number.
 
     Raises:
         ValueError: The gold answer cannot be read, an answer has more than 2,000 characters is nested more
@@ -82,6 +97,8 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
     if _OPERATOR_RUN.search(gold) or _OPERATOR_RUN.search(extracted):
         raise ValueError("an answer with a run of twenty equal operators is not evaluated")
     left, right = clean(gold), clean(extracted)
+    if isinstance(metadata, Mapping) and isinstance(question := metadata.get("question"), str):
+        right = without_named_noun(right, question[:_MAX_QUESTION])
     if not left:
         raise ValueError("the gold answer is empty")
     if not right:
@@ -90,7 +107,12 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
 
 
 def _compare(gold: str, answer: str) -> Judgement:
-    gold, answer = (canonical(_APPROXIMATELY.sub("", side)) for side in (gold, answer))
+    gold, answer = (canonical(_APPROXIMATELY.sub("", without_remark(side))) for side in (gold, answer))
+    families = [family(as_equation(side)) for side in (gold, answer)]
+    renamed = same_parameters(*families)
+    if renamed is None:
+        return Judgement(False, note="the parameters run over different sets")
+    gold, answer = families[0].body, same_argument(families[0].body, renamed)
     (gold, gold_modulus), (answer, answer_modulus) = split_modulus(gold), split_modulus(answer)
     if gold_modulus and answer_modulus and gold_modulus != answer_modulus:
         return Judgement(False, note="different moduli")
@@ -125,7 +147,7 @@ def _compare(gold: str, answer: str) -> Judgement:
         return _compare(gold, sides[-1])
     if gold_equation:
         return Judgement(False, note="an equation is asked for")
-    return _compare_leaves(gold, answer)
+    return compare_leaves(gold, answer)
 
 
 def _is_closed(text: str) -> bool:
@@ -171,6 +193,9 @@ def _compare_structures(gold: str, answer: str, left: Structure | None, right: S
     if left is None or right is None:
         return _compare_with_one(gold, answer, left, right)
     pair = {left.form, right.form}
+    if "matrix" in pair and pair != {"matrix"}:
+        left, right = as_matrix(left) or left, as_matrix(right) or right
+        pair = {left.form, right.form}
     if len(left.items) != len(right.items):
         return Judgement(False, note=f"{len(right.items)} parts instead of {len(left.items)}")
     if len(left.items) > _MAX_ITEMS:
@@ -208,6 +233,8 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
         numbers = Structure("list", tuple(plain.split(",")))
         return _compare_structures(gold, answer, left or numbers, right or numbers)
+    if shape.form == "list" and (number := joined_thousands(gold if left is not None else answer)):
+        return _compare(*((number, answer) if left is not None else (gold, number)))
     if shape.form in ("interval", "union") and read_quantity(plain) is None and not is_words(plain):
         return compare_expressions(gold, answer)
     if shape.form == "list" and left is not None and is_words(gold):
@@ -248,63 +275,3 @@ def _any_order(gold: tuple[str, ...], answer: tuple[str, ...]) -> Judgement:
         else:
             return Judgement(False, overruled, f"{item} is missing")
     return Judgement(True, overruled)
-
-
-def _compare_leaves(gold: str, answer: str) -> Judgement:
-    for compare in (same_time, same_ratio, same_based):
-        decided = compare(gold, answer)
-        if decided is not None:
-            return Judgement(decided)
-    gold_number, answer_number = read_quantity(gold), read_quantity(answer)
-    if gold_number is not None and answer_number is not None:
-        return Judgement(same_quantity(gold_number, answer_number))
-    if is_words(gold) and gold_number is None:
-        return Judgement(same_words(gold, answer))
-    if not any(character.isalnum() for character in answer):
-        return Judgement(False, note="no number and no letter")
-    if is_words(answer) and answer_number is None:
-        return Judgement(False, note="words instead of mathematics")
-    return _compare_with_units(gold, answer)
-
-
-def _compare_with_units(gold: str, answer: str) -> Judgement:
-    (gold, gold_unit), (answer, answer_unit) = _split_measure(gold), _split_measure(answer)
-    if gold_unit is not None and answer_unit is not None:
-        if gold_unit.differs_from(answer_unit):
-            return Judgement(False, note="different units")
-        ratio = answer_unit.ratio_to(gold_unit)
-        if ratio != 1:
-            answer = f"\\frac{{{ratio.numerator}}}{{{ratio.denominator}}}({answer})"
-    judgement = compare_expressions(gold, answer)
-    angles = {unit.dimension for unit in (gold_unit, answer_unit) if unit is not None}
-    if judgement.correct or angles != {(("degree", 1),)} or (gold_unit is None) == (answer_unit is None):
-        return judgement
-    radians = "\\frac{{\\pi}}{{180}}({})"
-    return compare_expressions(
-        radians.format(gold) if gold_unit else gold, radians.format(answer) if answer_unit else answer
-    )
-
-
-def _split_measure(text: str) -> tuple[str, Unit | None]:
-    """(expression, unit); a literal loses the words and the money sign that no parser of expressions reads."""
-    number = read_quantity(text)
-    return _split_unit(text) if number is None else (number.latex(), number.unit)
-
-
-def _split_unit(text: str) -> tuple[str, Unit | None]:
-    if _TRIGONOMETRIC.search(text):
-        return text, None  # the degrees belong to the argument
-    if glued := _GLUED_UNIT.match(text):
-        unit = read_unit(glued[2])
-        if unit is not None:
-            return glued[1].strip(), unit
-    blanks = [match.start() for match in re.finditer(" ", text)][-4:]
-    for blank in blanks:
-        head, tail = text[:blank].strip(), text[blank:].strip()
-        unit = read_unit(tail)
-        if unit is None or not head or head[-1] in "+-*/^(\\":
-            continue
-        # Beside variables a single letter is one of them: c^2 m.
-        if len(tail) > 1 or not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", head)):
-            return head, unit
-    return text, None

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from oger.verification.math.nouns import may_stand_for, stems
 from oger.verification.math.units import Unit, read_unit
 
 _MAX_EXPONENT = 5000  # of a number in scientific notation: beyond it, the second check compares logarithms
@@ -30,13 +31,14 @@ _SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "bi
 _SCALE = re.compile(r"\s*(dozen|hundred|thousand|million|billion|trillion)s?\b", re.I)
 _PERCENT = re.compile(r"\s*(?:%|percent\b|per cent\b|percentage\b|pct\b)", re.I)
 _MONEY = re.compile(r"^(?:US|USD|U\.S\.)?\s*(\\\$|€|£|¥|₹|(?:Rs|INR|USD|EUR)\.?(?=[\s\d]))\s*")
-_NOUN = re.compile(r"^[A-Za-z][A-Za-z.'-]{2,}(?: [A-Za-z.'-]+){0,5}$|^(?:am|pm|a\.m|p\.m)$", re.I)
-_COMPARISON = re.compile(r"\b(?:than|times|minus|plus|over)\b", re.I)  # 5 more than x is no 5
-_FILLER = frozenset(
-    {"a", "an", "and", "are", "in", "is", "of", "the", "there", "total"}
-    | {"altogether", "different", "distinct", "possible"}
+_NOUN = re.compile(r"^[A-Za-z][A-Za-z.'-]{2,}(?: [A-Za-z.'-]+){0,5}$|^(?:am|pm|a\.m|p\.m|or|no|if)$", re.I)
+_MIXED = re.compile(
+    rf"({_N}|{_N}?\s*\\frac\s*\{{\d+\}}\s*\{{\d+\}})\s*([A-Za-z.'\"^\\°]+(?:\s*[CF])?)[\s,]*(?:and\s+)?"
 )
+_ANGLE_PARTS = ((r"^\circ", Fraction(1)), ("'", Fraction(1, 60)), ("''", Fraction(1, 3600)), ('"', Fraction(1, 3600)))
+_COMPARISON = re.compile(r"\b(?:than|times|minus|plus|over)\b", re.I)  # 5 more than x is no 5
 _PRIME = read_unit("'")
+_MAX_UNIT_WORDS = 8
 _WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -87,6 +89,8 @@ def read_quantity(text: str) -> Quantity | None:
         unit = read_unit(money[1].removeprefix("\\").rstrip("."))
         second_sign, text = _sign(text[money.end() :])
         sign *= second_sign
+    if mixed := _read_mixed(text):
+        return Quantity(sign * mixed[0], mixed[1])
     number = _read_number(_unwrap_braces(text))
     if number is None:
         return None
@@ -109,10 +113,49 @@ def read_quantity(text: str) -> Quantity | None:
     return Quantity(sign * value, unit, noun, percent is not None, decimals, significant)
 
 
+def _read_mixed(text: str) -> tuple[Fraction, Unit] | None:
+    r"""5 ft 6 in, 5 hours 30 minutes, 5'6", 30^\circ 15': (value in the first unit, that unit)."""
+    parts: list[tuple[Fraction, str]] = []
+    position = 0
+    while position < len(text):
+        match = _MIXED.match(text, position)
+        number = _read_number(match[1]) if match else None
+        if match is None or number is None or number[3].strip():
+            return None
+        parts.append((number[0], match[2].strip()))
+        position = match.end()
+    if not 2 <= len(parts) <= 4:
+        return None
+    names = [name for _, name in parts]
+    if names[0] == r"^\circ":
+        sizes = dict(_ANGLE_PARTS)
+        if not all(name in sizes for name in names):
+            return None
+        return sum((value * sizes[name] for value, name in parts), Fraction(0)), _unit(r"^\circ")
+    if names == ["'", '"'] or names == ["'", "''"]:
+        names = ["ft", "in"]
+    units = [read_unit(name) for name in names]
+    first = units[0]
+    if first is None or not first.dimension:
+        return None
+    total, last = Fraction(0), None
+    for (value, _), unit in zip(parts, units, strict=True):
+        if unit is None or unit.dimension != first.dimension or (last is not None and unit.factor >= last):
+            return None
+        total, last = total + value * unit.ratio_to(first), unit.factor
+    return total, first
+
+
+def _unit(name: str) -> Unit:
+    unit = read_unit(name)
+    assert unit is not None
+    return unit
+
+
 def _unit_and_noun(text: str) -> tuple[Unit | None, str]:
     """The longest unit at the start of some words, and the words after it."""
     words = text.split()
-    for count in range(len(words), 0, -1):
+    for count in range(min(len(words), _MAX_UNIT_WORDS), 0, -1):
         head = " ".join(words[:count])
         if (count == len(words) or (len(head) > 1 and head.casefold() != "in")) and (unit := read_unit(head)):
             return unit, " ".join(words[count:])
@@ -183,6 +226,9 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
     """Equal by the rules that `math_grader` states."""
     if not _count_the_same(gold, answer):
         return False
+    angles = [side.unit.angle for side in (gold, answer) if side.unit is not None]
+    if sorted(angles) == ["degree", "radian"]:
+        return False  # a rational number of degrees is no rational number of radians, but for none
     if gold.unit is not None and answer.unit is not None:
         ratio = answer.unit.ratio_to(gold.unit)
         if ratio != 1:
@@ -217,21 +263,9 @@ def _count_the_same(gold: Quantity, answer: Quantity) -> bool:
     said = [_says(side) for side in (gold, answer)]
     if all(said) and not said[0] & said[1]:
         return False  # 12 people beside 12 days, 12 apples beside 12%
-    words = [_stems(side.noun) for side in (gold, answer)]
-    return words[0] <= words[1] or words[1] <= words[0]
+    return may_stand_for(answer.noun, gold.noun)
 
 
 def _says(side: Quantity) -> set[str]:
     kinds = {"unit": side.unit is not None and bool(side.unit.dimension), "percent": side.percent}
-    return {kind for kind, present in (*kinds.items(), ("noun", bool(_stems(side.noun)))) if present}
-
-
-def _stems(noun: str) -> set[str]:
-    return {_stem(word) for word in re.findall(r"[a-z]+", noun.casefold())} - _FILLER
-
-
-def _stem(word: str) -> str:
-    for ending in ("ies", "es", "s", "y"):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
-            return word.removesuffix(ending)
-    return word
+    return {kind for kind, present in (*kinds.items(), ("noun", bool(stems(side.noun)))) if present}

@@ -3,6 +3,7 @@ r"""Names before values: x = 3, (x, y) = (1, 2), x \in \{1, 2\}, and what they n
 import re
 from itertools import pairwise
 
+from oger.verification.math.nouns import DENYING
 from oger.verification.math.phrases import words
 from oger.verification.math.structure import list_items, read_structure, split_top
 
@@ -14,7 +15,7 @@ _LETTERLIKE = (
     r"|xi|rho|sigma|tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega|ell))"
 )
 _VARIABLE = re.compile(
-    rf"(?:d|m|\\Delta|\\angle)?\s*{_LETTERLIKE}{_SUBSCRIPT}\s*(?:'|\^\s*\{{?\s*(?:\\prime|\*)\s*\}}?)*{_SUBSCRIPT}"
+    rf"(?:\\Delta|\\angle)?\s*{_LETTERLIKE}{_SUBSCRIPT}\s*(?:'|\^\s*\{{?\s*(?:\\prime|\*)\s*\}}?)*{_SUBSCRIPT}"
 )
 _FUNCTION_VALUE = re.compile(
     rf"(?:[A-Zfghpq]|\\(?:phi|varphi|psi|Pr|Gamma|zeta|sigma|mathbb\s*\{{?\w\}}?)|Var|Cov|Pr|gcd|lcm|max|min|det|deg|rank){_SUBSCRIPT}"
@@ -29,13 +30,35 @@ _BIG_OPERATOR = re.compile(
 _DERIVATIVE = re.compile(
     r"\\frac\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}|d\w/d\w"
 )
+_FUNCTIONS = frozenset(
+    {
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "exp",
+        "sqrt",
+        "root",
+        "square",
+        "cube",
+        "third",
+        "quarter",
+        "abs",
+    }
+    | {"arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "floor", "ceil"}
+)
 _SHORT_WORDS = frozenset({"of", "is", "to", "in", "a", "no", "at", "by"})
 _MEMBER = re.compile(
     r"^(?:[a-zA-Z](?:_\{?\w+\}?)?|\([a-zA-Z], ?[a-zA-Z](?:, ?[a-zA-Z])*\))\s*\\in(?![a-z])\s*(?!\\mathbb)"
 )
 _NAMED_TUPLE = re.compile(r"^\(([a-zA-Z](?:_\{?\w+\}?)?(?:, ?[a-zA-Z](?:_\{?\w+\}?)?)+)\)\s*=\s*")
 _SET_BUILDER = re.compile(r"^\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\||:)(.*)\\\}$")
-_MODULUS = re.compile(r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\w+)\s*\}?\s*\)?$")
+_MODULUS = re.compile(
+    r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\d+|[a-zA-Z])\s*\}?\s*\)?$"
+)
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LETTER = re.compile(r"[a-zA-Z](?:_\{?\w+\}?)?")
 _COORDINATES = ("x", "y", "z")
@@ -75,6 +98,8 @@ def is_one_name(text: str) -> bool:
 def _is_word(text: str) -> bool:
     """A word, and not a product of variables: xyz, abc."""
     letters = text.casefold()
+    if letters in _FUNCTIONS or (letters in DENYING and letters not in _SHORT_WORDS):
+        return False
     consecutive = all(ord(right) - ord(left) == 1 for left, right in pairwise(letters))
     return (
         text.isupper()
@@ -100,6 +125,10 @@ def bindings(text: str) -> dict[str, str] | None:
         if shape is None or shape.form not in ("tuple", "interval"):
             return None
         pairs = list(zip(names, shape.items, strict=False)) if len(names) == len(shape.items) else []
+    elif (sides := split_top(text, ("=",))) and len(sides) > 2 and all(map(_LETTER.fullmatch, sides[:-1])):
+        pairs = [(name, sides[-1]) for name in sides[:-1]]  # x = y = z = 0
+        if _LETTER.fullmatch(sides[-1]):
+            return None
     else:
         pairs = [assignment(item) for item in list_items(text)]
     found = {re.sub(r"[\s{}]", "", name): value for name, value in pairs}
@@ -107,7 +136,9 @@ def bindings(text: str) -> dict[str, str] | None:
 
 
 def as_tuple(named: dict[str, str]) -> str | None:
-    """The point that the coordinates x, y (and z) give, whatever their order; None for other names."""
+    """The point that the coordinates x, y (and z) give, whatever their order; any names if all are worth the same."""
+    if len(named) > 1 and len(set(named.values())) == 1:
+        return f"({', '.join(named.values())})"
     names = _COORDINATES[: len(named)]
     return f"({', '.join(named[name] for name in names)})" if set(named) == set(names) else None
 

@@ -13,7 +13,11 @@ _SHORT_WORDS = frozenset({"yes", "no", "odd", "even", "am", "pm", "red", "he", "
 _TIME = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?::(\d{2}))?\s*(?:(a|p)\.?\s?m\.?)?", re.IGNORECASE)
 _HOUR = re.compile(r"(\d{1,2})\s*(?:(a|p)\.?\s?m\.?)", re.IGNORECASE)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*(?::|\sto\s)\s*\d+(?:\.\d+)?)+")
-_BASED = re.compile(r"([+-]?)([0-9][0-9A-Za-z]*|[A-Z]{2,})\s*_\s*(?:\{\s*(\d+|[a-z]+)\s*\}|(\d))")
+_BASE = r"(?:\{\s*\(?\s*(\d+|[a-z]+)\s*\)?\s*\}|(\d))"
+_BASED = re.compile(
+    rf"([+-]?)\(?\s*([0-9][0-9A-Za-z,]*|[A-Z]{{2,}})\s*\)?\s*(?:_\s*{_BASE}"
+    r"|,?\s*\(?\s*(?:in )?base[ -]?\s*(\d+|[a-z]+)\s*\)?)"
+)
 _BASES = {
     "two": 2,
     "three": 3,
@@ -87,11 +91,12 @@ def _read_based(text: str) -> tuple[str, int] | None:
     match = _BASED.fullmatch(text.strip())
     if match is None:
         return None
-    name = match[3] or match[4]
+    name = match[3] or match[4] or match[5]
+    digits = match[2].replace(",", "")
     base = int(name) if name.isdigit() else _BASES.get(name, 0)
-    if not 2 <= base <= 36 or not all(int(digit, 36) < base for digit in match[2]):
+    if not 2 <= base <= 36 or not all(int(digit, 36) < base for digit in digits):
         return None
-    return match[1].removeprefix("+") + match[2], int(match[1] + match[2], base)
+    return match[1].removeprefix("+") + digits, int(match[1] + digits, base)
 
 
 def same_time(gold: str, answer: str) -> bool | None:

@@ -32,7 +32,9 @@ def letters(*expressions: Any) -> list[str]:
 
 def points(names: Sequence[str], generator: random.Random, sizes: int = len(_SIZES)) -> list[Point]:
     """Points of so many sizes in the positive orthant, then some in the others: in all for up to three letters."""
-    found = [{name: _near(_size(size, generator, len(names)), generator) for name in names} for size in _SIZES[:sizes]]
+    found: list[Point] = [
+        {name: _near(_size(size, generator, len(names)), generator) for name in names} for size in _SIZES[:sizes]
+    ]
     signs = list(islice(product((-1, 1), repeat=len(names)), 2 ** len(names) - 1)) if len(names) <= 3 else []
     while len(signs) < 4:
         signs.append((-1, *(generator.choice((-1, 1)) for _ in names[1:])))

@@ -5,13 +5,22 @@ r"""The shape of an answer: tuples, sets, lists, intervals, unions, matrices, an
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Form = Literal["tuple", "set", "list", "interval", "union", "matrix"]
 
 _OPENING = {"(": ")", "[": "]", "{": "}"}
-_MATRIX = re.compile(r"^\\begin\s*\{([pbB]?matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\s*\{\1\}$", re.DOTALL)
-_THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^][^,]*)?")
+_MATRIX = re.compile(
+    r"([+-]?[^&=]*?)\s*(?:\\cdot|\\times|\*)?\s*([(\[|]?)\s*\\begin\{matrix\}(.*)\\end\{matrix\}\s*([)\]|]?)\s*(\^.*)?",
+    re.DOTALL,
+)
+_TRANSPOSED = re.compile(
+    r"(.*\S)\s*\^\s*(?:\{\s*(?:T|t|\\top|\\intercal|\\prime|\\mathsf\s*T|\\rm\s*T)\s*\}|T|\\top|\\intercal)", re.DOTALL
+)
+_ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
+_THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
 _AND = re.compile(r"\s+and\s+|\s*\\(?:land|wedge)(?![a-zA-Z])\s*", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+|\s*\\(?:lor|vee)(?![a-zA-Z])\s*", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"\|\s*([a-zA-Z](?:_\{?\w+\}?)?)\s*\|")
@@ -20,6 +29,10 @@ _RELATION = re.compile(r"\\(?:le|ge|lt|gt)(?![a-zA-Z])|<|>")
 _SIGNS = {r"\le": "<=", r"\lt": "<", "<": "<", r"\ge": ">=", r"\gt": ">", ">": ">"}
 _TURNED = str.maketrans("<>", "><")
 _VARIABLE = re.compile(r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?:_\{?\w+\}?)?")
+_WITHOUT = re.compile(
+    r"(?:[a-zA-Z]\s*\\in\s*)?(?:\\mathbb\s*\{?\s*R\s*\}?|\(-\\infty\s*,\s*\\infty\s*\))\s*(?:\\setminus|\\backslash|\\|-)\s*\\\{(.*)\\\}"
+)
+_INTEGER = re.compile(r"[+-]?\d{1,15}")
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])\s*")
 
 
@@ -46,8 +59,15 @@ def read_structure(text: str) -> Structure | None:
     True
     """
     text = text.strip()
-    if matrix := _MATRIX.match(text):
-        return _matrix(matrix[2])
+    if transposed := _TRANSPOSED.fullmatch(text):
+        return _transpose(read_structure(transposed[1]))
+    if r"\begin{matrix}" in text:
+        return _matrix(text)
+    if angles := _ANGLES.fullmatch(text):
+        text = f"({(angles[1] or angles[2]).strip()})"
+        return Structure("tuple", split_top(text[1:-1], (",", ";")))
+    if excluded := _excluded(text):
+        return excluded
     if text in (r"\emptyset", r"\{\}", r"\{ \}"):
         return Structure("set", ())
     parts = split_top(text, (r"\cup",))
@@ -88,12 +108,72 @@ def _bracketed(text: str) -> Structure | None:
     return Structure("tuple", items)
 
 
-def _matrix(body: str) -> Structure | None:
-    rows = [row for row in re.split(r"\\\\", body) if row.strip()]
-    cells = [[cell.strip() for cell in row.split("&")] for row in rows]
-    if not cells or len({len(row) for row in cells}) != 1 or r"\begin" in body:
+def _matrix(text: str) -> Structure | None:
+    """A matrix with its brackets, and with a factor in front, which goes into the cells; None for a determinant."""
+    match = _MATRIX.fullmatch(text)
+    if match is None or match[5] or r"\begin" in match[3] or (match[2] + match[4]) not in ("", "()", "[]"):
         return None
-    return Structure("matrix", tuple(cell for row in cells for cell in row), columns=len(cells[0]))
+    factor = match[1].strip()
+    rows = [row for row in re.split(r"\\\\", match[3]) if row.strip()]
+    cells = [[cell.strip() for cell in row.split("&")] for row in rows]
+    if not cells or len({len(row) for row in cells}) != 1:
+        return None
+    sign = factor.removeprefix("+")
+    times = sign if sign in ("", "-") else f"{sign}\\cdot "
+    items = (f"{times}({cell})" if sign else cell for row in cells for cell in row)
+    return Structure("matrix", tuple(items), columns=len(cells[0]))
+
+
+def _transpose(structure: Structure | None) -> Structure | None:
+    """A transposed tuple is a column."""
+    if structure is None or structure.form not in ("matrix", "tuple", "interval"):
+        return None
+    if structure.form != "matrix":
+        return Structure("matrix", structure.items, columns=1)
+    columns = structure.columns
+    items = tuple(item for column in range(columns) for item in structure.items[column::columns])
+    return Structure("matrix", items, columns=len(items) // columns)
+
+
+def as_matrix(structure: Structure) -> Structure | None:
+    """The matrix whose rows a tuple of tuples lists: [[1, 2], [3, 4]]; None when it is none."""
+    if structure.form not in ("tuple", "interval", "list"):
+        return None
+    rows = [read_structure(item) for item in structure.items]
+    if not all(row is not None and row.form in ("tuple", "interval") for row in rows):
+        return None
+    items = [row.items for row in rows if row is not None]
+    if len({len(row) for row in items}) != 1:
+        return None
+    return Structure("matrix", tuple(cell for row in items for cell in row), columns=len(items[0]))
+
+
+def joined_thousands(text: str) -> str | None:
+    """32, 348 as one number, for where it stands beside one number; None when it is not written so."""
+    return text.replace(", ", "") if _GROUPED.fullmatch(text) else None
+
+
+def _excluded(text: str) -> Structure | None:
+    r"""x \ne 2, \mathbb{R} \setminus \{2\}: the intervals that are left."""
+    if found := _WITHOUT.fullmatch(text):
+        values = split_top(found[1], (",",))
+    else:
+        parts = [re.split(r"\\ne(?![a-zA-Z])", part) for part in split_top(_AND.sub(" , ", text), (",",))]
+        if len(parts[0]) == 2 and all(len(part) == 1 for part in parts[1:]):
+            parts = [[parts[0][0], *part[-1:]] for part in parts]  # x \ne 2, 3
+        names = {part[0].strip() for part in parts}
+        if any(len(part) != 2 for part in parts) or len(names) != 1 or not all(map(_VARIABLE.fullmatch, names)):
+            return None
+        values = tuple(part[1].strip() for part in parts)
+    if len(values) > 1:
+        numbers = [_INTEGER.fullmatch(value) for value in values]
+        if not all(numbers):
+            return None
+        values = tuple(map(str, sorted({int(value) for value in values})))
+    if not all(values):
+        return None
+    ends = (r"-\infty", *values, r"\infty")
+    return Structure("union", tuple(f"({low},{high})" for low, high in pairwise(ends)))
 
 
 def _inequality(text: str) -> Structure | None:

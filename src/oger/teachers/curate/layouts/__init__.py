@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oger.teachers.curate.layouts.champ import ChampLayout
-from oger.teachers.curate.layouts.layout import Layout, flag, listed, mapping
+from oger.teachers.curate.layouts.layout import Layout
 from oger.teachers.curate.layouts.luffy import LuffyLayout
 from oger.teachers.curate.layouts.openr1 import OpenR1Layout
 from oger.teachers.curate.layouts.plain import PlainLayout
@@ -27,4 +27,4 @@ def load_layout(name: str) -> Layout:
     return choose(LAYOUTS, name, "layout")
 
 
-__all__ = ["LAYOUTS", "Layout", "flag", "listed", "load_layout", "mapping"]
+__all__ = ["LAYOUTS", "Layout", "load_layout"]

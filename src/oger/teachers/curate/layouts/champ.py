@@ -30,7 +30,6 @@ class ChampLayout(Layout):
     required = ("problem", "answer", "solutions")
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         answer = str(row["answer"]).strip()
         plain = _PLAIN_NUMBER.fullmatch(answer)
         drafts = [self._draft(mapping(cell, "a solution")) for cell in listed(row["solutions"], "solutions")]
@@ -62,7 +61,7 @@ def read_corpus(source: str, *, limit: int | None, raw: bool) -> Iterator[dict[s
     try:
         import champ_dataset
     except ImportError as error:
-        raise ValueError("the layout champ reads the package champ-dataset: pip install 'oger-rl[champ]'") from error
+        raise ValueError("the layout champ needs champ-dataset: pip install champ-dataset==1.0.0") from error
     for problem in champ_dataset.load("v0").problems.values():
         solutions = []
         for label, conversation in problem.conversations.items():

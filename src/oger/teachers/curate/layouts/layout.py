@@ -27,6 +27,17 @@ class Layout(ABC):
         """Every field, required or not."""
         return (*self.required, *self.optional)
 
+    def read(self, row: Mapping[str, Any], columns: Mapping[str, str]) -> Entry:
+        """One source row, where `columns` says which column holds a field of another name.
+
+        Raises:
+            BadRowError: a required column is missing, or the row has another shape.
+        """
+        for column in (columns.get(field, field) for field in self.required):
+            if column and column not in row:
+                raise BadRowError(f"no column {column!r}")
+        return self.parse({field: row.get(columns.get(field, field)) for field in self.fields})
+
     @abstractmethod
     def parse(self, row: Mapping[str, Any]) -> Entry:
         """Read one row, which has every field as a key (None = absent or null).

@@ -20,7 +20,6 @@ class LuffyLayout(Layout):
     optional = ("target_lst",)
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         gold = mapping(row["reward_model"], "reward_model").get("ground_truth")
         if isinstance(gold, list) and len(gold) == 1:
             gold = gold[0]

@@ -20,7 +20,6 @@ class OpenR1Layout(Layout):
     optional = ("is_reasoning_complete", "correctness_math_verify", "correctness_llama", "finish_reasons")
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         complete = listed(row["is_reasoning_complete"], "is_reasoning_complete")
         by_library = listed(row["correctness_math_verify"], "correctness_math_verify")
         by_model = listed(row["correctness_llama"], "correctness_llama")

@@ -37,7 +37,6 @@ class PlainLayout(Layout):
     one_of = ("text", "generations")
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         if row["generations"] is None:
             drafts = [self._draft(row, row)]
         else:

@@ -20,7 +20,6 @@ class TableLayout(Layout):
     optional = ("metadata",)
 
     def parse(self, row: Mapping[str, Any]) -> Entry:
-        """See `Layout.parse`."""
         drafts = []
         for value in listed(row["teachers"], "teachers"):
             cell = {"text": value} if isinstance(value, str) else mapping(value, "an entry of teachers")

@@ -1,0 +1,42 @@
+"""Pages of the site that lie beside docs/, where the repository's readers expect them (a hook of mkdocs.yml)."""
+
+import re
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+STUDY = "studies/arithmetic/results"
+PAGES = {
+    "CONTRIBUTING.md": "beside/contributing.md",
+    "CHANGELOG.md": "beside/changelog.md",
+    f"{STUDY}/leaderboard.md": "beside/leaderboard.md",
+    **{f"{STUDY}/{path.name}": f"beside/{path.name}" for path in sorted((ROOT / STUDY).glob("*.svg"))},
+}
+LINK = re.compile(r"(\]\()([^)#: ]+)")
+
+
+def on_files(files: Files, *, config: Any) -> Files:
+    """Add the files beside docs/, their links made to fit their place in the site."""
+    for source, place in PAGES.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        content = _links(text, source, place) if place.endswith(".md") else text
+        files.append(File.generated(config, place, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Links out of docs/ lead to the same file's place in the site."""
+    uri = page.file.src_uri
+    return markdown if uri.startswith("beside/") else _links(markdown, f"docs/{uri}", uri)
+
+
+def _links(text: str, source: str, place: str) -> str:
+    def moved(link: re.Match[str]) -> str:
+        target = normpath(PurePosixPath(source).parent / link[2])
+        there = PAGES.get(target, target.removeprefix("docs/"))
+        return link[1] + relpath(there, PurePosixPath(place).parent)
+
+    return LINK.sub(moved, text)

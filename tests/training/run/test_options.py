@@ -1,0 +1,63 @@
+"""Keys of a recipe that are the trainer's: unknown ones and wrong types are refused before anything is loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from oger.recipes import Recipe, RecipeError, load_recipe, recipe_names
+from oger.recipes.recipe import make_recipe
+from oger.training.run.options import check_training, training_keys
+from oger.training.run.preview import preview_recipe
+from oger.training.run.train import train_recipe
+
+
+def recipe(**keys: Any) -> Recipe:
+    return make_recipe({"model": "world:arithmetic", "train": "world:arithmetic/train", **keys}, name="mine")
+
+
+def test_a_whole_number_may_be_written_as_a_float_where_one_is_needed() -> None:
+    checked = check_training(recipe(max_steps=1e3, learning_rate=1))
+    assert checked.training["max_steps"] == 1000
+    assert isinstance(checked.training["max_steps"], int)
+    assert checked.training["learning_rate"] == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"learning_rat": 1}, "unknown key 'learning_rat'; did you mean 'learning_rate'"),
+        ({"exploration-weight": 1}, "did you mean 'exploration_weight'"),
+        ({"modle": "x"}, "unknown key 'modle'; did you mean 'model'"),
+        ({"zzz": 1}, "unknown key 'zzz'; did you mean"),
+        ({1: 2}, "unknown key '1'"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number, got 'fast'"),
+        ({"max_steps": 1.5}, "max_steps must be a whole number, got 1.5"),
+        ({"max_steps": True}, "max_steps must be a whole number, got True"),
+        ({"bf16": 1}, "bf16 must be true or false or null, got 1"),
+        ({"alarms": {"truncatd": 0.5}}, "unknown alarm 'truncatd'; did you mean 'truncated'"),
+        ({"alarms": {"truncated": "x"}}, "alarms: the threshold of truncated must be a number or null, got 'x'"),
+    ],
+)
+def test_what_the_trainer_does_not_know_is_refused_in_one_line_that_names_it(
+    keys: dict[Any, Any], message: str
+) -> None:
+    document = {"model": "world:arithmetic", "train": "world:arithmetic/train", **keys}
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        check_training(make_recipe(document, name="mine"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_and_a_preview_refuse_an_unknown_key_before_they_read_anything() -> None:
+    wrong = recipe(model="/no/such/folder", train="/no/such/rows.jsonl", learning_rat=1)
+    for start in (train_recipe, preview_recipe):
+        with pytest.raises(RecipeError, match="did you mean 'learning_rate'"):
+            start(wrong)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_key_of_a_shipped_recipe_is_known_to_the_trainer(name: str) -> None:
+    loaded = load_recipe(name)
+    assert set(loaded.training) <= set(training_keys())
