@@ -92,7 +92,9 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> 
 
 
 def test_the_walk_sees_what_is_wrong() -> None:
-    text = "    oger trian x\n\n`oger train smoke --resum` `oger train smoke learning_rat=1` `oger teachers show\\|hide T`"
+    text = (
+        "    oger trian x\n\n`oger train smoke --resum` `oger train smoke learning_rat=1` `oger teachers show\\|hide T`"
+    )
     assert [wrong(line) for line in commands(text)] == ["trian", "--resum", "learning_rat=1", None, "hide"]
     assert sum(len(list(commands(page.read_text()))) for page in PAGES) > 100
 
