@@ -1,5 +1,6 @@
 """The frame of the command: fast help, one-line errors, exit codes."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 import typer
 
+import oger as oger_package
 from oger.cli import main as frame
 from oger.terminal.errors import UserError
 
@@ -44,11 +46,25 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert min(seconds) < 2.0
 
 
-def test_the_installed_command_prints_its_version() -> None:
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_the_package_run_as_a_command_prints_its_version(asked: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "oger", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == f"oger {oger_package.__version__}\n"
+
+
+def test_a_shell_is_told_the_commands() -> None:
+    asking = {"_OGER_COMPLETE": "complete_bash", "COMP_WORDS": "oger tr", "COMP_CWORD": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "oger.cli.main", "version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "oger"], capture_output=True, text=True, check=False, env={**os.environ, **asking}
     )
-    assert done.stdout.startswith("oger ")
+    assert done.stdout.split() == ["train"]
+
+
+def test_a_person_at_a_terminal_reads_something_before_torch_is_there(oger, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(frame, "app", lambda *_, **__: print("torch is there", file=sys.stderr))
+    assert oger("train", "smoke").err == "oger train: loading torch and transformers ...\ntorch is there\n"
+    assert oger("train", "--help").err == oger("recipes").err == "torch is there\n"
 
 
 @pytest.mark.parametrize(

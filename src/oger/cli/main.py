@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -32,10 +32,26 @@ from oger.terminal.plain import say
 app = typer.Typer(
     name="oger",
     help="Train reasoning policies with teachers inside the rollout groups and a reward for leaving their paths.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        version.version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before any command."""
+
+
 app.command("quickstart")(quickstart.quickstart)
 app.command("train")(train.train)
 app.command("preview")(preview.preview)
@@ -54,10 +70,15 @@ app.command("version")(version.version)
 _USAGE_ERROR: type[Any] = next(parent for parent in typer.BadParameter.__mro__ if parent.__name__ == "ClickException")
 """What the parser raises. Newer versions of typer bring their own click, so it is found through typer."""
 
+_LOAD_TORCH = {"quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "doctor"}
+"""Commands after which a person waits for seconds, until torch and transformers are there."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted, 143 ended by SIGTERM."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments[0] in _LOAD_TORCH and sys.stderr.isatty() and not {"--help", "-h"} & set(arguments):
+        _say(f"oger {arguments[0]}: loading torch and transformers ...")
     try:
         code = app(arguments, prog_name="oger", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -80,7 +80,8 @@ def connect(temporary: Path) -> DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute("set enable_progress_bar = false")
+    if connection.execute("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("set enable_progress_bar = false")  # fails in a notebook without ipywidgets, where it is off
     connection.execute("set threads = 1")  # each thread holds its own buffers
     connection.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
     connection.execute("set temp_directory = ?", [str(temporary)])
