@@ -14,7 +14,8 @@ import pytest
 from typer.main import get_command
 
 from oger.cli.main import app
-from oger.recipes import Recipe, training_keys
+from oger.recipes import Recipe
+from oger.training.run.options import training_keys
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
