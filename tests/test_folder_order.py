@@ -81,7 +81,7 @@ def upward(imports: list[Import]) -> list[str]:
     wrong = []
     for found in imports:
         above, below = found.importer.split(".")[0], found.imported.split(".")[0]
-        if above == "__init__" or below == above:
+        if above in ("__init__", "__main__") or below == above:
             continue
         if FLOOR[below] > FLOOR[above]:
             wrong.append(f"{found}, a folder above it")
