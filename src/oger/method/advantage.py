@@ -34,7 +34,12 @@ ADVANTAGE_SCALES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] =
 
 
 def group_advantage(
-    reward_G: Tensor, *, scale: str = "none", eps: float = 1e-6, batch_reward: Tensor | None = None
+    reward_G: Tensor,
+    *,
+    scale: str = "none",
+    eps: float = 1e-6,
+    batch_reward: Tensor | None = None,
+    part_G: Tensor | None = None,
 ) -> Tensor:
     """Reward relative to the group. The group is the last dimension; leading ones are separate groups.
 
@@ -46,6 +51,8 @@ def group_advantage(
         eps: Added to the standard deviation, finite and above 0. Equal rewards whose float32 mean is rounded come out
             as rounding / eps: up to about 0.3 with 1e-6, 0.005 with TRL's 1e-4 (0 exactly for 0/1 rewards).
         batch_reward: Rewards of the batch of all ranks, any shape, for `batch`; None = `reward_G` is the whole batch.
+        part_G: True on the rows of a group that are compared with each other alone, and the others with each other, as
+            guided and unguided rollouts; same shape. None = all rows of a group are compared.
 
     Returns:
         Advantages, same shape, in float32 or wider; all 0 in a group with fewer than two decided rows.
@@ -64,6 +71,11 @@ def group_advantage(
         raise ValueError(f"eps must be finite and above 0, got {eps}")
     if bool(torch.isinf(reward_G).any()):
         raise ValueError("reward_G holds an infinite value")
+    if part_G is not None:
+        require_shape("part_G", part_G, reward_G.shape)
+        batch_reward = reward_G if batch_reward is None else batch_reward
+        parts = (torch.where(part, reward_G, math.nan) for part in (part_G, ~part_G))
+        return sum(group_advantage(part, scale=scale, eps=eps, batch_reward=batch_reward) for part in parts)  # type: ignore[return-value]
     reward_NG = at_least_float32(reward_G).reshape(-1, reward_G.shape[-1])
     centred_NG = reward_NG - torch.nanmean(reward_NG, dim=1, keepdim=True)
     batch_1X = reward_NG.reshape(1, -1) if batch_reward is None else at_least_float32(batch_reward).reshape(1, -1)

@@ -112,7 +112,7 @@ def mixed_policy_loss(
     old_logp_BT: Tensor,
     advantage_B: Tensor,
     mask_BT: Tensor,
-    offline_B: Tensor,
+    offline: Tensor,
     *,
     shaping: str = "p_over_p_plus_gamma",
     gamma: float = 0.1,
@@ -129,7 +129,7 @@ def mixed_policy_loss(
         old_logp_BT: Those of the policy that drew the rollouts, (B, T); unread on offline rows.
         advantage_B: Advantages, (B,) or one per token (B, T).
         mask_BT: Non-zero on the tokens that carry loss, (B, T); no such token gives loss 0 with zero gradients.
-        offline_B: True on teacher rows, (B,).
+        offline: True on teacher rows, (B,), or on teacher tokens, (B, T).
         shaping: Shaping of teacher probabilities, see `teacher_token_loss`.
         gamma: Its parameter.
         clip: (eps_low, eps_high) of online ratios or None, see `online_token_loss`.
@@ -154,11 +154,11 @@ def mixed_policy_loss(
     require_rank("logp_BT", logp_BT, 2)
     require_shape("old_logp_BT", old_logp_BT, logp_BT.shape)
     require_shape("mask_BT", mask_BT, logp_BT.shape)
-    require_shape("offline_B", offline_B, logp_BT.shape[:1])
+    require_shape("offline", offline, logp_BT.shape[: 2 if offline.ndim == 2 else 1])
     require_shape("advantage_B", advantage_B, logp_BT.shape[: 2 if advantage_B.ndim == 2 else 1])
 
     mask_BT = mask_BT.bool()
-    offline_BT = mask_BT & offline_B.bool().unsqueeze(1)
+    offline_BT = mask_BT & (offline if offline.ndim == 2 else offline.unsqueeze(1)).bool()
     online_BT = mask_BT & ~offline_BT
     advantage = advantage_B if advantage_B.ndim == 2 else advantage_B.unsqueeze(1)
     advantage_BT = torch.where(mask_BT, advantage.detach(), 0.0)

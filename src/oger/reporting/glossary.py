@@ -55,6 +55,12 @@ _METRICS = (
     Metric("group/replaced_correct_share", "share", "rollouts replaced by a teacher row that were correct"),
     Metric("group/plain_share", "share", "groups without a teacher row"),
     Metric("group/zero_variance_share", "share", "groups whose total rewards are all equal, teacher rows included"),
+    # Guided rollouts
+    Metric("guided/share", "share", "rollouts that begin with a part of a teacher trajectory"),
+    Metric("guided/outcome", "share", "judged guided rollouts that are correct; reward/outcome leaves them out"),
+    Metric(
+        "guided/given_tokens", "tokens", "mean length of what guided rollouts are given; length/online leaves it out"
+    ),
     # Advantage
     Metric("advantage/idle_share", "share", "rows that took no part in the forward: rollouts of advantage 0"),
     Metric("advantage/teacher_mean", "reward", "mean advantage of teacher rows"),

@@ -54,10 +54,13 @@ SCHEMA = pa.schema(
         _field("advantage", pa.float64(), nullable=True),
         _field("truncated", pa.bool_()),
         _field("num_tokens", pa.int32()),
+        _field(
+            "given_tokens", pa.int32(), nullable=True
+        ),  # of them, that a guided rollout was given; null in old files
     ],
     metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
 )
-"""The schema of rollout files; changing it means a new SCHEMA_VERSION."""
+"""The schema of rollout files; changing it means a new SCHEMA_VERSION, unless a nullable column is added."""
 
 
 @dataclass(frozen=True, kw_only=True)

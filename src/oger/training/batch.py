@@ -25,7 +25,8 @@ class Rollouts:
     truncated_N: torch.Tensor
     sampling_logps: list[list[float | None]] | None  # what vLLM reports for the sampled tokens
     entropies: EntropyRecorder | None  # of the tokens, taken while they were drawn
-    token_masks: list[list[int]] | None  # 0 where a custom rollout function inserted a token that was not sampled
+    token_masks: list[list[int]] | None  # 0 on tokens that the policy did not sample: inserted, or given to it
+    given_N: torch.Tensor | None = None  # of a teacher, that a rollout begins with; None: none ever does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,16 @@ class HybridTensors:
     token_mask_NT: torch.Tensor | None
     sampling_logps_NT: torch.Tensor | None
     offline_N: torch.Tensor
+    given_N: torch.Tensor | None = None
+
+    @property
+    def given_NT(self) -> torch.Tensor | None:
+        """True on the tokens that guided rollouts were given, where the loss may see their row."""
+        if self.given_N is None:
+            return None
+        width = self.completion_ids_NT.shape[1]
+        position_T = torch.arange(width, device=self.given_N.device)
+        return (position_T < self.given_N[:, None]) & self.completion_mask_NT.bool()
 
     @property
     def loss_mask_NT(self) -> torch.Tensor:
@@ -125,6 +136,14 @@ def groups(inputs: Sequence[Mapping[str, Any]], group_size: int) -> Iterator[tup
         prompt = repr(inputs[start]["prompt"])
         yield slice(start, start + group_size), seen[prompt]
         seen[prompt] += 1
+
+
+def loss_tokens(batch: Mapping[str, Any]) -> torch.Tensor:
+    """1 on the tokens of a batch in TRL's layout that the loss may see: sampled, a teacher row's, given; (B, T)."""
+    seen_BT = batch.get("tool_mask", 1)
+    if "given" in batch:
+        seen_BT = seen_BT | batch["given"]
+    return batch["completion_mask"] * seen_BT
 
 
 def online_tokens(batch: Mapping[str, Any]) -> torch.Tensor:

@@ -26,6 +26,7 @@ from oger.method.hybrid_group import CHOICES, STRATEGIES
 from oger.method.objective import SHAPINGS
 from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
+from oger.training.guidance_options import GuidanceOptions
 from oger.training.imitation_options import ImitationOptions
 from oger.words import choose, nearest
 
@@ -112,7 +113,7 @@ class _KnownOptions:
 
 
 @dataclass
-class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
+class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
     """Configuration of `OGERTrainer`; everything of `trl.GRPOConfig`, and the fields below.
 
     Raises:
@@ -406,13 +407,14 @@ class OGERConfig(_KnownOptions, ImitationOptions, GRPOConfig):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
         names = self._trl_only()
         weighs = self.positive_weight != 1 or self.positive_row_weight != "one"
-        own = self.shapes or self.imitates or self.policy_weight != 1 or self.clip == "none" or weighs
+        own = self.shapes or self.imitates or self.guides or self.policy_weight != 1 or self.clip == "none" or weighs
         if names and self.teacher_rows == 0 and own:
             raise ValueError(
                 f"{', '.join(names)} use TRL's own objective: set exploration_weight=0, no shaping_rewards, no "
-                "imitation, no weight of positive rows, and a clip (say clip=0.2)."
+                "imitation, no guided rollouts, no weight of positive rows, and a clip (say clip=0.2)."
             )
         self.check_imitation()
+        self.check_guidance()
         self._check_sampling()
         if self.exploration_schedule == "constant" and self.exploration_schedule_end is not None:
             raise ValueError(

@@ -16,6 +16,7 @@ BLENDS = {"add": None, "mix": None}
 _ASKS_FOR_NO_ROLLOUTS = {
     "teacher_rows": 0, "exploration_weight": 0, "imitation_max_success": 1.0, "imitation_instead": False,
     "entropy_coef": 0, "beta": 0, "rollouts": "generate", "positive_weight": 1.0, "positive_row_weight": "one",
+    "guided_prompts": "never",
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ from oger.training.objective.imitation import choose_imitated
 from oger.training.objective.layout import supervised_batch, trl_batch
 from oger.training.objective.loss import TrlMasks, micro_batch_loss
 from oger.training.rollouts import replay
+from oger.training.rollouts.guided import Guidance
 from oger.training.rollouts.sample import sample, truncated
 from oger.training.scores.confidence import answer_spans, hesitation
 from oger.training.scores.score import score, settle, without_dropped
@@ -107,7 +108,10 @@ class OGERTrainer(GRPOTrainer):
         self._stock = not args.needs_own_objective
         # A run that asks for guidance must have teachers; one that leaves it open takes those that there are.
         required = (
-            args.exploration_weight != 0 or args.imitates or (args.teacher_rows_requested and args.teacher_rows > 0)
+            args.exploration_weight != 0
+            or args.imitates
+            or args.guides
+            or (args.teacher_rows_requested and args.teacher_rows > 0)
         )
         if not self._stock:
             data.check_whole_groups(args)
@@ -131,10 +135,10 @@ class OGERTrainer(GRPOTrainer):
             args.teacher_rows = 0
         if self._is_vlm or self.tools or self.environment_factories is not None:
             self._stock = True
-            if args.teacher_rows > 0 or args.exploration_weight != 0 or args.imitates:
+            if args.teacher_rows > 0 or args.exploration_weight != 0 or args.imitates or args.guides:
                 raise ValueError(
-                    "teacher rows, imitation and the exploration reward need a text policy without tools or "
-                    "environments: set teacher_rows=0 and exploration_weight=0 for plain GRPO."
+                    "teacher rows, imitation, guided rollouts and the exploration reward need a text policy without "
+                    "tools or environments: set teacher_rows=0 and exploration_weight=0 for plain GRPO."
                 )
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
@@ -154,7 +158,9 @@ class OGERTrainer(GRPOTrainer):
         self._step_counts = StepCounts()
         self._clock = StageClock()
         self.add_callback(self._clock)
-        self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard)
+        self._guidance = Guidance()
+        self._given: list[list[int]] | None = None
+        self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard, self._guidance)
         self.rollout_sinks: list[RowSink] = []
         if args.rollouts_every:
             self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
@@ -217,7 +223,8 @@ class OGERTrainer(GRPOTrainer):
             return supervised_batch(context, prompt_ids, choose_imitated(context, inputs, None))
         with clock.stage("generate"):
             lean = args.generates_lean and self.rollout_func is None
-            rollouts = sample(context, inputs, self._generate, lean=lean, ends=self._ends)
+            self._given = self._guidance.choose(context, inputs) if args.guides else None
+            rollouts = sample(context, inputs, self._generate, lean=lean, ends=self._ends, given=self._given)
         faults = RowFaults(len(inputs), context.device)
         with clock.stage("score"):
             rewards_AF = self._calculate_rewards(
@@ -232,7 +239,11 @@ class OGERTrainer(GRPOTrainer):
             )
             divergence_N = vectors.divergence(aggregation=args.divergence_aggregation, scale=args.divergence_scale)
             answers = answer_logps(context, inputs, rollouts.prompt_ids)
-            teacher_rows = replace(context, inputs, verdicts.outcome_N, divergence_N, self._judge, answers)
+            if self._given is not None:
+                self._guidance.learn(context, inputs, self._given, verdicts.outcome_N)
+            teacher_rows = replace(
+                context, inputs, verdicts.outcome_N, divergence_N, self._judge, answers, rollouts.given_N
+            )
         with clock.stage("logprob"):
             tensors = tensorise(context, rollouts, teacher_rows)
             forward = forward_without_gradient(context, tensors, rollouts.entropies, faults)
@@ -305,6 +316,15 @@ class OGERTrainer(GRPOTrainer):
             return super()._generate(prompts)
         finally:
             self.rollout_func = None
+
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, *more: Any
+    ) -> Any:
+        """TRL's; the tokens that rollouts are given stand behind their prompts, which then differ within a group."""
+        if self.model.training and self._given is not None and any(self._given):
+            prompt_ids = [[*ids, *given] for ids, given in zip(prompt_ids, self._given, strict=True)]
+            num_generations = 1
+        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, *more)
 
     @property
     def _ends(self) -> set[int]:

@@ -21,6 +21,7 @@ def replace(
     divergence_N: torch.Tensor,
     judge: Callable[[dict[str, Any], str, list[int]], float],
     answer_logps: Sequence[torch.Tensor] | None,
+    given_N: torch.Tensor | None,
 ) -> list[TeacherRow]:
     """Draws the teacher rows of every group; the step, the seed and the prompt fix each draw.
 
@@ -32,11 +33,14 @@ def replace(
         judge: gives the outcome of a drawn trajectory whose table holds no verdict.
         answer_logps: per group, (M,): log-probability of the gold answer after each teacher's reasoning; None where
             the teacher choice needs none.
+        given_N: tokens that guided rows were given: a group with one of them has no teacher row; None without any.
     """
     args = context.args
     reads_lengths = "num_tokens_M" in CHOICES[args.teacher_choice].needs
     teacher_rows = []
     for group, (rows, visit) in enumerate(groups(inputs, context.group_size)):
+        if given_N is not None and bool(given_N[rows].any()):
+            continue
         example = inputs[rows.start]
         teachers, prompt = example.get(COLUMN) or [], example["prompt"]
         plan = plan_replacement(

@@ -44,4 +44,5 @@ def tensorise(context: StepContext, rollouts: Rollouts, teacher_rows: Sequence[T
         if sampling_logps is None
         else padded([[math.nan if x is None else x for x in row] for row in sampling_logps], 0, dtype=torch.float),
         offline_N=offline_N,
+        given_N=rollouts.given_N,
     )

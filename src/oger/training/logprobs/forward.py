@@ -29,7 +29,7 @@ def forward_without_gradient(
     known_N = torch.ones_like(tensors.offline_N)
     if entropies is not None and not need_old and not args.shaping_rewards:
         need_entropy, known_N = False, ~tensors.offline_N
-        entropy_NT = entropies.entropy_NT(tensors.loss_mask_NT * known_N[:, None])
+        entropy_NT = entropies.entropy_NT(tensors.loss_mask_NT * known_N[:, None], tensors.given_N)
     with torch.no_grad(), disable_gradient_checkpointing(policy, args.gradient_checkpointing_kwargs):
         if need_old or need_entropy:
             logps_NT, entropy_NT = _log_probs(context, policy, tensors, compute_entropy=True)

@@ -1,8 +1,8 @@
 """Checkpoints that are whole, and hold what TRL and transformers do not save: a resumed run is the same run.
 
 Saved per rank: the step counter within a rollout batch, the buffered rollouts, metrics not yet logged, skipped steps,
-and what encoder made the divergences. Random states, optimiser, scheduler and the position in the data are
-transformers' own. Teacher draws need no state: they derive from (seed, step, prompt).
+what encoder made the divergences, and which prompts are guided. Random states, optimiser, scheduler and the position in
+the data are transformers' own. Teacher draws need no state: they derive from (seed, step, prompt).
 
 transformers writes a checkpoint file by file; here it does so in a staging folder, which is renamed when all ranks
 have written and everything is on disk.
@@ -33,6 +33,7 @@ from oger.runs.paths import VALIDATION, checkpoint_step
 from oger.terminal.errors import one_line
 from oger.training.loop.nonfinite import StepGuard
 from oger.training.metrics.sums import MetricSums
+from oger.training.rollouts.guided import Guidance
 
 _STAGING = ".writing"
 
@@ -49,13 +50,17 @@ class Checkpoints:
         sums: metrics of the training that are not logged yet.
         encoder: made the divergences.
         step_guard: counts skipped steps.
+        guidance: remembers prompts.
     """
 
-    def __init__(self, trainer: GRPOTrainer, sums: MetricSums, encoder: Encoder, step_guard: StepGuard) -> None:
+    def __init__(
+        self, trainer: GRPOTrainer, sums: MetricSums, encoder: Encoder, step_guard: StepGuard, guidance: Guidance
+    ) -> None:
         self._trainer = trainer
         self._sums = sums
         self._encoder = encoder
         self._step_guard = step_guard
+        self._guidance = guidance
         self.staging: Path | None = None
 
     def save(self, save: Callable[[], None]) -> None:
@@ -99,6 +104,7 @@ class Checkpoints:
             "metrics": dict(trainer._metrics["train"]),
             "encoder": identity_record(self._encoder),
             "step_guard": self._step_guard.state_dict(),
+            "guidance": self._guidance.state_dict(),
         }
         torch.save(state, _state_file(folder, trainer.accelerator.process_index))
 
@@ -126,6 +132,7 @@ class Checkpoints:
         self._sums.load_state_dict(state["sums"])
         trainer._metrics["train"].update(state["metrics"])
         self._step_guard.load_state_dict(state["step_guard"])
+        self._guidance.load_state_dict(state.get("guidance", {}))  # none in checkpoints of versions without it
 
 
 def save_policy(trainer: GRPOTrainer, folder: Path, record: Mapping[str, Any] | None = None) -> None:

@@ -29,9 +29,15 @@ def add_rollout_metrics(sums: MetricSums, batch: ScoredBatch) -> None:
     offline_N = tensors.offline_N
     online_N = ~offline_N
     guided_N = torch.tensor([bool(example.get(COLUMN)) for example in batch.inputs], device=device)
-    lengths_N = torch.tensor([len(ids) for ids in rollouts.completion_ids], device=device)
+    given_N = torch.zeros_like(outcome_N, dtype=torch.long) if rollouts.given_N is None else rollouts.given_N
+    alone_N = given_N == 0
+    lengths_N = torch.tensor([len(ids) for ids in rollouts.completion_ids], device=device) - given_N
 
-    sums.add("reward/outcome", outcome_N, decided_N)
+    sums.add("reward/outcome", outcome_N, decided_N & alone_N)
+    if rollouts.given_N is not None:
+        sums.add("guided/outcome", outcome_N, decided_N & ~alone_N)
+        sums.add("guided/share", ~alone_N)
+        sums.add("guided/given_tokens", given_N, ~alone_N)
     sums.add("outcome/undecided_share", outcome_N.isnan())
     sums.add("reward/total", scores.reward_N, online_N & ~scores.reward_N.isnan())
     sums.add("reward/exploration", scores.bonus_N, online_N & ~scores.bonus_N.isnan())
@@ -136,6 +142,7 @@ def rollout_rows(step: int, batch: ScoredBatch, *, first_group: int = 0) -> list
     shaping_values = {name: column.tolist() for name, column in scores.shaping.items()}
     online_outcome, online_divergence = verdicts.outcome_N.tolist(), batch.divergence_N.tolist()
     base_reward, truncated = verdicts.base_reward_N.tolist(), rollouts.truncated_N.tolist()
+    given = [None] * len(rollouts.texts) if rollouts.given_N is None else rollouts.given_N.tolist()
 
     def common(index: int) -> dict[str, Any]:
         return {
@@ -151,7 +158,7 @@ def rollout_rows(step: int, batch: ScoredBatch, *, first_group: int = 0) -> list
         trained = {name: column[index] for name, column in values.items()}
         if teacher is None:
             origin = {"origin": "online", "teacher": None, "text": online_text, "truncated": truncated[index],
-                      "num_tokens": len(rollouts.completion_ids[index])}  # fmt: skip
+                      "num_tokens": len(rollouts.completion_ids[index]), "given_tokens": given[index]}  # fmt: skip
             shaping = {name: column[index] for name, column in shaping_values.items()} or None
         else:
             trained["confidence"] = trained["bonus"] = None

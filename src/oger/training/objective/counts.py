@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from oger.training.batch import online_tokens
+from oger.training.batch import loss_tokens, online_tokens
 from oger.training.step import StepContext
 
 
@@ -55,7 +55,7 @@ def _counters(micro_batch: Mapping[str, Any]) -> list[tuple[str, Any]]:
     counters: list[tuple[str, Any]] = []
     if "completion_mask" in micro_batch:
         counters += [
-            ("num_items_in_batch", lambda part: (part["completion_mask"] * part.get("tool_mask", 1)).sum()),
+            ("num_items_in_batch", lambda part: loss_tokens(part).sum()),
             ("num_online_items_in_batch", lambda part: online_tokens(part).sum()),
         ]
     if "imitated_mask" in micro_batch:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from oger.method.importance import sampling_importance_ratio
-from oger.training.batch import ForwardPass, HybridTensors, Scores, mask_rows, pad_rows
+from oger.training.batch import ForwardPass, HybridTensors, Scores, loss_tokens, mask_rows, online_tokens, pad_rows
 from oger.training.metrics import records
 from oger.training.objective.imitation import Imitated
 from oger.training.step import StepContext
@@ -39,16 +39,12 @@ def trl_batch(
         kept_N1 = ~imitated.prompts_N[:, None]
         tensors = dataclasses.replace(tensors, completion_mask_NT=tensors.completion_mask_NT * kept_N1)
     mask_NT = tensors.loss_mask_NT
-    online_tokens = (mask_NT * ~tensors.offline_N[:, None]).sum()
-    counts = context.reduce(torch.stack([mask_NT.sum(), online_tokens]))
     output = {
         "prompt_ids": tensors.prompt_ids_NP,
         "prompt_mask": tensors.prompt_mask_NP,
         "completion_ids": tensors.completion_ids_NT,
         "completion_mask": tensors.completion_mask_NT,
         "advantages": scores.advantage_N,
-        "num_items_in_batch": counts[0],
-        "num_online_items_in_batch": counts[1],
         "offline": tensors.offline_N,
     }
     optional = {
@@ -56,8 +52,11 @@ def trl_batch(
         "ref_per_token_logps": forward.ref_logps_NT,
         "sampling_per_token_logps": tensors.sampling_logps_NT,
         "tool_mask": tensors.token_mask_NT,
+        "given": tensors.given_NT if args.guided_loss == "shaped" else None,
     }
     output.update({name: tensor for name, tensor in optional.items() if tensor is not None})
+    counts = context.reduce(torch.stack([loss_tokens(output).sum(), online_tokens(output).sum()]))
+    output["num_items_in_batch"], output["num_online_items_in_batch"] = counts
     # A rollout of advantage 0 then adds nothing to the loss, and is not compared with others there.
     apart = args.beta == 0 and not args.entropy_coef and args.top_entropy_quantile == 1 and not aux_loss
     if args.skip_idle_rows and apart and forward.entropy_NT is not None:

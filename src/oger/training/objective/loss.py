@@ -10,7 +10,7 @@ import torch
 
 from oger.method.aggregation import aggregate_loss
 from oger.method.objective import MixedPolicyLoss, entropy_bonus, kl_estimate, mixed_policy_loss
-from oger.training.batch import online_tokens
+from oger.training.batch import loss_tokens, online_tokens
 from oger.training.config import OGERConfig
 from oger.training.logprobs.trimmed import trimmed_log_probs
 from oger.training.metrics import records
@@ -173,15 +173,15 @@ def hybrid_loss(
         token_gate_BT: factor on online tokens, (B, T) or (B, 1), or None.
         entropy_mask_BT: online tokens that get a policy gradient, or None for all. The bonus is on all online tokens.
     """
-    offline_B = inputs["offline"]
-    mask_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+    mask_BT = loss_tokens(inputs)
     online_BT = online_tokens(inputs).bool()
+    teacher_BT = mask_BT.bool() & ~online_BT
     policy = mixed_policy_loss(
         logps_BT,
         old_logps_BT,
         inputs["advantages"],
         mask_BT,
-        offline_B,
+        teacher_BT,
         shaping=args.shaping,
         gamma=args.shaping_gamma,
         clip=args.clip_range,
@@ -189,9 +189,9 @@ def hybrid_loss(
     )
     token_loss_BT = policy.token_loss_BT
     if entropy_mask_BT is not None:
-        token_loss_BT = token_loss_BT * torch.where(offline_B[:, None], 1, entropy_mask_BT)
+        token_loss_BT = token_loss_BT * torch.where(teacher_BT, 1, entropy_mask_BT)
     if token_gate_BT is not None:
-        token_loss_BT = token_loss_BT * torch.where(offline_B[:, None], 1, token_gate_BT)
+        token_loss_BT = token_loss_BT * torch.where(teacher_BT, 1, token_gate_BT)
     kl_BT = None
     if args.beta != 0.0:
         corrected_by = old_logps_BT if args.use_bias_correction_kl else None

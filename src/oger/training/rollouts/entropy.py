@@ -44,11 +44,12 @@ class EntropyRecorder:
         logp_RV.clamp_(min=torch.finfo(logp_RV.dtype).min)  # a token of probability 0 adds 0, not 0 x infinity
         self._steps.append((rows_R, -torch.linalg.vecdot(logp_RV.exp(), logp_RV)))
 
-    def entropy_NT(self, mask_NT: torch.Tensor) -> torch.Tensor:
+    def entropy_NT(self, mask_NT: torch.Tensor, given_N: torch.Tensor | None = None) -> torch.Tensor:
         """Entropies in nats, laid out as the completions of the batch; 0 where the mask is.
 
         Args:
             mask_NT: nonzero on the sampled tokens that are asked for; it may have more columns than there were steps.
+            given_N: tokens of each completion that stand before the first sampled one; None for none.
 
         Raises:
             ValueError: if the mask asks for a token that no step sampled, such as a teacher's.
@@ -56,6 +57,9 @@ class EntropyRecorder:
         recorded_NT = torch.full(mask_NT.shape, torch.nan, dtype=self._steps[0][1].dtype, device=mask_NT.device)
         for step, (rows_R, entropy_R) in enumerate(self._steps[: mask_NT.shape[1]]):
             recorded_NT[slice(None) if rows_R is None else rows_R, step] = entropy_R
+        if given_N is not None:
+            step_NT = torch.arange(mask_NT.shape[1], device=mask_NT.device) - given_N[:, None]
+            recorded_NT = torch.where(step_NT < 0, torch.nan, recorded_NT.gather(1, step_NT.clamp(min=0)))
         entropy_NT = torch.where(mask_NT.bool(), recorded_NT, 0.0)
         if entropy_NT.isnan().any():
             raise ValueError("the mask asks for tokens that were not sampled: leave the teachers' rows out of it")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from oger.method.confidence import REDUCTIONS, confidence, reduce_entropy
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts
 from oger.training.config import OGERConfig
+from oger.training.tokens import token_ends
 from oger.verification.formats import last_boxed_span
 
 
@@ -63,15 +63,6 @@ def answer_tokens(ids: Sequence[int], tokenizer: Any) -> tuple[int, int]:
     begins, stops = last_boxed_span(text) or (0, 0)
     if begins == stops:
         return 0, 0
-    ends = _token_ends(ids, tokenizer, text)
+    ends = token_ends(ids, tokenizer)
     past = bisect_right(ends, stops)  # tokens that end with the answer, the last bytes of its last character included
     return bisect_right(ends, begins), past if ends[past - 1] == stops else past + 1
-
-
-def _token_ends(ids: Sequence[int], tokenizer: Any, text: str) -> list[int]:
-    """For each token, the number of characters of `text` that it and the tokens before it make."""
-    pieces = tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=True)
-    if "".join(pieces) == text:
-        return list(accumulate(len(piece) for piece in pieces))
-    # Characters that are split over tokens, or blanks that a decoder adds: ask for every prefix.
-    return [len(tokenizer.decode(ids[: count + 1], skip_special_tokens=True)) for count in range(len(ids))]

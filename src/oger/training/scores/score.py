@@ -51,8 +51,12 @@ def score(
     nan_N = torch.full_like(settled.outcome_N, math.nan)
     bonus_N = weighted_bonus(shaping, weights, offline_N)
     reward_N = total_reward(settled.base_reward_N, bonus_N)
+    part_PG = None
+    if tensors.given_N is not None and args.guided_baseline == "own":
+        part_PG = tensors.given_N.view(-1, group_size) > 0
     advantage_N = group_advantage(
         reward_N.view(-1, group_size),
+        part_G=part_PG,
         scale=_SCALES[args.scale_rewards],
         eps=_TRL_ADVANTAGE_EPS,
         batch_reward=context.gather(reward_N) if args.scale_rewards == "batch" else None,
