@@ -50,7 +50,7 @@ SCENARIOS = {
     "paper_text": ["method=oger_paper_text"],
     "grpo": ["method=grpo"],
     "uneven": ["method=oger", *BONUS],  # the second half of each batch: short rollouts, and prompts without teachers
-    "imitation": ["method=rl_sft", *BONUS],
+    "imitation": ["method=rl_sft", "imitation_weight=0.1", *BONUS],
 }
 """Name -> what it changes of the recipe; each has its own reference."""
 
