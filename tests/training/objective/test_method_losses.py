@@ -312,9 +312,7 @@ EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
     "srft": srft,
     "chord_mu": chord_mu,
     "chord_phi": chord_phi,
-    "diver_like": lambda s: policy_loss(
-        s, among_siblings(s, lambda apart: sum(apart) / len(apart)), clip=(0.2, 0.2)
-    ),
+    "diver_like": lambda s: policy_loss(s, among_siblings(s, lambda apart: sum(apart) / len(apart)), clip=(0.2, 0.2)),
     "darling_like": lambda s: policy_loss(
         s, among_siblings(s, lambda apart: -sum(d <= 0.1 for d in apart) / len(apart)), clip=(0.2, 0.2)
     ),
