@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -50,9 +51,12 @@ SCENARIOS = {
     "paper_text": ["method=oger_paper_text"],
     "grpo": ["method=grpo"],
     "uneven": ["method=oger", *BONUS],  # the second half of each batch: short rollouts, and prompts without teachers
-    "imitation": ["method=rl_sft", *BONUS],
+    "imitation": ["method=rl_sft", "imitation_weight=0.1", *BONUS],
+    "several_steps": ["method=oger_paper_text", "imitation_weight=0.1"],  # two optimiser steps per rollout batch
 }
 """Name -> what it changes of the recipe; each has its own reference."""
+ONE_PROCESS = {"several_steps"}
+"""Scenarios whose optimiser steps get other rows under several processes, each of which shuffles its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +115,17 @@ def cut_second_half(recorded: Path, path: Path) -> None:
     pq.write_table(table.set_column(column, field, pa.array(ids, type=field.type)), path)
 
 
+def pair_batches(recorded: Path, path: Path) -> None:
+    """A copy of recorded batches in which each two of them are one, for two optimiser steps."""
+    table = pq.read_table(recorded)
+    batch, row = (np.array(table[name]) for name in ("batch", "row"))
+    columns = {"batch": (batch + 1) // 2, "row": row + ROWS * (1 - batch % 2)}
+    for name, values in columns.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array(values, type=pa.int32()))
+    pq.write_table(table, path)
+
+
 def options(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str) -> list[str]:
     """Overrides of the recipe quickstart."""
     data = inputs / ("uneven.jsonl" if scenario == "uneven" else "even.jsonl")
@@ -134,17 +149,22 @@ def options(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str) 
         f"keep_last={STEPS}",
         "use_cpu=true",
         *layout.overrides,
+        *([f"steps_per_generation={2 * layout.accumulation}"] if scenario == "several_steps" else []),
         *more,
     ]
+
+
+_CHANGED = {"uneven": cut_second_half, "several_steps": pair_batches}
+"""Scenario -> what it makes of the recorded rollouts."""
 
 
 def replayed(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str, program: str | None = EXACT) -> Trace:
     """Trains on the committed rollouts."""
     recorded = ROLLOUTS
-    if scenario == "uneven":
-        recorded = inputs / "uneven.parquet"
+    if scenario in _CHANGED:
+        recorded = inputs / f"{scenario}.parquet"
         if not recorded.is_file():
-            cut_second_half(ROLLOUTS, recorded)
+            _CHANGED[scenario](ROLLOUTS, recorded)
     asked = options(inputs, run, scenario, layout, f"rollouts=replay:{recorded}", *more)
     train(asked, layout, program=program)
     return read_trace(inputs, run)

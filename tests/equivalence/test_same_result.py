@@ -20,6 +20,7 @@ from tests.equivalence.runs import (
     COMMAND,
     EXACT,
     ONE_FORWARD,
+    ONE_PROCESS,
     REFERENCES,
     SCENARIOS,
     STEPS,
@@ -137,7 +138,7 @@ def test_no_accumulation_matters(inputs: Path, tmp_path: Path, scenario: str, la
 
 @pytest.mark.soak
 @pytest.mark.parametrize("layout", TWO_PROCESSES.values(), ids=TWO_PROCESSES)
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS.keys() - ONE_PROCESS))
 def test_the_number_of_processes_does_not_matter(inputs: Path, tmp_path: Path, scenario: str, layout: Layout) -> None:
     check_same(inputs, tmp_path / "run", scenario, layout)
 

@@ -38,7 +38,7 @@ def test_methods_differ_from_quickstart_in_their_own_keys_alone() -> None:
     quickstart, baseline = load_recipe("quickstart"), load_recipe("dr_grpo")
     keys = quickstart.document.keys() | baseline.document.keys()
     different = {key for key in keys if quickstart.document.get(key) != baseline.document.get(key)}
-    assert different == {"method", "output_dir", "teacher_rows", "exploration_weight", "replacement"}
+    assert different == {"method", "output_dir", "teacher_rows", "exploration_weight", "replacement", "clip"}
 
 
 def test_a_name_of_a_method_is_quickstart_with_it_in_a_folder_of_its_own() -> None:
@@ -63,8 +63,8 @@ def test_another_method_on_the_command_line_forgets_the_method_of_the_file_and_n
     lines = ("method: oger_plus", "exploration_weight: 0.5", "exploration_schedule: linear", "learning_rate: 1e-5")
     loaded = load_recipe(recipe_file(tmp_path, *lines), ["method=dr_grpo", "entropy_coef=0.01"])
     assert loaded.training == {
-        "num_generations": 4, "learning_rate": 1e-5, "preset": "luffy_code", "teacher_rows": 0, "exploration_weight": 0,
-        "entropy_coef": 0.01, "output_dir": "runs/mine",
+        "num_generations": 4, "learning_rate": 1e-5, "preset": "luffy_code", "clip": 0.2, "teacher_rows": 0,
+        "exploration_weight": 0, "entropy_coef": 0.01, "output_dir": "runs/mine",
     }  # fmt: skip
 
 

@@ -66,8 +66,8 @@ class Cell:
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_BONUS_BEFORE = {"luffy_code": 0.001, "paper_text": 0.0}
-"""`entropy_coef` of presets when the first results were stored: a study that now says it has the identity of then."""
+_SET_BEFORE = {"luffy_code": {"entropy_coef": 0.001, "clip": "none"}, "paper_text": {"entropy_coef": 0.0}}
+"""What presets set when the first results were stored: a study that now says so has the identity of then."""
 
 
 def tuning_cells(study: Study) -> list[Cell]:
@@ -247,8 +247,9 @@ def _cell(
     defaults = {field.name: field.default for field in fields(Recipe)}
     keys = {**{key: value for key, value in recipe.own.items() if value != defaults[key]}, **recipe.training}
     resolved = {key: value for key, value in keys.items() if key not in _PLACE_KEYS}
-    if keys.get("entropy_coef") == _BONUS_BEFORE.get(str(keys.get("preset"))):
-        resolved.pop("entropy_coef", None)
+    for key, value in _SET_BEFORE.get(str(keys.get("preset")), {}).items():
+        if keys.get(key) == value:
+            resolved.pop(key)
     encoder = _measuring_encoder(study.recipe, tuple(_overrides({**study.keys, **study.regimes[regime].keys})))
     settings = json.loads(json.dumps({"recipe": resolved, "measures": measures, "measured_with": encoder}))
     return Cell(kind, regime, method, seed, tuned, study.recipe, tuple(overrides), tuple(measures), encoder, settings)
