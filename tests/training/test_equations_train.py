@@ -45,6 +45,7 @@ def test_every_equation_of_the_page_is_called_by_a_training_step(tmp_path: Path)
             tmp_path / "guided", model=str(tmp_path / "policy"), max_steps=1, beta=0.1,
             failed_groups="spare", imitation_weight=0.1, imitation_schedule="linear", gradient_accumulation_steps=1,
         ).train()  # fmt: skip
+        make_trainer(tmp_path / "continued", max_steps=1, guided_prompts="always").train()
         trainer = make_trainer(tmp_path / "engine", max_steps=1)
         tokenizer = tiny_tokenizer()
 

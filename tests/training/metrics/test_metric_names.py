@@ -39,7 +39,8 @@ def logged_names(folder: Path, **options: Any) -> set[str]:
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder = tmp_path_factory.mktemp("names")
     everything = {"beta": 0.1, "preset": "paper_text", "num_iterations": 2, "model_init_kwargs": {"dtype": "float32"},
-                  "exploration_schedule": "linear", "imitation_weight": 0.1}  # fmt: skip
+                  "exploration_schedule": "linear", "imitation_weight": 0.1, "guided_prompts": "always",
+                  "guided_rows": 2, "guided_share": 0.5}  # fmt: skip
     return logged_names(folder / "a", entropy_coef=0.0) | logged_names(folder / "b", **everything)
 
 

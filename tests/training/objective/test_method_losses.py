@@ -46,6 +46,7 @@ class Row:
     outcome: float
     reward: float = 0.0
     teacher: bool = False
+    given: int = 0
 
 
 @dataclass
@@ -190,6 +191,7 @@ def policy_loss(
     bonus: float = 0.001 * IN_A_SUM,
     spare: bool = False,
     positive: Callable[[float], float] = lambda entropy: 1.0,
+    learns_given: bool = False,
 ) -> Tensor:
     """-A r on online tokens, -A p / (p + 0.1) on teacher tokens, minus the entropy bonus on online tokens."""
     all_tokens = sum(len(row.ids) for group in groups for row in group.rows)
@@ -212,10 +214,11 @@ def policy_loss(
             }[divisor]
             now_TV = log_probs(step.policy, group.prompt_ids, row.ids)
             now, before = (of_tokens(x, row.ids) for x in (now_TV, step.past_logps(group.prompt_ids, row.ids)))
-            if row.teacher:
-                loss = loss - weight * (advantage * now.exp() / (now.exp() + 0.1)).sum()
-                continue
-            online_tokens += len(row.ids)
+            taught = len(row.ids) if row.teacher else row.given
+            if row.teacher or learns_given:
+                loss = loss - weight * (advantage * now.exp() / (now.exp() + 0.1))[:taught].sum()
+            now_TV, now, before = now_TV[taught:], now[taught:], before[taught:]
+            online_tokens += len(now)
             entropy = entropy - (now_TV.exp() * now_TV).sum()
             ratio = (now - before).exp()
             gain = ratio * advantage
@@ -252,6 +255,33 @@ def imitation_loss(
 
 def dr_grpo(step: Step) -> Tensor:
     return policy_loss(step, plain(step), clip=(0.2, 0.2))
+
+
+def pope(step: Step) -> Tensor:
+    """Some groups begin as a teacher does, behind a whole step; all rows of a group alike."""
+    for group in step.groups:
+        beginnings = {tuple(row.ids[: row.given]) for row in group.rows}
+        assert len(beginnings) == 1
+        check_beginning(step, group, group.rows[0])
+    assert {bool(row.given) for group in step.groups for row in group.rows} == {True, False}
+    return dr_grpo(step)
+
+
+def prefix_rft(step: Step) -> Tensor:
+    """The last row alone, 95 % of the trajectory at the first step."""
+    for group in step.groups:
+        *others, last = group.rows
+        assert not any(row.given for row in others)
+        known = [step.trajectory(teacher["text"])[:-1] for teacher in group.prompt["teachers"]]
+        assert last.given in {int(0.95 * len(ids)) for ids in known}
+        check_beginning(step, group, last)
+    return policy_loss(step, plain(step), learns_given=True)
+
+
+def check_beginning(step: Step, group: Group, row: Row) -> None:
+    known = [step.trajectory(teacher["text"]) for teacher in group.prompt["teachers"]]
+    assert any(ids[: row.given] == row.ids[: row.given] for ids in known)
+    assert len(row.ids) <= LONGEST
 
 
 def luffy(step: Step) -> Tensor:
@@ -308,6 +338,9 @@ EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
     "oger_plus": lambda s: policy_loss(
         s, hybrid(s, most_teacher_like_of_a_failed_group, bonus=True), spare=True
     ),  # once the policy is warm
+    "pope": pope,
+    "prefix_rft": prefix_rft,
+    "bread": dr_grpo,  # at a first visit; tests/training/rollouts/test_guided.py has the next ones
     "hpt": hpt,
     "srft": srft,
     "chord_mu": chord_mu,
@@ -345,7 +378,8 @@ def as_groups(inputs: Sequence[Any], batch: Any, scored: Sequence[ScoredBatch], 
         for row in range(start, start + G):
             if scored:
                 rollouts, outcome = scored[0].rollouts, scored[0].verdicts.outcome_N[row].item()
-                group.rows.append(Row(rollouts.completion_ids[row], rollouts.texts[row], outcome))
+                given = 0 if rollouts.given_N is None else int(rollouts.given_N[row])
+                group.rows.append(Row(rollouts.completion_ids[row], rollouts.texts[row], outcome, given=given))
             if "imitated_ids" in batch and batch["imitated_mask"][row].any():
                 group.imitated.append(batch["imitated_ids"][row][batch["imitated_mask"][row].bool()].tolist())
         if scored:
@@ -377,7 +411,8 @@ def test_the_step_loss_and_its_gradient_are_those_of_the_equation(data: Path, tm
     groups = as_groups(inputs, batch, scored, tokenizer)
     step = Step(groups, sampler, untouched_copy(trainer.model), tokenizer)
     if scored:
-        assert {group.solved for group in groups} == {True, False}
+        solved = {group.solved for group in groups}
+        assert solved == {True, False} or (True in solved and trainer.args.guided_prompts == "always")
     expected = EQUATIONS[method](step)
     expected.backward()
     if step.clipped:

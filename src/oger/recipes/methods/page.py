@@ -21,6 +21,8 @@ are trained on, what they are paid, and what the two streams of the loss weigh:
   optimiser step, whatever the accumulation and the number of processes
   (`tests/training/objective/test_imitation.py`). Its rows share the forward of the policy rows. With b = 0 nothing of
   it is left, to the last bit.
+- Guided rollouts begin as a teacher trajectory does and are continued by the policy ([method.md](method.md)); their own
+  tokens are online tokens like any others.
 
 `oger methods` lists them, `oger methods NAME` shows one. `oger train NAME` trains one on the embedded world, and
 `method=NAME` puts it into any recipe: on the command line it replaces the recipe's own method with every key that
