@@ -37,6 +37,7 @@ ENTRY_POINT_GROUP = "oger.worlds"
 
 _WORLDS: Mapping[str, str] = {
     "arithmetic": "oger.worlds.arithmetic.world:ArithmeticWorld",
+    "numbers": "oger.worlds.numbers.world:NumbersWorld",
     "word_problems": "oger.worlds.word_problems.world:WordProblemsWorld",
 }
 """Name to "module:class"."""

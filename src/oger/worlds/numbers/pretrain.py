@@ -7,7 +7,8 @@ and the same command goes on from there.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,7 @@ from oger.worlds.arithmetic.tokenizer import build_tokenizer
 from oger.worlds.numbers.policy_recipe import Corpus, policy_config
 from oger.worlds.pretrain import save
 
-_STEPS = 6000
+_STEPS = 4200
 _BATCH = 64
 _MATRIX_LEARNING_RATE = 0.01  # of Muon
 _LEARNING_RATE = 2e-3  # of AdamW, for embeddings and norms
@@ -30,6 +31,33 @@ _WARMUP_STEPS = 50
 _AVERAGING = 0.995  # decay of the weight average that is kept: it stands in for a learning-rate decay
 _BATCHES_SORTED_TOGETHER = 16  # batches of similar length waste little padding
 _SAVE_EVERY = 200
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps of orthogonalised momentum, as torch.optim.Muon's, but in float32: bfloat16 is slow on most CPUs."""
+
+    def __init__(self, params: Iterable[torch.nn.Parameter], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """One step; a closure is not called."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                momentum = self.state[param].setdefault("momentum", torch.zeros_like(param)).lerp_(param.grad, 0.05)
+                update = _orthogonalised(param.grad.lerp(momentum, 0.95))
+                param.add_(update, alpha=-group["lr"] * math.sqrt(max(1.0, param.shape[0] / param.shape[1])))
+
+
+def _orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """About U V^T of the matrix U S V^T, by three Newton-Schulz iterations with Muon's coefficients."""
+    x = matrix / matrix.norm().clamp(min=1e-7)
+    if tall := x.shape[0] > x.shape[1]:
+        x = x.T
+    for _ in range(3):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x.T if tall else x
 
 
 class Pretraining:
@@ -44,7 +72,7 @@ class Pretraining:
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
         self.optimizers = (
-            torch.optim.Muon(matrices, lr=_MATRIX_LEARNING_RATE, weight_decay=0.0, ns_steps=3),
+            Muon(matrices, lr=_MATRIX_LEARNING_RATE),
             torch.optim.AdamW(others, lr=_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         )
         self.warmups = [LambdaLR(o, lambda step: min(1.0, (step + 1) / _WARMUP_STEPS)) for o in self.optimizers]
