@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
+from oger.evaluation.statistics.crossed import crossed_p
 from oger.study.analysis import Analysis
+from oger.study.fields import StudyError
 from oger.study.figures import band, draw_figures
 from oger.study.numbers import Place
 from oger.study.plan import Study, make_study
@@ -155,6 +159,97 @@ def test_a_glance_shows_every_method_and_where_it_was_not_run(analysis: Analysis
     assert [line[-5:] for line in here] == ["| - |"] * 2
     assert here == [rows[3], rows[6]]
     assert here[0].count("[") == here[1].count("[") == 1
+
+
+def test_claims_hold_do_not_hold_or_cannot_be_told(tmp_path: Path) -> None:
+    methods: dict[str, Any] = {"grpo": {}, "oger": {}, "same": {"like": "grpo", "method": "grpo"}}
+    said = [("oger", "grpo", "ahead"), ("oger", "same", "behind"), ("same", "grpo", "ahead")]
+    claims = [{"contrast": [a, b], "direction": direction} for a, b, direction in said]
+    plan = make_study(document(methods=methods, seeds=[0, 1, 2], claims=claims))
+    analysis = Analysis(plan, stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4}))
+    assert [one.verdict for one in analysis.findings] == ["holds", "does not hold", "cannot tell"]
+    first, second, _ = analysis.findings
+    alone = [crossed_p(one.difference) for one in (first, second)]
+    assert sorted([first.p_holm, second.p_holm])[0] == pytest.approx(3 * min(alone))  # of three
+    table = leaderboard(analysis).split("\n## Claims\n")[1].split("\n## ")[0]
+    assert table.count("| oger ahead of grpo | accuracy | easy, id | +") == 1
+    assert table.count("| cannot tell |") == 1
+
+
+def test_a_claim_of_a_metric_that_is_not_stored_is_left_out(tmp_path: Path) -> None:
+    claims = [{"contrast": ["oger", "grpo"], "metric": "format_blind", "direction": "ahead"}]
+    plan = make_study(document(seeds=[0, 1, 2], claims=claims))
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4})
+    assert Analysis(plan, store).findings == []
+    rows = [{**row, "blind": "1" * SAMPLES if "oger" in row["cell"] else row["outcomes"]}
+            for row in store.tables["outcomes"].to_pylist()]  # fmt: skip
+    store.tables["outcomes"] = pa.Table.from_pylist(rows, schema=OUTCOMES)
+    analysis = Analysis(plan, store)
+    assert [one.verdict for one in analysis.findings] == ["holds"]
+    assert " | 100.0 [100.0, 100.0] | +" in leaderboard(analysis)  # beside the accuracy
+    assert analysis.standings(PLACE)[1].blind.value == 1.0
+
+
+def test_the_detectable_difference_is_that_of_holms_first_step(analysis: Analysis) -> None:
+    _, better, _ = analysis.standings(PLACE)
+    found = better.against_reference
+    assert found is not None
+    error, degrees = found.difference.standard_error, found.difference.degrees
+    by_hand = (stats.t.ppf(1 - 0.05 / 2 / 2, degrees) + stats.t.ppf(0.8, degrees)) * error  # two methods
+    assert found.detectable == pytest.approx(by_hand)
+    assert found.detectable > found.difference.detectable()
+
+
+def test_steps_and_tokens_stand_by_stage_and_rates_say_where_they_are_from(plan: Study, tmp_path: Path) -> None:
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4, "same": 0.4})
+    rows = store.tables["results"].to_pylist()
+    for row in rows:
+        row["tuned"], row["steps"], row["generated_tokens"] = "learning_rate=0.1", 34, 5000
+        if row["method"] == "oger":
+            row["stages"] = '[{"steps": 30, "generated_tokens": 0}, {"steps": 4, "generated_tokens": 5000}]'
+    store.tables["results"] = pa.Table.from_pylist(rows, schema=RESULTS)
+    lines = leaderboard(Analysis(plan, store)).split("\n### easy, id")[1].split("\n### ")[0].splitlines()
+    cells = {line.split(" | ")[0]: line.rstrip(" |").split(" | ")[-3:] for line in lines if line.startswith("| ")}
+    assert cells["| oger"] == ["30 + 4", "0 + 5,000", "learning_rate=0.1, tuned"]
+    assert cells["| grpo"] == [
+        "30 + 4",
+        "5,000",
+        "learning_rate=0.1, tuned",
+    ]  # results of before: the curve has 4 steps
+    assert cells["| same"] == ["30 + 4", "5,000", "learning_rate=0.1, of grpo"]
+
+
+def test_every_pass_at_k_has_its_interval_and_ways_add_up_to_the_accuracy(plan: Study, tmp_path: Path) -> None:
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4})
+    results, outcomes = (store.tables[name].to_pylist() for name in ("results", "outcomes"))
+    for row in outcomes:
+        row["distinct"] = min(row["correct"], 5)
+        row["strategies"] = json.dumps({"a": row["correct"] // 2, "b": row["correct"] - row["correct"] // 2})
+    wide = [[{**row, "evaluation": "wide"} for row in rows] for rows in (results, outcomes)]
+    store.tables["results"] = pa.Table.from_pylist(results + wide[0], schema=RESULTS)
+    store.tables["outcomes"] = pa.Table.from_pylist(outcomes + wide[1], schema=OUTCOMES)
+    analysis = Analysis(plan, store)
+    _, oger = analysis.pass_curves(PLACE)
+    assert list(oger.values) == [1, 2, 4, 8]
+    assert all(found.low < found.value < found.high for found in list(oger.values.values())[:3])
+    assert oger.distinct is not None
+    assert oger.distinct.low < oger.distinct.value <= oger.distinct.high <= SAMPLES
+    counts = [row["distinct"] for row in outcomes if "oger" in row["cell"]]
+    assert oger.distinct.value == pytest.approx(np.mean(counts))
+    ways = analysis.strategies(PLACE)["oger"]
+    assert ways["a"].value + ways["b"].value == pytest.approx(analysis.standings(PLACE)[1].accuracy.value)
+    assert "accuracy by way of solving" in leaderboard(analysis)
+
+
+def test_results_stored_before_a_column_are_read(tmp_path: Path) -> None:
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4})
+    pq.write_table(store.tables["outcomes"].drop_columns(["blind", "distinct"]), tmp_path / "outcomes.parquet")
+    again = ResultStore(tmp_path)
+    assert again.tables["outcomes"].schema == OUTCOMES
+    assert again.tables["outcomes"]["blind"].null_count == len(again.tables["outcomes"])
+    pq.write_table(store.tables["outcomes"].drop_columns(["correct"]), tmp_path / "outcomes.parquet")
+    with pytest.raises(StudyError, match="holds no results of a study"):
+        ResultStore(tmp_path)
 
 
 def test_families_share_out_the_accuracy(plan: Study, tmp_path: Path) -> None:

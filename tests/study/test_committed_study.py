@@ -14,6 +14,7 @@ from oger.study.numbers import Place
 from oger.study.plan import Study, load_study
 from oger.study.report import write_tables
 from oger.study.store import ResultStore
+from oger.study.tables import SAID
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "studies" / "arithmetic"
@@ -65,3 +66,16 @@ def test_rows_of_the_study_that_a_page_shows_stand_in_its_leaderboard(study: Stu
     ]
     assert len(shown) >= len(study.blocks[0].methods)
     assert [line for line in shown if line not in table] == []
+
+
+def test_the_claims_that_the_page_quotes_are_what_the_results_say(study: Study) -> None:
+    found = Analysis(study, ResultStore(RESULTS)).findings
+    by_line: dict[tuple[str, str], dict[str, str]] = {}
+    for one in found:
+        said = f"{one.claim.method} {SAID[one.claim.direction]} {one.claim.other}"
+        by_line.setdefault((said, one.claim.metric), {})[f"{one.place.regime}, {one.place.split}"] = one.verdict
+    table = (ROOT / "docs" / "study.md").read_text().split("## Claims\n")[1].split("\n## ")[0]
+    header, _, *lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    shown = {(claim, metric): dict(zip(header[2:], cells, strict=True)) for claim, metric, *cells in lines}
+    assert {key: {p: v for p, v in cells.items() if v != "-"} for key, cells in shown.items()} == by_line
+    assert sum(len(claim.places) for claim in study.claims) == len(found), "each claim has results in all its places"

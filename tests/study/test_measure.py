@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,14 @@ from oger.encoders.registry import create_encoder
 from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.summary import Graded
-from oger.study.measure import mean_pairwise_distance, problem_outcomes, summarize_policy
+from oger.study.measure import (
+    format_blind,
+    mean_pairwise_distance,
+    problem_outcomes,
+    rules_without_box,
+    summarize_policy,
+)
+from oger.verification.rewards import accuracy_with
 
 TEXTS = [["3 + 4 = 7, so 7.", "3+4=7, So 7.", "Count up from 4: 5, 6, 7.", "9"], ["1", "2", "3", "4"]]
 STATUS = {"1": "correct", "0": "wrong", "?": "undecided"}
@@ -32,8 +41,38 @@ def test_outcomes_are_one_character_per_sample(responses: list[Graded]) -> None:
     sampling = SamplingSettings(1.0, 1.0, 8, seed=0)
     job = own_job("id", rows, None, None, reward=lambda **_: [], num_samples=4, sampling=sampling)
     found = problem_outcomes(Result(job, tuple(responses)))
-    assert [tuple(entry.values()) for entry in found] == [(0, "sum", "1110"), (1, "", "0?00")]
-    assert list(found[0]) == ["problem", "family", "outcomes"]
+    assert [tuple(entry.values())[:3] for entry in found] == [(0, "sum", "1110"), (1, "", "0?00")]
+    assert list(found[0]) == ["problem", "family", "outcomes", "blind", "distinct", "strategies"]
+    assert [entry["distinct"] for entry in found] == [2, 0]
+    assert {entry["blind"] for entry in found} == {entry["strategies"] for entry in found} == {None}
+
+
+def test_correct_samples_are_counted_by_the_worlds_rule(responses: list[Graded]) -> None:
+    rows = [{"prompt": "a", "mark": "Count"}, {"prompt": "b", "mark": "?"}]
+    sampling = SamplingSettings(1.0, 1.0, 8, seed=0)
+    job = own_job("id", rows, None, None, reward=lambda **_: [], num_samples=4, sampling=sampling)
+    result = Result(job, tuple(responses))
+    found = problem_outcomes(result, strategy_of=lambda row, text: "counts" if row["mark"] in text else None)
+    assert [json.loads(entry["strategies"]) for entry in found] == [{"counts": 1, "-": 2}, {}]
+
+
+def test_answers_without_a_box_are_graded_by_what_they_say() -> None:
+    texts = [r"6*7=42 \boxed{42}", r"6*7=42 \boxed{41}", "6*7=42", r"6*7=42 \boxed{4"]
+    graded = [
+        Graded("00000000", sample, text, 9, "stop", None, "correct" if sample == 0 else "wrong")
+        for sample, text in enumerate(texts)
+    ]
+    rules = ("last_boxed",)
+    said = rules_without_box(rules)
+    assert said is not None
+    sampling = SamplingSettings(1.0, 1.0, 8, seed=0)
+    rows = [{"prompt": "6*7", "answer": "42"}]
+    job = own_job("id", rows, None, None, reward=accuracy_with(rules), num_samples=4, sampling=sampling)
+    result = Result(job, tuple(graded))
+    blind = format_blind(result, rules, accuracy_with(said))
+    [found] = problem_outcomes(result, blind=blind)
+    assert (found["outcomes"], found["blind"]) == ("1000", "1010")  # a box with another answer stays wrong
+    assert rules_without_box(("hash_answer",)) is None
 
 
 def test_summary_by_hand(responses: list[Graded]) -> None:

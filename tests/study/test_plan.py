@@ -41,6 +41,22 @@ def study(**changes: Any) -> Study:
         ({"contrasts": [["oger", "oger"]]}, "pairs of different methods"),
         ({"contrasts": ["oger", "grpo"]}, "pairs of different methods"),
         ({"contrasts": 3}, "pairs of different methods"),
+        ({"claims": 3}, "claims must be a list"),
+        ({"claims": [{"contrast": ["oger", "grpo"], "direction": "before"}]}, "claim 1, direction.*behind"),
+        ({"claims": [{"contrast": ["oger", "grop"], "direction": "ahead"}]}, "claim 1, contrast.*did you mean 'grpo'"),
+        ({"claims": [{"contrast": ["base", "grpo"], "direction": "ahead"}]}, "may only be the second"),
+        (
+            {"claims": [{"contrast": ["oger", "grpo"], "direction": "ahead", "places": ["easy/idd"]}]},
+            "did you mean 'easy/id'",
+        ),
+        (
+            {"claims": [{"contrast": ["oger", "grpo"], "direction": "ahead", "metric": "pass@64"}]},
+            "pass@64 needs evaluation.wide",
+        ),
+        (
+            {"claims": [{"contrast": ["oger", "grpo"], "direction": "ahead", "metric": "acuracy"}]},
+            "did you mean 'accuracy'",
+        ),
         ({"evaluation": {"limit": 1}}, "evaluation.limit must be at least 2"),
         ({"evaluation": {"wide": {"samples": 64, "methods": ["ampo"]}}}, "unknown evaluation.wide.methods"),
     ],

@@ -63,6 +63,10 @@ def test_result_holds_every_policy_split_and_evaluation(done: tuple) -> None:
     assert named == [("standard", "last", "id", 8), ("standard", "best", "id", 8), ("wide", "last", "id", 3)]
     assert [row["policy"] for row in base["measures"]] == ["last", "last"]
     assert base["curve"] == []
+    problems = json.loads((done[2][1][1] / "outcomes.json").read_text())
+    assert all(len(row["blind"]) == len(row["outcomes"]) for row in problems)  # a box is asked for
+    assert all((row["distinct"] > 0) == ("1" in row["outcomes"]) for row in problems)
+    assert {row["strategies"] for row in problems} == {None}  # of a file, which has no world
 
 
 def test_costs_of_the_stage_before_are_counted(done: tuple) -> None:
@@ -72,6 +76,9 @@ def test_costs_of_the_stage_before_are_counted(done: tuple) -> None:
     assert [stage["steps"] for stage in stages] == [1, 2]
     assert stages[0]["generated_tokens"] == 0 < stages[1]["generated_tokens"]
     assert result["train"]["steps"] == 3
+    assert result["train"]["stages"] == [
+        {name: stage[name] for name in ("steps", "generated_tokens")} for stage in stages
+    ]
     assert result["train"]["train_seconds"] == pytest.approx(sum(stage["train_seconds"] for stage in stages))
     assert result["curve"][0]["seconds"] > stages[0]["train_seconds"]
     assert list((place / "run").rglob("checkpoints")) == []

@@ -51,6 +51,23 @@ def test_last_boxed_takes_the_last_complete_box(text: str, expected: str | None)
     assert last_boxed(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"6*7=42 \boxed{41}", "41"),
+        (r"6*7=42 \boxed{42", "42"),
+        ("6*7=42.", "42"),
+        ("The answer is 7. Check: 3+4=8", "7"),
+        (r"so we get $\frac{1}{2}$", r"\frac{1}{2}"),
+        ("12 apples are left", "12"),
+        ("no number", None),
+        ("", None),
+    ],
+)
+def test_boxed_or_said_takes_what_was_meant_without_a_box(text: str, expected: str | None) -> None:
+    assert extract_answer(text, ("boxed_or_said",)) == expected
+
+
 def _naive_last_boxed(text: str) -> str | None:
     """Count braces to the end of each box; of those in no other box take the last, opened while it is one box."""
     found: list[tuple[int, int, int]] = []  # begin of the command, begin and end of the content; -1 = never closed

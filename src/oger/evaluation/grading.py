@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from oger.evaluation.backends.base import Generated
 from oger.evaluation.job import Job, OutcomeReward
 from oger.evaluation.problems import Problem, Prompt
 from oger.evaluation.store import StoredResponse
@@ -77,20 +78,17 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def rewarded(
-    reward: OutcomeReward, problems: Sequence[Problem], responses: Sequence[StoredResponse]
-) -> tuple[Graded, ...]:
+def rewarded(reward: OutcomeReward, problems: Sequence[Problem], drawn: Sequence[Generated]) -> tuple[Graded, ...]:
     """Verdicts of a run's reward function: 1 or more is correct, None or NaN undecided."""
     rows = {problem.id: problem.row for problem in problems}
     columns = {column for row in rows.values() for column in row} - {"prompt", "completion", "teachers"}
-    drawn = [response.generated for response in responses]
     rewards = reward(
         prompts=[rows[each.problem]["prompt"] for each in drawn],
         completions=[_completion(rows[each.problem]["prompt"], each.text) for each in drawn],
         **{column: [rows[each.problem].get(column) for each in drawn] for column in columns},
     )
     return tuple(
-        Graded(**asdict(each), extracted=None, status=_status(value))
+        Graded(each.problem, each.sample, each.text, each.num_tokens, each.finish_reason, None, _status(value))
         for each, value in zip(drawn, rewards, strict=True)
     )
 

@@ -105,7 +105,7 @@ def _finish(job: Job, store: Responses) -> Result:
     planned = {(problem.id, sample) for problem in job.problems for sample in range(job.num_samples)}
     responses = [store.responses[key] for key in sorted(planned)]
     if job.reward is not None:
-        return Result(job, rewarded(job.reward, job.problems, responses))
+        return Result(job, rewarded(job.reward, job.problems, [response.generated for response in responses]))
     rows = graded_rows(job, responses)
     result = Result(job, tuple(graded_row(row) for row in rows))
     if isinstance(store, ResponseStore):

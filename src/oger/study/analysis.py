@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from oger.evaluation.statistics.accuracy import pass_at_k, powers_of_two
 from oger.evaluation.statistics.crossed import (
+    Interval,
     Matrix,
     crossed_p,
     difference_interval,
@@ -19,8 +21,9 @@ from oger.evaluation.statistics.crossed import (
 )
 from oger.study.cell_folder import SIGNALS
 from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
-from oger.study.numbers import Comparison, PassCurve, Place, Reach, Standing
-from oger.study.plan import BASE, Study
+from oger.study.measure import CORRECT
+from oger.study.numbers import Comparison, Finding, PassCurve, Place, Reach, Stage, Standing
+from oger.study.plan import ACCURACY, BASE, DISTINCT, FORMAT_BLIND, PASS_AT, Study
 from oger.study.store import ResultStore
 
 _LAST_STEPS = 10
@@ -47,6 +50,7 @@ class Analysis:
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
         self._problems = _by_problem(store, {row["cell"] for row in self.rows})
+        self._findings: list[Finding] | None = None
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
@@ -80,17 +84,45 @@ class Analysis:
             Standing(
                 place=place,
                 method=method,
-                tuned=rows[0]["tuned"],
+                tuned=self._origin_of_tuned(method, rows[0]["tuned"]),
                 seeds=tuple(row["seed"] for row in rows),
                 problems=rows[0]["problems"],
                 samples=rows[0]["samples"],
                 accuracy=mean_interval(self._matrix(rows, 1)),
+                blind=_interval_of(self._blind_matrix(rows)),
                 against_reference=comparisons.get((method, reference)),
                 means={name: _mean([row[name] for row in rows]) for name in MEANS}
                 | {"entropy": _mean([self._last_entropy(row["cell"]) for row in rows])},
+                stages=self._stages(rows),
             )
             for method, rows in by_method.items()
         ]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What became of every claim in each of its places that has results of both methods."""
+        if self._findings is None:
+            self._findings = self._evaluate_claims()
+        return self._findings
+
+    def _evaluate_claims(self) -> list[Finding]:
+        compared = []
+        for claim in self.study.claims:
+            evaluation = STANDARD if claim.metric in (ACCURACY, FORMAT_BLIND) else WIDE
+            for regime, split in claim.places:
+                place = Place(regime, split, self._policy_of_claims(evaluation))
+                by_method = self._by_method(place, evaluation)
+                mine, theirs = (
+                    self._of_claim(by_method.get(name, ()), claim.metric) for name in (claim.method, claim.other)
+                )
+                if mine is None or theirs is None:
+                    continue
+                # One seed tells nothing of others; the untrained policy has none.
+                if len(mine) > 1 and (claim.other == BASE or len(theirs) > 1):
+                    difference = difference_interval(mine, theirs, most=self._most(claim.metric))
+                    compared.append((claim, place, difference))
+        p_values = holm([crossed_p(difference) for _, _, difference in compared])
+        return [Finding(*entry, p) for entry, p in zip(compared, p_values, strict=True)]
 
     def contrasts(self, place: Place) -> dict[tuple[str, str], Comparison]:
         """The comparisons that the study names, beside those to its reference; p values adjusted for these alone."""
@@ -105,12 +137,14 @@ class Analysis:
         several = [(a, b) for a, b in pairs if min(len(matrices[a]), len(matrices[b])) > 1]
         p_values = {pair: crossed_p(differences[pair]) for pair in several}
         adjusted = dict(zip(several, holm(list(p_values.values())), strict=True))
+        tests = len(several)
         return {
             (a, b): Comparison(
                 difference=difference,
                 p_problems=permutation_p(matrices[a], matrices[b]),
                 p_crossed=p_values.get((a, b)),
                 p_holm=adjusted.get((a, b)),
+                detectable=difference.detectable(tests) if (a, b) in adjusted else None,
                 record=seed_record(_by_seed(by_method[a]), _by_seed(by_method[b])),
             )
             for (a, b), difference in differences.items()
@@ -121,9 +155,31 @@ class Analysis:
         found: dict[str, dict[str, float]] = {}
         for method, rows in self._by_method(place, STANDARD).items():
             accuracy_N = self._matrix(rows, 1).mean(axis=0)
-            family_N = np.array([family for _, _, family in self._problems[_measure_key(rows[0])]])
+            family_N = np.array([problem.family for problem in self._problems[_measure_key(rows[0])]])
             found[method] = {str(name): float(accuracy_N[family_N == name].mean()) for name in np.unique(family_N)}
         return found
+
+    def strategies(self, place: Place) -> dict[str, dict[str, Interval]]:
+        """Method -> way of solving -> part of the samples that are correct in that way: they add up to the accuracy.
+
+        Empty where the world names no ways, or they were not stored.
+        """
+        by_method = {
+            method: [[problem.strategies for problem in self._problems[_measure_key(row)]] for row in rows]
+            for method, rows in self._by_method(place, STANDARD).items()
+        }
+        known = {method: found for method, found in by_method.items() if all(all(row) for row in found)}
+        counts = {method: [[json.loads(text) for text in row] for row in found] for method, found in known.items()}
+        names = sorted({name for found in counts.values() for row in found for entry in row for name in entry})
+        samples = {method: rows[0]["samples"] for method, rows in self._by_method(place, STANDARD).items()}
+        return {
+            method: {
+                name: mean_interval(np.array([[e.get(name, 0) / samples[method] for e in row] for row in found]))
+                for name in names
+            }
+            for method, found in counts.items()
+            if names
+        }
 
     def pass_curves(self, place: Place) -> list[PassCurve]:
         """pass@k of every method with a wide evaluation of this policy."""
@@ -139,11 +195,12 @@ class Analysis:
                     place=place,
                     method=method,
                     problems=rows[0]["problems"],
-                    values={k: float(self._matrix(rows, k).mean()) for k in powers_of_two(samples)},
-                    largest=mean_interval(matrix),
+                    samples=samples,
+                    values={k: mean_interval(self._matrix(rows, k)) for k in powers_of_two(samples)},
                     difference=difference_interval(matrix, self._matrix(reference, samples))
                     if compared and reference is not None
                     else None,
+                    distinct=_interval_of(self._distinct_matrix(rows), most=samples),
                 )
             )
         return found
@@ -247,8 +304,64 @@ class Analysis:
             for correct in range(samples + 1)
         }
         return np.array(
-            [[table[row["samples"], correct] for _, correct, _ in self._problems[_measure_key(row)]] for row in rows]
+            [[table[row["samples"], problem.correct] for problem in self._problems[_measure_key(row)]] for row in rows]
         )
+
+    def _blind_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
+        """Accuracy without regard to format, as (seeds, problems); None where it was not stored for all."""
+        blind = [[problem.blind for problem in self._problems[_measure_key(row)]] for row in rows]
+        if any(text is None for row in blind for text in row):
+            return None
+        return np.array([[text.count(CORRECT) / len(text) for text in row] for row in blind])
+
+    def _distinct_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
+        """Different correct solutions, as (seeds, problems); None where they were not stored for all."""
+        distinct = [[problem.distinct for problem in self._problems[_measure_key(row)]] for row in rows]
+        if any(count is None for row in distinct for count in row):
+            return None
+        return np.array(distinct, dtype=np.float64)
+
+    def _of_claim(self, rows: Sequence[Mapping[str, Any]], metric: str) -> Matrix | None:
+        """What a claim compares, as (seeds, problems); None where it is not stored."""
+        if not rows:
+            return None
+        if metric == FORMAT_BLIND:
+            return self._blind_matrix(rows)
+        if metric == DISTINCT:
+            return self._distinct_matrix(rows)
+        return self._matrix(rows, int(metric.removeprefix(PASS_AT)) if metric.startswith(PASS_AT) else 1)
+
+    def _most(self, metric: str) -> float:
+        wide = self.study.evaluation.wide
+        return float(wide.samples) if metric == DISTINCT and wide is not None else 1.0
+
+    def _policy_of_claims(self, evaluation: str) -> str:
+        wide = self.study.evaluation.wide
+        return wide.policy if evaluation == WIDE and wide is not None else self.study.evaluation.policies[0]
+
+    def _origin_of_tuned(self, method: str, tuned: str) -> str:
+        if not tuned or method == BASE:
+            return ""
+        parent = self.study.methods[method].like
+        return f"{tuned}, {f'of {parent}' if parent else 'tuned'}"
+
+    def _stages(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+        """Stages in the order of training; of results that do not say, the last one is what the curve shows."""
+        if all(row["stages"] for row in rows):
+            stored = [json.loads(row["stages"]) for row in rows]
+            return tuple(
+                Stage(
+                    float(np.mean([stage["steps"] for stage in stages])),
+                    float(np.mean([stage["generated_tokens"] for stage in stages])),
+                )
+                for stages in zip(*stored, strict=True)
+            )
+        steps = _mean([row["steps"] for row in rows]) or 0.0
+        last = _mean([len(self._curves.get(row["cell"], ())) for row in rows]) or 0.0
+        if not steps:
+            return ()
+        parts = (steps - last, last) if last < steps else (steps,)
+        return tuple(Stage(part, None) for part in parts)
 
     def _last_entropy(self, cell: str) -> float | None:
         values = [row["entropy"] for row in self._curves.get(cell, []) if row["entropy"] is not None]
@@ -266,16 +379,31 @@ def _main_names(study: Study) -> set[tuple[str, str, int]]:
     }
 
 
-def _by_problem(store: ResultStore, cells: set[str]) -> dict[tuple[str, str, str, str], list[tuple[int, int, str]]]:
-    """(cell, evaluation, policy, split) -> (problem, correct samples, family), in the order of the problems."""
-    table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", "problem", "correct", "family"])
-    found: dict[tuple[str, str, str, str], list[tuple[int, int, str]]] = {}
+class _Problem(NamedTuple):
+    """A row of outcomes.parquet; see `oger.study.store`."""
+
+    problem: int
+    correct: int
+    family: str
+    blind: str | None
+    distinct: int | None
+    strategies: str | None
+
+
+def _by_problem(store: ResultStore, cells: set[str]) -> dict[tuple[str, str, str, str], list[_Problem]]:
+    """(cell, evaluation, policy, split) -> its problems in their order."""
+    table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", *_Problem._fields])
+    found: dict[tuple[str, str, str, str], list[_Problem]] = {}
     for cell, evaluation, policy, split, *problem in zip(
         *(column.to_pylist() for column in table.columns), strict=True
     ):
         if cell in cells:
-            found.setdefault((cell, evaluation, policy, split), []).append(tuple(problem))
-    return {key: sorted(entries) for key, entries in found.items()}
+            found.setdefault((cell, evaluation, policy, split), []).append(_Problem(*problem))
+    return {key: sorted(entries, key=lambda entry: entry.problem) for key, entries in found.items()}
+
+
+def _interval_of(matrix: Matrix | None, *, most: float = 1.0) -> Interval | None:
+    return None if matrix is None else mean_interval(matrix, most=most)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:

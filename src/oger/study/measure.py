@@ -6,36 +6,95 @@ that methods can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from oger.encoders.base import Encoder
-from oger.evaluation.job import Result
+from oger.evaluation.grading import rewarded
+from oger.evaluation.job import OutcomeReward, Result
+from oger.evaluation.statistics.diversity import distinct_solutions
 from oger.evaluation.summary import Graded, by_problem, summarize_responses
 from oger.method.divergence import teacher_divergence
+from oger.verification.formats import extract_answer
 
 CORRECT, WRONG, UNDECIDED = "1", "0", "?"
 """One character per sample, in a text per problem."""
 
+_UNNAMED = "-"
+"""Strategy of correct samples that a world's rule gives no name."""
+
+Strategies = Callable[[Mapping[str, Any], str], str | None]
+"""A world's `strategy_of`: the name of the way in which a correct text solves a row, None where no rule tells."""
+
+_BOX, _SAID = "last_boxed", "boxed_or_said"
+_MARKS = {"correct": CORRECT, "wrong": WRONG, "undecided": UNDECIDED}
 _PROBLEMS_AT_ONCE = 64
 """Whose texts are encoded in one call."""
 
 
-def problem_outcomes(result: Result) -> list[dict[str, Any]]:
-    """The outcomes as stored: of each row of the split its family, and a text with a character per sample."""
-    marks = {"correct": CORRECT, "wrong": WRONG, "undecided": UNDECIDED}
+def rules_without_box(rules: Sequence[str]) -> tuple[str, ...] | None:
+    """Answer rules that find an answer without its box, too; None where these ask for no box.
+
+    >>> rules_without_box(("after_think", "last_boxed"))
+    ('after_think', 'boxed_or_said')
+    """
+    return tuple(_SAID if rule == _BOX else rule for rule in rules) if _BOX in rules else None
+
+
+def format_blind(result: Result, rules: Sequence[str], reward: OutcomeReward) -> list[Graded]:
+    """The responses, those that are wrong for want of a complete box graded again by what they say.
+
+    Args:
+        rules: by which they were graded.
+        reward: grades with `rules_without_box`.
+    """
+    missing = [r for r in result.responses if r.status == "wrong" and extract_answer(r.text, rules) is None]
+    again = {(r.problem, r.sample): r for r in rewarded(reward, result.job.problems, missing)} if missing else {}
+    return [again.get((response.problem, response.sample), response) for response in result.responses]
+
+
+def problem_outcomes(
+    result: Result, *, blind: Sequence[Graded] | None = None, strategy_of: Strategies | None = None
+) -> list[dict[str, Any]]:
+    """The outcomes as stored, of each row of the split.
+
+    Args:
+        blind: see `format_blind`; None where no box is asked for.
+        strategy_of: see `Strategies`.
+
+    Returns:
+        "problem", "family"; "outcomes" and "blind": texts with a character per sample; "distinct": number of different
+        correct solutions; "strategies": number of correct samples by strategy, as JSON. None where not measured.
+    """
     samples_P = by_problem(result.responses).values()
-    return [
-        {
-            "problem": index,
-            "family": problem.groups["family"],
-            "outcomes": "".join(marks[response.status] for response in samples),
-        }
-        for index, (problem, samples) in enumerate(zip(result.job.problems, samples_P, strict=True))
-    ]
+    blind_P = by_problem(blind).values() if blind is not None else [None] * len(samples_P)
+    rows = []
+    for index, (problem, samples, seen) in enumerate(zip(result.job.problems, samples_P, blind_P, strict=True)):
+        correct = [response.text for response in samples if response.status == "correct"]
+        strategies = None
+        if strategy_of is not None:
+            named = Counter(strategy_of(problem.row, text) or _UNNAMED for text in correct)
+            strategies = json.dumps(named, sort_keys=True)
+        rows.append(
+            {
+                "problem": index,
+                "family": problem.groups["family"],
+                "outcomes": _marked(samples),
+                "blind": None if seen is None else _marked(seen),
+                "distinct": distinct_solutions(correct),
+                "strategies": strategies,
+            }
+        )
+    return rows
+
+
+def _marked(samples: Sequence[Graded]) -> str:
+    return "".join(_MARKS[response.status] for response in samples)
 
 
 def summarize_policy(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from oger.evaluation.statistics.crossed import Interval
+from oger.study.plan import Claim
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Comparison:
     """Problems and seeds both random; not adjusted. None where a method has one seed."""
     p_holm: float | None
     """`p_crossed` adjusted for all comparisons that stand in one table."""
+    detectable: float | None
+    """Least true difference that Holm's first step would have found with a power of 0.8; None without that test."""
     record: tuple[int, int, int]
     """Wins, ties and losses over the seeds that both have."""
 
@@ -41,20 +44,33 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One stage of a method's training, means over seeds."""
+
+    steps: float
+    tokens: float | None
+    """That the policy generated; None where it was not stored by stage."""
+
+
+@dataclass(frozen=True)
 class Standing:
     """One method in one place."""
 
     place: Place
     method: str
     tuned: str
+    """"key=value", and where the value is from; "" without tuning."""
     seeds: tuple[int, ...]
     problems: int
     samples: int
     accuracy: Interval
+    blind: Interval | None
+    """Accuracy without regard to format; None where no box is asked for, or it was not stored."""
     against_reference: Comparison | None
     """None for the reference itself, the untrained policy, and without the reference."""
     means: Mapping[str, float | None]
     """Mean over seeds of the stored numbers in `oger.study.analysis.MEANS`."""
+    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True)
@@ -69,11 +85,32 @@ class Reach:
 
 @dataclass(frozen=True)
 class PassCurve:
-    """pass@k of one method in one place, and its difference to the reference at the largest k."""
+    """pass@k of one method in one place, its difference to the reference at the largest k, and its variety."""
 
     place: Place
     method: str
     problems: int
-    values: Mapping[int, float]
-    largest: Interval
+    samples: int
+    values: Mapping[int, Interval]
     difference: Interval | None
+    distinct: Interval | None
+    """Different correct solutions per problem; None where they were not stored."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one claim in one place."""
+
+    claim: Claim
+    place: Place
+    difference: Interval
+    p_holm: float
+    """Problems and seeds both random, adjusted for all claims of the study."""
+
+    @property
+    def verdict(self) -> str:
+        """holds, does not hold (the opposite is shown), or cannot tell: at 5 %."""
+        if self.p_holm >= 0.05:
+            return "cannot tell"
+        ahead = self.difference.value > 0
+        return "holds" if ahead == (self.claim.direction == "ahead") else "does not hold"

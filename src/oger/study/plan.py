@@ -17,6 +17,8 @@
       - {regimes: [reachable], methods: all}
       - {regimes: [hard], methods: [grpo, oger], seeds: [0, 1, 2]}
     tuning: {key: learning_rate, values: [1e-4, 3e-4], seeds: [100], samples: 4}
+    claims:                          # optional, evaluated as holds / does not hold / cannot tell
+      - {contrast: [oger, grpo], metric: accuracy, direction: ahead, places: [reachable/id]}
     evaluation: {samples: 8, limit: null, wide: {samples: 64, limit: 100, methods: [grpo, oger]}}
 
 `method: null` leaves the recipe's own method. `tuning` trains every method once per value and tuning seed, by the
@@ -27,7 +29,7 @@ split is read for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,13 @@ from oger.io import yaml as yaml_dialect
 from oger.io.models import PLACE, Entry, Text, Whole, checked
 from oger.study import fields
 from oger.study.fields import StudyError
+
+DIRECTIONS = ("ahead", "behind")
+ACCURACY, FORMAT_BLIND, DISTINCT = "accuracy", "format_blind", "distinct"
+METRICS = (ACCURACY, FORMAT_BLIND, DISTINCT)
+"""Of claims, beside pass@K: accuracy of one sample, the same without regard to format, and different correct solutions
+per problem in the wide evaluation."""
+PASS_AT = "pass@"
 
 BASE = "base"
 """Label of the untrained policy, which is measured once per regime."""
@@ -145,6 +154,21 @@ class Evaluation(Entry):
     wide: Wide | None = None
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What is said of two methods; evaluated as it stands."""
+
+    method: str
+    other: str
+    """A method, or `BASE`."""
+    metric: str
+    """A word of `METRICS`, or "pass@K"."""
+    direction: str
+    """Of `method` beside `other`: a word of `DIRECTIONS`."""
+    places: tuple[tuple[str, str], ...]
+    """(regime, split)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A checked study."""
@@ -161,6 +185,7 @@ class Study:
     evaluation: Evaluation
     contrasts: tuple[tuple[str, str], ...]
     """Pairs of methods to compare beside the comparisons to the reference."""
+    claims: tuple[Claim, ...]
 
 
 class _Method(Entry):
@@ -170,6 +195,15 @@ class _Method(Entry):
     keys: fields.Keys = Field({}, alias="set")
     budget: Budget | None = None
     like: Any = None
+
+
+class _Claim(Entry):
+    """A claim as it stands in the file."""
+
+    contrast: Any
+    metric: Text = ACCURACY
+    direction: Annotated[Any, AfterValidator(lambda word: fields.one_of(DIRECTIONS, word))]
+    places: fields.Names = ()
 
 
 class _Regime(Entry, extra="allow"):
@@ -195,6 +229,7 @@ class _File(Entry):
     keys: fields.Keys = Field({}, alias="set")
     grid: Any = None
     contrasts: Any = None
+    claims: Any = None
     tuning: Tuning | None = None
     evaluation: Annotated[Evaluation, BeforeValidator(lambda value: value or {})] = Evaluation()
 
@@ -242,6 +277,7 @@ def make_study(document: Any, *, folder: Path = Path()) -> Study:
         tuning=tuning,
         evaluation=evaluation,
         contrasts=_contrasts(file.contrasts or [], methods),
+        claims=_claims(file.claims or [], methods, regimes, evaluation),
     )
 
 
@@ -250,10 +286,45 @@ def _regime(name: str, regime: _Regime, entry: Mapping[str, Any]) -> Regime:
     return Regime(name, keys, regime.test, regime.target)
 
 
-def _contrasts(entries: Any, methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
+def _contrasts(entries: Any, methods: Iterable[str], where: str = "contrasts") -> tuple[tuple[str, str], ...]:
     if not (isinstance(entries, list) and all(isinstance(e, list) and len(e) == 2 and e[0] != e[1] for e in entries)):
-        raise StudyError(f"contrasts must be a list of pairs of different methods, got {entries!r}")
-    return tuple((fields.one_of(methods, a, "contrasts"), fields.one_of(methods, b, "contrasts")) for a, b in entries)
+        raise StudyError(f"{where} must be a list of pairs of different methods, got {entries!r}")
+    return tuple((fields.one_of(methods, a, where), fields.one_of(methods, b, where)) for a, b in entries)
+
+
+def _claims(
+    entries: Any, methods: Mapping[str, Method], regimes: Mapping[str, Regime], evaluation: Evaluation
+) -> tuple[Claim, ...]:
+    if not isinstance(entries, list):
+        raise StudyError("claims must be a list of {contrast, metric, direction, places}")
+    places = {f"{regime.name}/{split}": (regime.name, split) for regime in regimes.values() for split in regime.test}
+    claims = []
+    for number, entry in enumerate(entries, start=1):
+        where = f"claim {number}"
+        claim = checked(partial(_Claim.model_validate, entry), StudyError, where, f"{where}, ")
+        [(method, other)] = _contrasts([claim.contrast], [*methods, BASE], f"{where}, contrast")
+        if method == BASE:
+            raise StudyError(f"{where}, contrast: a claim is of a method, and {BASE} may only be the second")
+        chosen = fields.some_of(places, claim.places, f"{where}, places")
+        _check_metric(claim.metric, (method, other), evaluation, where)
+        claims.append(Claim(method, other, claim.metric, claim.direction, tuple(places[name] for name in chosen)))
+    return tuple(claims)
+
+
+def _check_metric(metric: str, methods: tuple[str, str], evaluation: Evaluation, where: str) -> None:
+    """Whether the metric is measured on both methods."""
+    wide = evaluation.wide
+    if metric.startswith(PASS_AT):
+        k = metric.removeprefix(PASS_AT)
+        if not k.isdecimal() or not 1 <= int(k) <= (wide.samples if wide is not None else 0):
+            raise StudyError(f"{where}, metric: {metric} needs evaluation.wide with as many samples")
+    else:
+        fields.one_of(METRICS, metric, f"{where}, metric")
+    if metric not in (ACCURACY, FORMAT_BLIND):
+        if wide is None:
+            raise StudyError(f"{where}, metric: {metric} needs evaluation.wide")
+        for method in methods:
+            fields.one_of((BASE, *wide.methods), method, f"{where}: method of evaluation.wide")
 
 
 def _methods(entries: Mapping[str, Any], common: Budget) -> dict[str, Method]:

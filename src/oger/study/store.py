@@ -67,6 +67,7 @@ RESULTS = pa.schema(
         ("date", pa.string()),
         ("command", pa.string()),
         ("settings", pa.string()),  # JSON: what the identity is a hash of
+        ("stages", pa.string()),  # JSON: steps and generated tokens of each stage; null in results before
     ]
 )
 OUTCOMES = pa.schema(
@@ -78,6 +79,9 @@ OUTCOMES = pa.schema(
         ("samples", pa.int16()),
         ("correct", pa.int16()),
         ("outcomes", pa.string()),  # one character per sample; see `oger.study.measure`
+        ("blind", pa.string()),  # the same without regard to format; null where no box is asked for
+        ("distinct", pa.int16()),  # different correct solutions
+        ("strategies", pa.string()),  # JSON: correct samples by the world's rule; null where it has none
     ]
 )
 CURVES = pa.schema(
@@ -94,6 +98,9 @@ CURVES = pa.schema(
         ("seconds", pa.float64()),  # of training so far
     ]
 )
+
+_LATER = frozenset({"stages", "blind", "distinct", "strategies"})
+"""Columns that results stored before November 30, 2026 lack; null in them."""
 
 _FILES = {"results": RESULTS, "outcomes": OUTCOMES, "curves": CURVES}
 _VERSIONS = ("torch", "transformers", "trl", "numpy", "reasoning-gym", "math-verify")
@@ -179,6 +186,7 @@ def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, lis
         "commit": machine["source_commit"],
         "date": result["date"],
         "settings": json.dumps(cell.settings, sort_keys=True),
+        "stages": json.dumps(train["stages"]) if "stages" in train else None,
     }
     results = [{**common, **row, "pass_at": json.dumps(row["pass_at"])} for row in result["measures"]]
     outcomes = [
@@ -196,7 +204,10 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     if not path.is_file():
         return schema.empty_table()
     try:
-        return pq.read_table(path).select(schema.names).cast(schema)
+        table = pq.read_table(path)
+        for name in _LATER.intersection(schema.names).difference(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table)))
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise StudyError(f"{path} holds no results of a study: {one_line(error, 200)}") from error
 

@@ -7,10 +7,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oger.evaluation.statistics.crossed import Interval
 from oger.evaluation.tables import interval
 from oger.study.analysis import Analysis
-from oger.study.numbers import Comparison, PassCurve, Place, Standing
-from oger.study.plan import BASE
+from oger.study.numbers import Comparison, Finding, PassCurve, Place, Standing
+from oger.study.plan import BASE, DISTINCT
 from oger.study.provenance import stamp
 from oger.terminal.grid import render
 
@@ -22,9 +23,20 @@ _INTERVALS = (
     "of methods. Differences are to {reference}, in points, paired by problem. p (problems) is a paired permutation "
     "test over problems with the seeds averaged, not adjusted; p (Holm) has problems and seeds both random and is "
     "adjusted by Holm's method for all methods of its table. ▲ and ▼ mark p (Holm) < 0.05. W/T/L counts the seeds "
-    "ahead of, equal to and behind {reference} with the same seed. MDD is the least true difference that this table "
-    'would have found with a power of 0.8 (two-sided, 5 %, not adjusted). "last" is the policy after the last step, '
-    '"best" the one with the highest validation accuracy; no test split was read to choose either.'
+    "ahead of, equal to and behind {reference} with the same seed. MDD is the least true difference that the first of "
+    "Holm's steps would have found with a power of 0.8. Format-blind is the accuracy with answers that stand outside "
+    "the box that is asked for; - where none is, or the results do not hold it. Steps and tokens are means over seeds, "
+    "by stage in the order of training (tokens in all where the results do not hold them by stage); tokens are those "
+    "that the policy generated: imitation generates none. Rate: tuned on validation for this method, or that of "
+    'another. "last" is the policy after the last step, "best" the one with the highest validation accuracy; no test '
+    "split was read to choose either."
+)
+SAID = {"ahead": "ahead of", "behind": "behind"}
+_CLAIMS_NOTE = (
+    "What the study's file says of its methods: holds where the difference has the claimed sign, does not hold where "
+    "it has the other one, each at 5 % with problems and seeds both random; cannot tell otherwise. p is adjusted by "
+    "Holm's method for all {number} rows. Differences are in points, of distinct solutions in solutions per "
+    "problem."
 )
 _COST_NOTE = (
     "Means over seeds. Tokens are those that the policy generated in training. Solutions are the distinct ones among "
@@ -80,6 +92,7 @@ def leaderboard(analysis: Analysis) -> str:
         lines += [study.description, ""]
     lines += [_INTERVALS.format(reference=study.reference), ""]
     lines += _glance(analysis)
+    lines += _claims(analysis)
     if study.tuning is not None and analysis.tuning_rows:
         lines += _tuning(analysis)
     for regime in study.regimes:
@@ -133,6 +146,36 @@ def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[st
     return _section(grid, note)
 
 
+def _claims(analysis: Analysis) -> list[str]:
+    found = analysis.findings
+    if not found:
+        return []
+    grid = [["claim", "metric", "place", "difference", "p (Holm)", "verdict"]]
+    for one in found:
+        claim, place = one.claim, one.place
+        said = f"{claim.method} {SAID[claim.direction]}"
+        grid.append(
+            [
+                f"{said} {claim.other}",
+                claim.metric,
+                f"{place.regime}, {place.split}",
+                _difference(one),
+                _p(one.p_holm),
+                one.verdict,
+            ]
+        )
+    places = list(dict.fromkeys(one.place for one in found))
+    note = _CLAIMS_NOTE.format(number=len(found))
+    return _section(grid, "## Claims", note, made=_made_with(analysis, places))
+
+
+def _difference(one: Finding) -> str:
+    if one.claim.metric != DISTINCT:
+        return interval(one.difference, signed=True)
+    found = one.difference
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
 def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
     lines = [f"## {regime}", ""]
     for place in places:
@@ -146,6 +189,7 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
     mine = [place for place in places if place.policy == places[0].policy]
     for place in mine:
         lines += _families(analysis, place)
+        lines += _strategies(analysis, place)
     title = f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)"
     grid = [["method", "split", *_COSTS]]
     grid += [
@@ -163,12 +207,33 @@ def _section(grid: Sequence[Sequence[str]], *before: str, made: str = "") -> lis
 
 def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
     grid = [
-        ["method", "seeds", "accuracy", "difference", "", "p (problems)", "p (Holm)", "W/T/L", "MDD", "tuned"],
-    ]
+        [
+            "method", "seeds", "accuracy", "format-blind", "difference", "", "p (problems)", "p (Holm)", "W/T/L", "MDD",
+            "steps", "tokens", "rate",
+        ],
+    ]  # fmt: skip
     for row in standings:
         seeds = "-" if row.method == BASE else str(len(row.seeds))
-        grid.append([row.method, seeds, interval(row.accuracy), *_compared(row.against_reference), row.tuned])
+        compared = _compared(row.against_reference)
+        accuracies = [interval(row.accuracy), _interval(row.blind)]
+        grid.append([row.method, seeds, *accuracies, *compared, *_spent(row), row.tuned])
     return grid
+
+
+def _spent(row: Standing) -> list[str]:
+    """Steps and generated tokens, by stage."""
+    steps = " + ".join(f"{stage.steps:,.0f}" for stage in row.stages)
+    by_stage = [stage.tokens for stage in row.stages if stage.tokens is not None]
+    tokens = " + ".join(f"{number:,.0f}" for number in by_stage) if by_stage else _number(_tokens(row), ",.0f")
+    return [steps or "-", tokens]
+
+
+def _tokens(row: Standing) -> float | None:
+    return row.means["generated_tokens"] if row.stages else None
+
+
+def _interval(found: Interval | None) -> str:
+    return "-" if found is None else interval(found)
 
 
 def _compared(found: Comparison | None) -> list[str]:
@@ -180,7 +245,7 @@ def _compared(found: Comparison | None) -> list[str]:
         _p(found.p_problems),
         _p(found.p_holm),
         "/".join(map(str, found.record)),
-        f"{100 * found.difference.detectable:.1f}",
+        _number(found.detectable, ".1f", 100),
     ]
 
 
@@ -200,10 +265,14 @@ def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
     if not curves:
         return []
     largest = max(max(curve.values) for curve in curves)
+    note = (
+        "Square brackets as above; the difference is in points at the largest k, not adjusted. Solutions are the "
+        "different correct ones per problem among all samples; - where the results do not hold them."
+    )
     title = f"### {place.regime}, {place.split}, {place.policy} policy: pass@k on {curves[0].problems} problems, in %"
-    grid = [["method", *(f"k = {k}" for k in curves[0].values), f"k = {largest}, interval", "difference"]]
+    grid = [["method", *(f"k = {k}" for k in curves[0].values), f"difference, k = {largest}", "solutions"]]
     grid += [_pass_row(curve) for curve in curves]
-    return _section(grid, title, made=_made_with(analysis, [place]))
+    return _section(grid, title, note, made=_made_with(analysis, [place]))
 
 
 def _families(analysis: Analysis, place: Place) -> list[str]:
@@ -217,12 +286,25 @@ def _families(analysis: Analysis, place: Place) -> list[str]:
     return _section(grid, title, made=_made_with(analysis, [place]))
 
 
+def _strategies(analysis: Analysis, place: Place) -> list[str]:
+    found = analysis.strategies(place)
+    if not found:
+        return []
+    names = list(next(iter(found.values())))
+    grid = [["method", *names]]
+    grid += [[method, *(interval(by_name[name]) for name in names)] for method, by_name in found.items()]
+    title = f"### {place.regime}, {place.split}, {place.policy} policy: accuracy by way of solving, in %"
+    note = "Samples that are correct in each way, by the world's rule; they add up to the accuracy."
+    return _section(grid, title, note, made=_made_with(analysis, [place]))
+
+
 def _pass_row(curve: PassCurve) -> list[str]:
+    solutions = curve.distinct
     return [
         curve.method,
-        *(f"{100 * value:.1f}" for value in curve.values.values()),
-        interval(curve.largest),
+        *(interval(value) for value in curve.values.values()),
         "" if curve.difference is None else interval(curve.difference, signed=True),
+        "-" if solutions is None else f"{solutions.value:.2f} [{solutions.low:.2f}, {solutions.high:.2f}]",
     ]
 
 
@@ -275,7 +357,7 @@ def _csv_row(row: Standing) -> dict[str, Any]:
     if row.against_reference is not None:
         found, difference = row.against_reference, row.against_reference.difference
         numbers = (difference.value, difference.low, difference.high, found.p_problems, found.p_crossed, found.p_holm)
-        compared = dict(zip(_COMPARED, (*numbers, *found.record, difference.detectable), strict=True))
+        compared = dict(zip(_COMPARED, (*numbers, *found.record, found.detectable), strict=True))
     return {
         "regime": row.place.regime,
         "split": row.place.split,
@@ -288,6 +370,7 @@ def _csv_row(row: Standing) -> dict[str, Any]:
         "accuracy": row.accuracy.value,
         "accuracy_low": row.accuracy.low,
         "accuracy_high": row.accuracy.high,
+        "format_blind": None if row.blind is None else row.blind.value,
         **compared,
         **row.means,
     }

@@ -11,7 +11,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,23 +74,32 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     last, (tokens, seconds) = summaries[-1], cost_before(run)
     return {
         **last,
+        "stages": _stages(summaries),
         "steps": sum(summary["steps"] for summary in summaries),
         "generated_tokens": last["generated_tokens"] + tokens,
         "train_seconds": last["train_seconds"] + seconds,
     }
 
 
+def _stages(summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Steps and generated tokens of each stage, in the order in which they were trained."""
+    return [{name: summary[name] for name in ("steps", "generated_tokens")} for summary in summaries]
+
+
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Numbers and outcomes of every policy on every split."""
     from oger.encoders.registry import create_encoder, resolve_spec
     from oger.runs.policy import load_policy, locate_policy
-    from oger.study.measure import problem_outcomes, summarize_policy
-    from oger.training.run.build import checked_rows, model_source, run_options
+    from oger.study.measure import format_blind, problem_outcomes, rules_without_box, summarize_policy
+    from oger.training.run.build import checked_rows, model_source, outcome_function, run_options
     from oger.training.run.evaluate import evaluate
 
     how = dict(spec["encoder"])
     encoder = create_encoder(resolve_spec(how.pop("encoder"), model_source(recipe.model)), **how)
     args = run_options(recipe)
+    said = rules_without_box(recipe.answer_rules)
+    grade = outcome_function(recipe) if said is None else outcome_function(replace(recipe, answer_rules=said))
+    by_rules = said is not None and grade.__name__ == "accuracy_reward"  # another outcome does not read the rules
     numbers: list[dict[str, Any]] = []
     outcomes: list[dict[str, Any]] = []
     models: dict[str, Any] = {}
@@ -109,11 +119,22 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
                 result = evaluate(
                     recipe, args, models[weights], rows, num_samples=measure["samples"], seed=spec["seed"]
                 )
-                found[what] = summarize_policy(result.responses, rows, encoder), problem_outcomes(result)
+                blind = format_blind(result, recipe.answer_rules, grade) if by_rules else None
+                per_problem = problem_outcomes(result, blind=blind, strategy_of=_strategies(source))
+                found[what] = summarize_policy(result.responses, rows, encoder), per_problem
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [{**name, **problem} for problem in found[what][1]]
     return numbers, outcomes
+
+
+def _strategies(source: str) -> Any:
+    """`strategy_of` of the world that a split is of; None where it has none, or the split is a file."""
+    from oger.io.rows import world_name
+    from oger.worlds import load_world
+
+    name = world_name(source)
+    return None if name is None else getattr(load_world(name), "strategy_of", None)
 
 
 def _last_is_best(run: Path) -> bool:

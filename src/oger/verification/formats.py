@@ -166,6 +166,21 @@ def answer_tag(text: str) -> str | None:
     return None if found is None else text[found[0] : found[1]].strip()
 
 
+def boxed_or_said(text: str) -> str | None:
+    r"""`last_boxed`, or else `answer_phrase`, or else the last word with a digit, behind its last "=".
+
+    >>> boxed_or_said(r"6*7=42. So \boxed{42"), boxed_or_said("6*7=42."), boxed_or_said(r"6*7=42 \boxed{41}")
+    ('42', '42', '41')
+    """
+    found = last_boxed(text)
+    if found is None:
+        found = answer_phrase(text)
+    if found is None:
+        last = next((word for word in reversed(text.split()) if any(map(str.isdigit, word))), "")
+        found = last.rpartition("=")[2].rpartition("boxed{")[2].strip("$*`.,;:!?") or None
+    return found
+
+
 def whole(text: str) -> str | None:
     """The text itself, stripped; None when it is blank."""
     return text.strip() or None
@@ -178,6 +193,7 @@ ANSWER_RULES: Mapping[str, Rule] = {
     "hash_answer": hash_answer,
     "answer_phrase": answer_phrase,
     "answer_tag": answer_tag,
+    "boxed_or_said": boxed_or_said,
     "whole": whole,
 }
 

@@ -9,7 +9,11 @@ from oger.plugins import import_object, load_plugin
 
 
 class World(Protocol):
-    """Problems in splits, curated teacher trajectories, and a base policy; everything derives from seeds."""
+    """Problems in splits, curated teacher trajectories, and a base policy; everything derives from seeds.
+
+    A world may also have `strategy_of(row, text) -> str | None`, the name of the way in which a correct text solves a
+    row: `oger compare` then shows what part of the accuracy each way has.
+    """
 
     name: str
     splits: tuple[str, ...]

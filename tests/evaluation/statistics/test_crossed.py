@@ -60,7 +60,7 @@ def test_one_seed_speaks_of_problems_alone() -> None:
 
 def test_detectable_difference_is_found_with_the_stated_power() -> None:
     error, degrees = 0.02, 400.0
-    detectable = Interval(0.0, 0.0, 0.0, error, degrees).detectable
+    detectable = Interval(0.0, 0.0, 0.0, error, degrees).detectable()
     assert detectable == pytest.approx((1.966 + 0.843) * error, rel=1e-3)
     draws = detectable + error * np.random.default_rng(0).standard_t(degrees, 20_000)
     power = np.mean(draws / error > stats.t.ppf(0.975, degrees))

@@ -46,23 +46,25 @@ class Interval(Estimate):
     degrees: float
     """Of freedom, Satterthwaite; infinite where the standard error is 0."""
 
-    @property
-    def detectable(self) -> float:
-        """Least true difference that a two-sided test at 5 % finds with a power of 0.8: (t_0.975 + t_0.8) SE."""
-        quantiles = stats.t.ppf([0.5 + CONFIDENCE / 2, POWER], self.degrees)
+    def detectable(self, tests: int = 1) -> float:
+        """Least true difference that a two-sided test finds with a power of 0.8, as the first of Holm's steps.
+
+        (t_{1 - 0.025 / tests} + t_0.8) SE: the smallest of `tests` p values is held against 5 % / tests.
+        """
+        quantiles = stats.t.ppf([1 - (1 - CONFIDENCE) / (2 * tests), POWER], self.degrees)
         return float(quantiles.sum() * self.standard_error)
 
 
-def mean_interval(accuracy_RN: Matrix) -> Interval:
-    """Mean over seeds and problems with its 95 % interval.
+def mean_interval(accuracy_RN: Matrix, *, most: float = 1.0) -> Interval:
+    """Mean over seeds and problems with its 95 % interval, within 0 and `most`.
 
     Raises:
         ValueError: not a finite matrix with at least two problems.
     """
-    return _interval([_checked(accuracy_RN)], [1.0], (0.0, 1.0))
+    return _interval([_checked(accuracy_RN)], [1.0], (0.0, most))
 
 
-def difference_interval(accuracy_RN: Matrix, reference_QN: Matrix) -> Interval:
+def difference_interval(accuracy_RN: Matrix, reference_QN: Matrix, *, most: float = 1.0) -> Interval:
     """Mean of the first minus mean of the second, paired by problem; seeds of the two are independent draws.
 
     Raises:
@@ -71,7 +73,7 @@ def difference_interval(accuracy_RN: Matrix, reference_QN: Matrix) -> Interval:
     first, second = _checked(accuracy_RN), _checked(reference_QN)
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"paired by problem, but there are {first.shape[1]} and {second.shape[1]} problems")
-    return _interval([first, second], [1.0, -1.0], (-1.0, 1.0))
+    return _interval([first, second], [1.0, -1.0], (-most, most))
 
 
 def permutation_p(accuracy_RN: Matrix, reference_QN: Matrix, *, seed: int = 0) -> float:
