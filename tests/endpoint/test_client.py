@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import socket
 import time
 from typing import Any
@@ -265,6 +266,46 @@ def test_the_key_is_sent_and_never_told() -> None:
     ):
         assert KEY not in told
     assert "you sent" in str(refused.value)
+
+
+@pytest.mark.parametrize("how", ["escaped", "utf-16", "escaped utf-16", "packed:gzip"])
+def test_a_key_that_comes_back_in_another_writing_is_not_told(how: str) -> None:
+    scripts = iter([f"echo {how}", f"400 echo {how}"])
+    with EndpointServer(lambda call: next(scripts)) as server:
+        text = ask(server, key="sk-a/b-secret-of-mine").text
+        with pytest.raises(RequestFailed) as refused:
+            ask(server, key="sk-a/b-secret-of-mine")
+    for told in (text, str(refused.value)):
+        assert "you sent" in told
+        assert "secret" not in told.replace("\x00", "")
+
+
+def test_a_packed_reply_is_unpacked_once_and_no_further_than_a_reply_may_be_long() -> None:
+    with EndpointServer(lambda call: "packed:gzip") as server:
+        assert ask(server).text.startswith("The answer")
+        assert server.calls[0].headers["Accept-Encoding"] == "identity"
+    for packing, reason in (("gzip+gzip+gzip", "packed by"), ("br", "packed by"), ("deflate", "deflate, as it says")):
+        script = f"packed:{packing}"
+        with EndpointServer(lambda _, script=script: script) as server, pytest.raises(RequestFailed, match=reason):
+            ask(server, retries=0)
+    with (
+        EndpointServer(lambda call: f"packed:gzip fill:{2**26}") as server,
+        pytest.raises(RequestFailed, match="longer than"),
+    ):
+        ask(server)
+
+
+@pytest.mark.parametrize("count", [-1, True, 2**31, 10**400, 1e300, "7", None])
+def test_a_number_of_tokens_that_no_answer_has_is_none(count: Any) -> None:
+    reply = {"choices": [{"text": "a"}], "usage": {"completion_tokens": count, "prompt_tokens": 2**31 - 1}}
+    answer = read_reply(json.dumps(reply).encode(), completions=True)
+    assert (answer.num_tokens, answer.prompt_tokens) == (None, 2**31 - 1)
+
+
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 99999 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "1e400"])
+def test_a_retry_after_beyond_the_calendar_says_nothing_or_something_finite(date: str) -> None:
+    seconds = seconds_of_retry_after(date)
+    assert seconds is None or seconds >= 0
 
 
 @pytest.mark.parametrize("length", range(255, 300, 9))

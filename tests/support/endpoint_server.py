@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -44,7 +45,7 @@ class EndpointServer:
     all), echo (text and error messages repeat the headers), pad:N (so many
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
-    retry-date, quota (as the code of the error).
+    retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING.
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:
@@ -159,9 +160,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             content = _reply(call, words)
         data = b'{"choices": [{"mess' if "broken-json" in words else json.dumps(content).encode()
+        if "escaped" in words:
+            data = re.sub(rb"sk-[!-~]+?secret", lambda m: b"".join(rb"\u%04X" % c for c in m.group()), data)
+        if "utf-16" in words:
+            data = data.decode().encode("utf-16-le")
+        for coding in filter(None, words.get("packed", "").split("+")):
+            data = gzip.compress(data) if coding == "gzip" else data
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if "packed" in words:
+            self.send_header("Content-Encoding", words["packed"].replace("+", ", "))
         if "retry-after" in words:
             self.send_header("Retry-After", words["retry-after"])
         if "retry-date" in words:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -26,6 +28,7 @@ from oger.cli import (
 )
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging
 from oger.faults import RunStopped
+from oger.io.processes import leave_working_folder
 from oger.terminal.errors import one_line
 from oger.terminal.plain import say
 
@@ -70,13 +73,24 @@ app.command("version")(version.version)
 _USAGE_ERROR: type[Any] = next(parent for parent in typer.BadParameter.__mro__ if parent.__name__ == "ClickException")
 """What the parser raises. Newer versions of typer bring their own click, so it is found through typer."""
 
+_HOME = re.compile(r"^(--[\w-]+=|)~(?=/|$)")
+"""The home folder where no shell has written it out: behind an option's = or in quotes. Values of a recipe's keys are
+the recipe's to read."""
+
 _LOAD_TORCH = {"quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "doctor"}
 """Commands after which a person waits for seconds, until torch and transformers are there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted, 143 ended by SIGTERM."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    """Run the command and exit: 0 done, 2 an error of the user, 130 interrupted, 143 ended by SIGTERM.
+
+    Args:
+        arguments: those of this process, which then is the command's own, unless given.
+    """
+    if arguments is None:
+        leave_working_folder()
+    arguments = [_HOME.sub(_expanded, argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    arguments = arguments or ["--help"]
     if arguments[0] in _LOAD_TORCH and sys.stderr.isatty() and not {"--help", "-h"} & set(arguments):
         _say(f"oger {arguments[0]}: loading torch and transformers ...")
     try:
@@ -97,6 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if code == EXIT_INTERRUPTED:
         _say("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _expanded(found: re.Match[str]) -> str:
+    return found[1] + os.path.expanduser("~")
 
 
 def _say(line: str) -> None:

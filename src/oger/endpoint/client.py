@@ -16,6 +16,7 @@ import asyncio
 import json
 import random
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ _LONGEST_RETRY_AFTER_S = 600.0
 _CONNECT_TIMEOUT_S = 30.0
 _MAX_REPLY_BYTES = 64 * 2**20
 """No answer is that long; an endless reply must not fill the memory before the deadline."""
+_ANY_HEADER = 47
+"""For zlib: gzip's header or zlib's, whichever is there."""
 _SHORTEST_SECRET = 12
 """A key of fewer characters is a placeholder such as EMPTY, which an answer may contain by chance."""
 
@@ -92,6 +95,7 @@ class Endpoint:
         self.options = options
         self._url = f"{checked_url(options.url)}/{'completions' if options.completions else 'chat/completions'}"
         self._key = _checked_key(api_key) if api_key is not None else None
+        self._written_key = _ways_to_write(self._key or "")
         self._backoff = wait_exponential(options.retry_wait_s, _LONGEST_BACKOFF_S) + wait_random_exponential(
             options.retry_wait_s, _LONGEST_BACKOFF_S
         )
@@ -102,7 +106,9 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         import httpx2
 
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key is not None else {}
+        headers = {"Accept-Encoding": "identity"}  # a reply that is not packed cannot swell
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         self._client = httpx2.AsyncClient(
             headers=headers,
             timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),  # the deadline is the attempt's, see `_attempt`
@@ -181,11 +187,12 @@ class Endpoint:
             raise RuntimeError("an Endpoint asks inside `async with`")
         content = bytearray()
         async with self._client.stream("POST", self._url, json=body) as response:
-            async for piece in response.aiter_bytes():
+            async for piece in response.aiter_raw():
                 content += piece
                 if len(content) > _MAX_REPLY_BYTES:
-                    raise _Fault(f"the reply is longer than {_MAX_REPLY_BYTES} bytes", passing=False)
-            return response.status_code, seconds_of_retry_after(response.headers.get("retry-after")), bytes(content)
+                    raise _too_long()
+            unpacked = _unpacked(bytes(content), response.headers.get("content-encoding", ""))
+            return response.status_code, seconds_of_retry_after(response.headers.get("retry-after")), unpacked
 
     def _fault(self, status: int, retry_after: float | None, content: bytes) -> Exception:
         """What a status other than 200 means."""
@@ -214,9 +221,9 @@ class Endpoint:
         """A reply with the key taken out, should the server repeat it; otherwise kept as it came."""
         if self._key is None or len(self._key) < _SHORTEST_SECRET:
             return content
-        for written in (self._key, json.dumps(self._key)[1:-1], self._key.replace("/", "\\/")):
-            content = content.replace(written.encode(), b"***")
-        return content
+        if (encoding := json.detect_encoding(content)) != "utf-8":  # as JSON is read
+            content = content.decode(encoding, errors="replace").encode()
+        return self._written_key.sub(b"***", content)
 
 
 class _Fault(Exception):  # noqa: N818
@@ -226,6 +233,40 @@ class _Fault(Exception):  # noqa: N818
         super().__init__(reason)
         self.passing = passing
         self.refused = refused
+
+
+def _too_long() -> _Fault:
+    return _Fault(f"the reply is longer than {_MAX_REPLY_BYTES} bytes", passing=False)
+
+
+def _unpacked(content: bytes, encoding: str) -> bytes:
+    """A reply that a server packed although it was asked not to; a small one may stand for any number of bytes.
+
+    Raises:
+        _Fault: too long, or packed otherwise than once by gzip or deflate.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity") or not content:
+        return content
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _Fault(f"the reply is packed by {encoding[:40]!r}, which was not asked for", passing=False)
+    try:
+        unpacked = zlib.decompressobj(_ANY_HEADER).decompress(content, _MAX_REPLY_BYTES + 1)
+    except zlib.error:
+        raise _Fault(f"the reply is not {encoding}, as it says") from None
+    if len(unpacked) > _MAX_REPLY_BYTES:
+        raise _too_long()
+    return unpacked
+
+
+def _ways_to_write(key: str) -> re.Pattern[bytes]:
+    """A key as it stands, with characters as escapes of JSON, Python or an address, and in UTF-16 or UTF-32."""
+    characters = []
+    for character in key:
+        code, plain = f"(?i:{ord(character):02x})", re.escape(character)
+        escaped = rf"|\\{{1,8}}{plain}" if character in "/\"\\'" else ""
+        characters.append(rf"(?:{plain}|\\{{1,8}}(?:u00|x){code}|%{code}{escaped})")
+    return re.compile(r"\x00{0,3}".join(characters).encode())
 
 
 def checked_url(url: str) -> str:

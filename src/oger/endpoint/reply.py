@@ -103,10 +103,10 @@ def seconds_of_retry_after(header: str | None) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(header)
-        except ValueError:
+            date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+            seconds = (date - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):  # no date, or none of the calendar
             return None
-        date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-        seconds = (date - datetime.now(UTC)).total_seconds()
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
@@ -133,7 +133,8 @@ def _encodable(text: str) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens; what no answer can have is none, and no table of 32-bit numbers takes it."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
 def _short(text: str) -> str:

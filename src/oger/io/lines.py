@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oger.io.whole import regular
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -49,11 +51,15 @@ class Line:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Every line of a file, the torn one at its end included; a missing file has none."""
+    """Every line of a file, the torn one at its end included; a missing file has none.
+
+    Raises:
+        ValueError: it is no regular file.
+    """
     if not path.exists():
         return
     start = 0
-    with open(path, "rb") as file:
+    with open(regular(path), "rb") as file:
         for number, content in enumerate(file, start=1):
             yield Line(number, start, content)
             start += len(content)
@@ -68,9 +74,12 @@ class LineFile:
 
     Raises:
         OSError: it cannot be opened.
+        ValueError: it is no regular file.
     """
 
     def __init__(self, path: Path, *, ascii: bool = False) -> None:
+        if path.exists():
+            regular(path)
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._ascii = ascii
 

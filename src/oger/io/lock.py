@@ -61,12 +61,14 @@ class LockFile:
 
     Raises:
         HeldError: another process holds it.
-        OSError: it cannot be written or locked.
+        OSError: it cannot be written or locked, or a link, a pipe or a folder is in its place.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None] | None = None) -> None:
         self._path = path
         while True:
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise OSError(errno.EINVAL, f"{path.name} is there and is no file: it is left alone")
             self._descriptor = _open(path)
             try:
                 _take(self._descriptor, _holder(path))

@@ -137,7 +137,7 @@ def data_files(path: Path) -> list[Path]:
         return found
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}")
-    if path.suffix.lower() not in FILE_FORMATS:
+    if path.suffix.lower() not in FILE_FORMATS or not path.is_file():
         raise SourceError(_wrong_format(path))
     return [path]
 
@@ -224,14 +224,14 @@ def _hub_faults(source: str) -> Iterator[None]:
 
 def _data_file(source: str) -> Path | None:
     """The file that a source names; None = it names none."""
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     if os.path.isfile(path / _TABLE):
         return path / _TABLE
     if path.suffix.lower() in FILE_FORMATS:
         if not os.path.isfile(path):
             raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()})")
         return path
-    if path.suffix.lower() in _OTHER_FILES or os.path.exists(source):
+    if path.suffix.lower() in _OTHER_FILES or os.path.exists(path):
         raise SourceError(_wrong_format(source))
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MANIFEST = "oger_files.json"
+_LEFT_OVER = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -79,7 +81,14 @@ def write_table(path: Path, table: pa.Table, **options: Any) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed processes left half written in `folder`; nobody may be writing there."""
     for path in folder.glob(".*.tmp"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if is_leftover(path):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a killed process may have left it half written: its name is one that only `whole_file` and `whole_folder`
+    give."""
+    return _LEFT_OVER.fullmatch(path.name) is not None
 
 
 def put_in_place(new: Path, folder: Path) -> None:
@@ -98,6 +107,20 @@ def settle(folder: Path) -> None:
     """Undoes what a kill may have left between two steps of `put_in_place`: the old content is the content again."""
     if _old(folder).exists() and not folder.exists():
         os.rename(_old(folder), folder)
+
+
+def regular(path: Path) -> Path:
+    """The path of a file that can be read without waiting for anyone.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a pipe, a device or a folder.
+    """
+    if path.is_file():
+        return path
+    if path.exists():
+        raise ValueError(f"{path} is no regular file, and is not read")
+    raise FileNotFoundError(f"{path} does not exist")
 
 
 def sync(path: Path) -> None:
@@ -129,8 +152,8 @@ def damage(folder: Path, *, contents: bool = True) -> str | None:
             is not noticed.
     """
     try:
-        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+        listed = json.loads(regular(folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         listed = None
     if not isinstance(listed, dict) or not listed:
         return f"{MANIFEST} is missing or unreadable"

@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from oger.io.whole import regular
+
 MAX_BYTES = 1_000_000
 """Largest file or text that is read: PyYAML takes a minute for ten times as much."""
 _MAX_VALUES = 100_000
@@ -170,10 +172,10 @@ def read_text(path: Path) -> str:
     """The text of a file that holds a document.
 
     Raises:
-        ValueError: larger than `MAX_BYTES`, or not UTF-8.
+        ValueError: larger than `MAX_BYTES`, not UTF-8, or no regular file.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(regular(path), "rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"the file is larger than {MAX_BYTES:,} bytes: it is no recipe, study or benchmark")

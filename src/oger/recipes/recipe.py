@@ -193,7 +193,8 @@ def make_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
         raise RecipeError(f"{managed} cannot be set in a recipe: {MANAGED[managed]}")
     own = {key: value for key, value in document.items() if key in OWN_KEYS}
     training = {str(key): value for key, value in document.items() if key not in OWN_KEYS}
-    training["output_dir"] = training.get("output_dir") or os.path.join("runs", name)
+    folder = training.get("output_dir") or os.path.join("runs", name)
+    training["output_dir"] = os.path.expanduser(folder) if isinstance(folder, str) else folder
     recipe = checked(lambda: Recipe(name=name, training=training, **own), RecipeError, "the recipe")
     if recipe.first_above is not None and recipe.first is None:
         raise RecipeError("first_above has no effect without a first stage: set first, or leave it out")

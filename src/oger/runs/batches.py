@@ -53,7 +53,9 @@ def write_batch(run: Path, number: int, rows: Sequence[Sequence[Any]], origin: M
 
 def batch_files(path: Path) -> list[Path]:
     """The files of a run folder, in order, or the one file itself."""
-    return [path] if path.is_file() else sorted((path / BATCHES).glob("batch-*.parquet"))
+    return (
+        [path] if path.is_file() else sorted(one for one in (path / BATCHES).glob("batch-*.parquet") if one.is_file())
+    )
 
 
 def origin_of(file: Path) -> dict[str, str]:

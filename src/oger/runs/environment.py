@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 import oger
 from oger.io.secrets import without_secrets
 from oger.io.whole import write_json
+from oger.runs.commit import git_commit
 from oger.runs.paths import ENVIRONMENT
 
 _PACKAGES = (
     "torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "pyarrow", "scikit-learn", "math-verify",
     "reasoning-gym", "tokenizers", "vllm", "deepspeed",
 )  # fmt: skip
-_GIT_TIMEOUT_S = 10
 
 
 def environment() -> dict[str, Any]:
@@ -48,30 +47,6 @@ def write_environment(run: str | os.PathLike[str]) -> Path:
     path = Path(run) / ENVIRONMENT
     write_json(path, environment())
     return path
-
-
-def git_commit(folder: Path) -> str | None:
-    """Commit of the git work tree that tracks `folder`, with "-dirty" where tracked files differ; None without one.
-
-    A folder that the work tree ignores, such as a virtual environment inside a clone, belongs to no commit.
-    """
-    if not _git(folder, "ls-files", "--", "."):
-        return None
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return None
-    return f"{commit}-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else commit
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Output of a git command; None where there is no git, no repository or no answer."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _version(package: str) -> str | None:

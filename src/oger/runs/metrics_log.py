@@ -79,7 +79,7 @@ def metrics_row(line: Line) -> dict[str, Any] | None:
     except ValueError:
         return None
     step = row.get("step")
-    return row if isinstance(step, int) and not isinstance(step, bool) else None
+    return row if isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**53 else None
 
 
 def _rows(path: Path) -> Iterator[tuple[Line, dict[str, Any]]]:

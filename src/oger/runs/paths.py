@@ -1,6 +1,7 @@
 """Every name in a run folder.
 
 RUN/config.yaml         the resolved recipe
+RUN/started.yaml        what the run was started with: recipe, processes, checksums of its data; a resume has the same
 RUN/first/              the run of the stage before, where the recipe has one
 RUN/warm_start.json     what was measured to decide on that stage, and what it cost
 RUN/environment.json    versions, hardware, commit
@@ -27,6 +28,7 @@ from __future__ import annotations
 from pathlib import Path
 
 CONFIG = "config.yaml"
+STARTED = "started.yaml"
 FIRST = "first"
 WARM_START = "warm_start.json"
 ENVIRONMENT = "environment.json"

@@ -27,6 +27,7 @@ from oger.terminal.errors import one_line
 SCHEMA_VERSION = 2
 ORIGINS = ("online", "teacher", "replaced")
 
+_STEP = "step-"
 _VERSION_KEY = b"oger.rollouts.version"
 
 
@@ -106,21 +107,28 @@ def read_rollouts(run: str | os.PathLike[str], step: int | None = None, *, store
         ValueError: a file was written in another version of the schema, or is damaged (every page has a checksum).
     """
     folder = Path(run) / store.folder
-    files = sorted(folder.glob("step-*.parquet")) if step is None else [_path(run, step, store)]
-    if not files or not files[0].exists():
+    files = stored_files(run, store) if step is None else [_path(run, step, store)]
+    if not files or not files[0].is_file():
         raise FileNotFoundError(f"no {store.folder}{'' if step is None else f' of step {step}'} in {folder}")
     return pa.concat_tables([_read(path, store) for path in files])
 
 
 def cut_rollouts_after(run: str | os.PathLike[str], step: int, *, store: Store = ROLLOUTS) -> None:
     """Remove the rollouts of every step of a run after `step`."""
-    for path in (Path(run) / store.folder).glob("step-*.parquet"):
-        if int(path.stem.removeprefix("step-")) > step:
+    for path in stored_files(run, store):
+        if int(path.stem.removeprefix(_STEP)) > step:
             path.unlink()
 
 
+def stored_files(run: str | os.PathLike[str], store: Store) -> list[Path]:
+    """The files of a store by step; what merely looks like one, such as step-abc.parquet or a pipe, is not ours."""
+    named = (Path(run) / store.folder).glob(f"{_STEP}*.parquet")
+    ours = [path for path in named if path.stem.removeprefix(_STEP).isdecimal() and path.is_file()]
+    return sorted(ours, key=lambda path: int(path.stem.removeprefix(_STEP)))
+
+
 def _path(run: str | os.PathLike[str], step: int, store: Store) -> Path:
-    return Path(run) / store.folder / f"step-{step:06d}.parquet"
+    return Path(run) / store.folder / f"{_STEP}{step:06d}.parquet"
 
 
 def _read(path: Path, store: Store) -> pa.Table:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from oger.io.processes import python_module, worker_environment
 from oger.io.whole import write_json
 from oger.study.cell_folder import LOG, RESULT, SPEC
 from oger.study.cells import UNTRAINED, Cell
@@ -68,7 +68,7 @@ class CellPool:
             },
         )
         environment = {
-            **os.environ,
+            **worker_environment(),
             **dict.fromkeys((*_THREAD_VARIABLES, WORKERS_VARIABLE), str(self.threads)),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
@@ -76,7 +76,7 @@ class CellPool:
         with open(folder / LOG, "wb") as log:
             # A session of its own: an interrupt reaches the study alone, which then ends its cells with all they began.
             process = subprocess.Popen(
-                [sys.executable, "-m", "oger.study.worker", str(folder)],
+                python_module("oger.study.worker", str(folder)),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
             )  # fmt: skip
         if self.nice:

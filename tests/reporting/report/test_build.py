@@ -14,6 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import oger.reporting.report
@@ -262,6 +264,79 @@ def test_a_damaged_file_costs_one_line_and_its_own_part(tmp_path: Path, name: st
     assert [part for part, there in whole.items() if not there] == [
         part for part in whole if name.split("/")[0] == part
     ], "only the damaged part is missing"
+
+
+def rewritten(run: Path, folder: str, change: Any) -> None:
+    """Every stored file of a folder with changed columns, in the same version of the schema."""
+    for path in (run / folder).glob("*.parquet"):
+        table = pq.read_table(path)
+        pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+
+
+def of_column(name: str, values: Any) -> Any:
+    """A change of a table: the values of a column, repeated over its rows; None drops the column."""
+
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index(name)
+        if values is None:
+            return table.remove_column(at)
+        column = pa.array((values * len(table))[: len(table)], table.schema.field(name).type)
+        return table.set_column(at, pa.field(name, column.type), column)
+
+    return change
+
+
+HOSTILE_ROWS = {
+    "a vector that is not finite": ("probes", of_column("vector", [[math.nan] * 4, [math.inf] * 4]), "not finite"),
+    "no column of vectors": ("probes", of_column("vector", None), "probes: step"),
+    "no texts": ("rollouts", of_column("text", [None, "a"]), "lack a value"),
+    "no column of groups": ("rollouts", of_column("group", None), "lack a value"),
+    "an unknown origin": ("rollouts", of_column("origin", ["<b>", "online"]), "lack a value"),
+    "numbers that are not finite": ("rollouts", of_column("divergence", [math.nan, math.inf, -math.inf]), ""),
+    "a bonus without end": ("rollouts", of_column("bonus", [1e308, -1e308]), ""),
+    "brackets": ("rollouts", of_column("prompt", ["[" * 100_000]), ""),
+    "a long text": ("rollouts", of_column("text", ["x" * 300_000, "<\x00\ud7ff"]), ""),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ROWS)
+def test_hostile_rows_cost_themselves_and_not_the_page(tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path / "run", probes=2, steps=2)
+    folder, change, said = HOSTILE_ROWS[name]
+    rewritten(run, folder, change)
+    [entry] = data_of(run)["runs"]
+    assert any(said in line for line in entry["problems"]) == bool(said), entry["problems"]
+    assert entry["curves"]["step"] == [1, 2]
+    if folder == "probes":
+        assert len(entry["groups"]) == 4
+    else:
+        assert entry["map"]["views"]
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "1" + "0" * 5000, "[" * 100_000, '"' + "y" * 100_000 + '"', "null"])
+@pytest.mark.parametrize("key", ["step", "time/step", "loss"])
+def test_hostile_values_of_a_row_of_metrics_leave_a_gap(tmp_path: Path, key: str, value: str) -> None:
+    run = make_run(tmp_path / "run", steps=2)
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write(f'{{"step": 3, "loss": 1.5, "{key}": {value}}}\n{{"step": 4, "loss": 2.5}}\n')
+    shown = data_of(run)["runs"][0]["curves"]
+    at = dict(zip(shown["step"], shown["values"]["loss"], strict=True))
+    assert at[4] == 2.5
+    assert at.get(3) in (None, 1.5)
+
+
+def test_a_hostile_configuration_costs_its_own_part(tmp_path: Path) -> None:
+    long = "/" + "z" * 5_000
+    odd = {"train": long, "model": long, "encoder": f"static:{long}", "encoder_options": [1], "max_steps": 10**18}
+    run = make_run(tmp_path / "run", config=odd)
+    for name, content in (("environment.json", '{"a":' * 900 + "1" + "}" * 900), ("summary.json", '{"after": [[]]}')):
+        (run / name).write_text(content)
+    os.mkfifo(run / "rollouts" / "step-000099.parquet")
+    [entry] = data_of(run)["runs"]
+    assert len(entry["groups"]) == 8
+    assert entry["map"]["views"]
+    assert any("step-000099.parquet" in line for line in entry["problems"])
+    assert all(len(line) < 1_100 for line in entry["problems"])
 
 
 def test_values_that_are_no_numbers_leave_gaps(tmp_path: Path) -> None:

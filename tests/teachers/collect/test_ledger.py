@@ -206,3 +206,20 @@ def test_a_folder_or_a_place_without_rights_is_one_line(tmp_path) -> None:
         Ledger(tmp_path / "a.jsonl", SETTINGS)
     with pytest.raises(CollectError, match="cannot write"):
         Ledger(tmp_path / "absent" / "a.jsonl", SETTINGS)
+
+
+def test_answers_of_another_collection_are_not_taken_for_failures(tmp_path: Path) -> None:
+    other = failures_path(tmp_path / "r1.jsonl")
+    kept = fill(other, 2)
+    with pytest.raises(CollectError, match="some other file"):
+        Ledger(tmp_path / "r1.jsonl", SETTINGS)
+    assert other.read_bytes() == kept
+    other.unlink()
+    with Ledger(tmp_path / "r1.jsonl", SETTINGS) as ledger:
+        ledger.note_failure(requests(1)[0], "refused", 1)
+    with open(other, "a") as file:
+        file.write('{"id": "torn')
+    with pytest.raises(CollectError):
+        Ledger(other, SETTINGS)
+    with Ledger(tmp_path / "r1.jsonl", SETTINGS):
+        assert not other.exists()

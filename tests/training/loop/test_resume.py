@@ -173,3 +173,11 @@ def test_resuming_without_the_loop_state_is_one_clear_error(tmp_path: Path) -> N
     (tmp_path / "checkpoint-3" / "oger_loop_state_0.pt").unlink()
     with pytest.raises(FileNotFoundError, match="as many processes"):
         run(tmp_path, resume=tmp_path / "checkpoint-3")
+
+
+def test_resuming_with_fewer_processes_than_the_checkpoint_is_of_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, max_steps=1)
+    path = tmp_path / "checkpoint-1" / "oger_loop_state_0.pt"
+    torch.save({**torch.load(path, weights_only=True), "processes": 2}, path)  # as the first of two writes it
+    with pytest.raises(ValueError, match="is of 2 processes, and this run has 1"):
+        run(tmp_path, resume=tmp_path / "checkpoint-1")

@@ -45,7 +45,7 @@ def test_run_folder_holds_what_is_promised(whole: Path) -> None:
     assert names == {
         "config.yaml", "environment.json", "encoder.json", "metrics.jsonl", "histograms.jsonl", "rollouts", "probes",
         "checkpoints", "before.json", "model", "best",
-        "summary.json",
+        "started.yaml", "summary.json",
     }  # fmt: skip
     metrics = read_metrics(whole / "metrics.jsonl")
     assert [row["step"] for row in metrics] == list(range(1, STEPS + 1))

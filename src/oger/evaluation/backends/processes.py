@@ -10,7 +10,6 @@ import os
 import pickle
 import queue
 import subprocess
-import sys
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any
 
 from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.evaluation.backends.base import Generator as ResponseGenerator
+from oger.io.processes import python_module, worker_environment
 
 Batch = Sequence[Request]
 
@@ -74,7 +74,7 @@ class _Worker:
         # A session of its own: Ctrl-C reaches the parent alone, which ends the process. Not multiprocessing, which
         # would run the user's main script again.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "oger.evaluation.backends.process_worker"],
+            python_module("oger.evaluation.backends.process_worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -120,8 +120,7 @@ def _environments(number: int) -> list[dict[str, str]]:
     import torch
 
     common = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+        **worker_environment(),
         "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // number)),
     }
     seen = os.environ.get(_GPUS)

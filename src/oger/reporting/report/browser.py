@@ -76,7 +76,7 @@ def readable_prompt(prompt: str) -> str:
         return prompt
     try:
         messages = json.loads(prompt)
-    except ValueError:
+    except (ValueError, RecursionError):
         return prompt
     if not all(isinstance(message, dict) and "content" in message for message in messages):
         return prompt

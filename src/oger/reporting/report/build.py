@@ -18,6 +18,7 @@ from oger.reporting.report.run_folder import RunFolder, labels, read_run
 from oger.reporting.report.spread import bonus_against_length, histograms
 from oger.reporting.report.stored import index_groups
 from oger.reporting.report.stored_map import Table, stored_map
+from oger.runs import paths
 
 GROUPS = 48
 """Groups of each run that the page shows, unless told otherwise."""
@@ -54,8 +55,8 @@ def build_report(
         raise ValueError(f"groups must be at least 1, got {groups}")
     out = Path(out)
     _check_out(out, force)
-    paths = [Path(run) for run in runs]
-    folders = [read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
+    places = [Path(run) for run in runs]
+    folders = [read_run(place, label) for place, label in zip(places, labels(places), strict=True)]
     entries = []
     tables: dict[str, Table] = {}
     for run in folders:
@@ -78,6 +79,14 @@ def build_report(
 
 def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -> dict[str, Any]:
     stored, points = index_groups(run)
+
+    def part(what: str, make: Callable[[], Any], empty: Any) -> Any:
+        """A part of the page, which costs no other one."""
+        made = empty
+        with run.reading(what):
+            made = make()
+        return made
+
     entry = {
         "label": run.label,
         "state": run.state,
@@ -86,13 +95,13 @@ def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -
         "curves": curves(run.metrics),
         "alarms": alarms(run),
         "cost": cost(run),
-        "histograms": histograms(run),
-        "bonus_length": bonus_against_length(points),
-        "groups": browser_groups(run, stored, count=groups, budget=budget),
+        "histograms": part("histograms", lambda: histograms(run), []),
+        "bonus_length": part("bonus against length", lambda: bonus_against_length(points), bonus_against_length([])),
+        "groups": part("groups", lambda: browser_groups(run, stored, count=groups, budget=budget), []),
         "groups_stored": len(stored),
-        "map": probe_map(run) or stored_map(run, stored, tables),
+        "map": part("map", lambda: probe_map(run) or stored_map(run, stored, tables), {"about": "", "views": []}),
         "config": flat(run.config),
-        "environment": flat(run.environment),
+        "environment": part(paths.ENVIRONMENT, lambda: flat(run.environment), {}),
     }
     return {**entry, "problems": run.problems}  # last, since every part may have added to them
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder
-from oger.reporting.report.stored import stored_steps
+from oger.reporting.report.stored import stored_steps, whole_rows
 from oger.runs.rollouts import PROBES, read_rollouts
 
 if TYPE_CHECKING:
@@ -54,9 +54,16 @@ def _read(run: RunFolder, step: int, length: int | None) -> tuple[list[Problem],
 
     `length` is that of the vectors of the steps before, if any.
     """
+    import numpy as np
+
     with run.reading(f"{PROBES.folder}: step {step}"):
-        table = read_rollouts(run.path, step, store=PROBES)
+        what = f"{PROBES.folder}: step {step}"
+        table = whole_rows(run, read_rollouts(run.path, step, store=PROBES), what)
         vectors_NE = _matrix(table.column("vector"), len(table), length)
+        finite_N = np.isfinite(vectors_NE).all(axis=1)
+        if not finite_N.all():
+            run.add_problem(f"{what}: {(~finite_N).sum()} of {len(table)} vectors are not finite and are left out")
+            table, vectors_NE = table.filter(finite_N), vectors_NE[finite_N]
         found: dict[str, tuple[list[Teacher], list[Rollout]]] = {}
         for row, vector_E in zip(table.drop_columns(["vector"]).to_pylist(), vectors_NE, strict=True):
             teachers, rollouts = found.setdefault(row["prompt"], ([], []))
@@ -73,11 +80,13 @@ def _read(run: RunFolder, step: int, length: int | None) -> tuple[list[Problem],
 
 
 def _matrix(column: pa.ChunkedArray, rows: int, length: int | None) -> np.ndarray:
-    """(N, E); ValueError where the vectors are not all of one length, or not of the length expected."""
+    """(N, E); ValueError where there are none, or not all of one length, or not of the length expected."""
     import numpy as np
     import pyarrow.compute as pc
 
     lengths = set(pc.list_value_length(column).to_pylist()) | ({length} if length else set())
+    if lengths == {None}:
+        raise ValueError("it holds no vectors")
     if len(lengths) > 1:
         raise ValueError("its vectors are not of one length")
     values = pc.list_flatten(column).to_numpy().astype(np.float64)

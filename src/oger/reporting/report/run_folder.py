@@ -16,11 +16,16 @@ from typing import Any
 
 from oger.io import yaml as yaml_dialect
 from oger.io.lines import Line, read_lines
+from oger.io.whole import regular
 from oger.runs import paths
 from oger.runs.metrics_log import metrics_row
 from oger.terminal.errors import one_line
 
 Row = Mapping[str, Any]
+
+_LARGEST = 2**53
+_LONGEST_REASON = 300  # characters
+_LONGEST_LINE = 1000
 
 
 @dataclass(kw_only=True)
@@ -46,7 +51,7 @@ class RunFolder:
     @property
     def last_step(self) -> int:
         """Step of the newest row of metrics; 0 before the first."""
-        return int(self.metrics[-1]["step"]) if self.metrics else 0
+        return self.metrics[-1]["step"] if self.metrics else 0
 
     @property
     def max_steps(self) -> int | None:
@@ -70,6 +75,7 @@ class RunFolder:
     def add_problem(self, line: str) -> None:
         """Says it once, without the run's own folder in every name."""
         line = line.replace(f"{self.path}/", "")
+        line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
         if line not in self.problems:
             self.problems.append(line)
 
@@ -78,8 +84,8 @@ class RunFolder:
         """Fault boundary: what another program cut or wrote over costs its own part of the page, and says so."""
         try:
             yield
-        except (OSError, ValueError, RecursionError) as error:
-            self.add_problem(f"{what} cannot be read: {one_line(error)}")
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of what it was never meant to read
+            self.add_problem(f"{what} cannot be read: {one_line(error, _LONGEST_REASON)}")
 
 
 def read_run(path: Path, label: str) -> RunFolder:
@@ -130,9 +136,13 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 def number(value: Any) -> float | None:
     """A finite number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    if (
+        isinstance(value, int) and abs(value) > _LARGEST
+    ):  # some of them are no floats, and the page's script has no other
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _has_summary(entry: Any) -> bool:
@@ -149,7 +159,7 @@ def _is_there(run: RunFolder, name: str, required: bool) -> bool:
 def _mapping(run: RunFolder, name: str, parse: Callable[[str], Any], *, required: bool = True) -> Mapping[str, Any]:
     if _is_there(run, name, required):
         with run.reading(name):
-            content = parse((run.path / name).read_text(encoding="utf-8"))
+            content = parse(regular(run.path / name).read_text(encoding="utf-8"))
             if not isinstance(content, Mapping):
                 raise ValueError("it holds no mapping")
             return {str(key): value for key, value in content.items()}

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from oger.reporting.report.run_folder import RunFolder
-from oger.runs.rollouts import ROLLOUTS, Store, read_rollouts
+from oger.runs.rollouts import ORIGINS, ROLLOUTS, Store, read_rollouts
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,10 +61,10 @@ def stored_steps(run: RunFolder, store: Store = ROLLOUTS) -> list[int]:
     steps = []
     for path in sorted((run.path / store.folder).glob("step-*.parquet")):
         digits = path.stem.removeprefix("step-")
-        if digits.isdecimal():
+        if digits.isdecimal() and path.is_file():
             steps.append(int(digits))
         else:
-            run.add_problem(f"{store.folder}/{path.name} is not named after a step")
+            run.add_problem(f"{store.folder}/{path.name} is not a file named after a step")
     return sorted(steps)
 
 
@@ -107,6 +110,17 @@ def _read(run: RunFolder, step: int) -> dict[int, list[dict[str, Any]]]:
     """Groups of one step; a damaged file costs its own step."""
     groups: dict[int, list[dict[str, Any]]] = {}
     with run.reading(f"{ROLLOUTS.folder}: step {step}"):
-        for row in read_rollouts(run.path, step).to_pylist():
+        for row in whole_rows(run, read_rollouts(run.path, step), f"{ROLLOUTS.folder}: step {step}").to_pylist():
             groups.setdefault(row["group"], []).append(row)
     return groups
+
+
+def whole_rows(run: RunFolder, table: pa.Table, what: str) -> pa.Table:
+    """The rows that have all that every row must have and an origin; others add a line to the run's problems."""
+    whole = pc.is_in(table.column("origin"), pa.array(ORIGINS))
+    for field in ROLLOUTS.schema:
+        if not field.nullable:
+            whole = pc.and_(whole, pc.is_valid(table.column(field.name)))
+    if lost := len(table) - pc.sum(whole).as_py() if len(table) else 0:
+        run.add_problem(f"{what}: {lost} of {len(table)} rows lack a value and are left out")
+    return table.filter(whole)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
@@ -105,7 +104,7 @@ def _listed_teachers(
 ) -> dict[str, list[tuple[str, str]]]:
     """Prompt -> every (teacher, text) of the training table, where that is at hand; it may have moved or changed."""
     source = run.config.get("train")
-    if not isinstance(source, str) or not (source.startswith("world:") or Path(source).exists()):
+    if not isinstance(source, str) or not (source.startswith("world:") or os.path.exists(source)):
         return {}
     from oger.io.rows import load_rows
     from oger.teachers.table.column import COLUMN, parse_cell
@@ -139,7 +138,7 @@ def _encoder(run: RunFolder) -> tuple[Encoder, str]:
         reason = "it is not one of OGER's own, and a report runs no code that a run names"
     elif isinstance(options, Mapping) and options.get("trust_remote_code"):
         reason = "its model brings code of its own, and a report runs no code that a run names"
-    elif name != "ngram" and argument and not Path(argument).is_dir() and not _offline():
+    elif name != "ngram" and argument and not os.path.isdir(argument) and not _offline():
         reason = "its model is in no folder"
     else:
         try:  # fault boundary: models move and libraries go missing
@@ -167,4 +166,4 @@ def _policy_source(run: RunFolder) -> str | None:
         from oger.worlds import load_world
 
         return str(load_world(model.removeprefix("world:")).base_policy())
-    return model if Path(model).is_dir() or _offline() else None
+    return model if os.path.isdir(model) or _offline() else None

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from oger.endpoint.reply import Answer
-from oger.io.lines import LineFile, read_lines
+from oger.io.lines import Line, LineFile, read_lines
 from oger.io.lock import HeldError, Lock
 from oger.io.whole import sync
 from oger.teachers.collect.plan import CollectError, Request, Settings, canonical
 
 _LINE_START = b'{"id": "'
 """Every line of ours starts so; a file that does not is not ours, and stays as it is."""
+_FAILURE_KEYS = {"id", "sample", "reason", "attempts", "prompt"}
 
 
 @dataclass
@@ -175,7 +176,7 @@ class Ledger:
 
     def _take_over(self) -> None:
         failures = failures_path(self.path)
-        if failures.exists() and failures.stat().st_size and failures.read_bytes()[: len(_LINE_START)] != _LINE_START:
+        if not all(map(_is_failure, read_lines(failures))):
             raise CollectError(f"{failures}, where failures go, is some other file: move it, or name another --out")
         self.answered = read_answers(self.path, self.settings)
         if tail := self.answered.tail:
@@ -235,6 +236,14 @@ def _count_line(answered: Answered, row: Mapping[str, Any]) -> None:
     if isinstance(row.get("num_tokens"), int):
         answered.counted += 1
         answered.tokens += row["num_tokens"]
+
+
+def _is_failure(line: Line) -> bool:
+    """Whether a line is one of `Ledger.note_failure`, or a torn one; an answer, which begins alike, is none."""
+    try:
+        return line.row().keys() == _FAILURE_KEYS
+    except ValueError:
+        return not line.is_whole and line.content.startswith(_LINE_START[: len(line.content)])
 
 
 def _may_cut(answered: Answered) -> bool:

@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
+from oger.io.processes import safe_starts
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -33,9 +35,10 @@ class Workers:
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         if workers > 1:
-            self._pool = ProcessPoolExecutor(
-                workers, get_context("spawn"), initializer=_start, initargs=(initialise, arguments)
-            )
+            with safe_starts():  # its first lock starts the tracker of resources
+                self._pool = ProcessPoolExecutor(
+                    workers, get_context("spawn"), initializer=_start, initargs=(initialise, arguments)
+                )
         else:
             initialise(*arguments)
 
@@ -58,7 +61,8 @@ class Workers:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
-                waiting.append(self._pool.submit(function, item))
+                with safe_starts():
+                    waiting.append(self._pool.submit(function, item))
                 if len(waiting) >= self._workers * _TASKS_AHEAD:
                     yield waiting.popleft().result()
             while waiting:

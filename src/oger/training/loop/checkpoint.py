@@ -35,7 +35,8 @@ from oger.training.loop.nonfinite import StepGuard
 from oger.training.metrics.sums import MetricSums
 from oger.training.rollouts.guided import Guidance
 
-_STAGING = ".writing"
+STAGING = ".writing"
+"""Folder of a checkpoint that is being written."""
 
 
 def _state_file(folder: Path, rank: int) -> Path:
@@ -99,6 +100,7 @@ class Checkpoints:
         trainer = self._trainer
         state = {
             "step": trainer._step,
+            "processes": trainer.accelerator.num_processes,
             "buffered_inputs": trainer._buffered_inputs,
             "sums": self._sums.state_dict(),
             "metrics": dict(trainer._metrics["train"]),
@@ -126,6 +128,12 @@ class Checkpoints:
         device = trainer.accelerator.device
         # Processes of a CPU have the device cpu:0, which torch.load does not know.
         state = torch.load(path, map_location="cpu" if device.type == "cpu" else device, weights_only=True)
+        processes, before = trainer.accelerator.num_processes, state.get("processes")  # older ones do not say
+        if before not in (None, processes):
+            raise ValueError(
+                f"{folder} is of {before} processes, and this run has {processes}: resume with as many as the run was "
+                "started with."
+            )
         check_identity(state["encoder"], self._encoder)
         trainer._step = state["step"]
         trainer._buffered_inputs = state["buffered_inputs"]
@@ -166,7 +174,7 @@ def _save_weights(trainer: GRPOTrainer, folder: Path) -> None:
 def _written_whole(trainer: GRPOTrainer, folder: Path) -> Iterator[Path]:
     """A folder to write into, of the same name, which afterwards takes the place of `folder`."""
     leads, everyone = trainer.args.should_save, trainer.accelerator.wait_for_everyone
-    top = folder.with_name(_STAGING)
+    top = folder.with_name(STAGING)
     try:
         if leads:
             shutil.rmtree(top, ignore_errors=True)  # of a process that was killed while it wrote
@@ -210,9 +218,10 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """By step."""
-    paths = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if checkpoint_step(path) is not None)
-    return sorted(paths, key=lambda path: checkpoint_step(path) or 0)
+    """By step. A file or a link of such a name is not ours."""
+    named = (path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if checkpoint_step(path) is not None)
+    ours = (path for path in named if path.is_dir() and not path.is_symlink())
+    return sorted(ours, key=lambda path: checkpoint_step(path) or 0)
 
 
 def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:

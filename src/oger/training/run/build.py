@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,28 @@ REWARD_GROUP = "oger.rewards"
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
 
 
-def build_trainer(recipe: Recipe) -> OGERTrainer:
-    """The trainer that a recipe describes.
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The rows of a run, as they were read."""
+
+    train: Rows
+    validation: Rows | None
+    """None = no validation."""
+
+
+def read_data(recipe: Recipe) -> RunData:
+    """Raises ValueError as `checked_rows` does."""
+    train = checked_rows(recipe, recipe.train)
+    if not recipe.validation:
+        return RunData(train, None)
+    return RunData(train, checked_rows(recipe, recipe.validation, recipe.validation_limit))
+
+
+def build_trainer(recipe: Recipe, data: RunData | None = None) -> OGERTrainer:
+    """The trainer that a recipe describes; its data are read unless they are given.
 
     Raises:
         ValueError: on data, rewards or options that cannot be used; one line that says what to do.
@@ -41,13 +62,12 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
     """
     rewards = reward_functions(recipe)
     args = run_options(recipe)
-    rows = checked_rows(recipe, recipe.train)
+    data = data or read_data(recipe)
+    rows = data.train
     if "accuracy" in recipe.rewards:
         probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
     train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
-    validation = None
-    if recipe.validation:
-        validation = _dataset(recipe.validation, checked_rows(recipe, recipe.validation, recipe.validation_limit))
+    validation = None if data.validation is None else _dataset(str(recipe.validation), data.validation)
     model = model_source(recipe.model)
     tokenizer = load_tokenizer(  # padded and truncated as TRL does
         model, padding_side="left", truncation_side="left", trust_remote_code=args.trust_remote_code
@@ -58,7 +78,7 @@ def build_trainer(recipe: Recipe) -> OGERTrainer:
         raise ValueError(f"cannot start: {one_line(error)}") from error
 
 
-def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> list[dict[str, Any]]:
+def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> Rows:
     """Rows of a source that the recipe's rewards can read.
 
     Raises:
@@ -146,7 +166,7 @@ def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str)
         raise ValueError(f"{source}, row {index} has no column {column!r}; {hint}")
 
 
-def _dataset(source: str, rows: list[dict[str, Any]]) -> Dataset:
+def _dataset(source: str, rows: Rows) -> Dataset:
     try:
         return Dataset.from_list(rows)
     except (pa.ArrowException, TypeError) as error:

@@ -14,7 +14,7 @@ from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
 from oger.evaluation.summary import by_problem
-from oger.io.whole import write_json
+from oger.io.whole import regular, write_json
 from oger.recipes.recipe import Recipe
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
@@ -65,12 +65,15 @@ def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, 
 def evaluate_before(
     path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
 ) -> dict[str, dict[str, Any]]:
-    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it."""
+    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it.
+
+    The policy is still the untrained one: what is stored and damaged is measured again.
+    """
     if not tests:
         return {}
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    before = {}
+    if (stored := _stored(path, tests)) is not None:
+        return stored
+    before: dict[str, dict[str, Any]] = {}
     for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
         first = [samples[0] for samples in by_problem(result.responses).values()]
         before[name] = {
@@ -79,6 +82,19 @@ def evaluate_before(
             "texts": [response.text for response in first],
         }
     write_json(path, before)
+    return before
+
+
+def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
+    """What a file holds, None where that is not one entry for each test set."""
+    try:
+        before = json.loads(regular(path).read_text(encoding="utf-8"))
+        for name, rows in tests.items():
+            entry = before[name]
+            if len(entry["outcomes"]) != len(rows) or len(entry["texts"]) != len(rows) or not dict(entry["summary"]):
+                return None
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
     return before
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.recipe import Recipe, load_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
+from oger.runs.paths import CHECKPOINTS, CONFIG, ENCODER, ENVIRONMENT, LOCK, STARTED, SUMMARY
+from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
+from oger.training.run.start import started_recipe
 
 _MAY_CHANGE = (
     "description",
@@ -20,6 +24,9 @@ _MAY_CHANGE = (
     "gradient_checkpointing_kwargs",
 )
 """Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
+
+_MADE_AT_THE_START = (CONFIG, ENVIRONMENT, ENCODER, STARTED)
+"""In the order in which they are removed: `STARTED`, by which they are known as ours, last."""
 
 
 def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -35,12 +42,18 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
             raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
-        started = check_training(load_recipe(run / CONFIG))
+        kept = check_training(load_recipe(run / CONFIG))
+        started = started_recipe(run) or kept
+        if changed := _differences(started, kept):
+            raise ValueError(
+                f"{', '.join(changed)}: changed in {run / CONFIG} since the run was started: put it back as {STARTED} "
+                "has it, or start a new run with another output_dir."
+            )
         if changed := _differences(started, recipe):
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
             )
-    elif run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
+    elif run.exists() and not (run.is_dir() and _holds_no_step(run)):
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
@@ -53,17 +66,31 @@ def _differences(started: Recipe, asked: Recipe) -> list[str]:
     return own + [key for key, value in options[0].items() if options[1][key] != value and key not in _MAY_CHANGE]
 
 
+def clear(run: Path) -> None:
+    """Removes what an earlier start left that ended before its first step; nothing else. The lock must be held."""
+    remove_leftovers(run)
+    if _holds_no_step(run):
+        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+        for name in _MADE_AT_THE_START:
+            (run / name).unlink(missing_ok=True)
+
+
+def _holds_no_step(run: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run makes before its first step; `STARTED` tells that from files
+    of the user's own of such names."""
+    names = {path.name for path in run.iterdir() if path.name != LOCK and not is_leftover(path)}
+    if CHECKPOINTS in names and {path.name for path in (run / CHECKPOINTS).iterdir()} <= {STAGING}:
+        names.remove(CHECKPOINTS)
+    return not names or (STARTED in names and names <= set(_MADE_AT_THE_START))
+
+
 @contextmanager
 def no_trace_of_failure(run: Path) -> Iterator[None]:
-    """Empties the folder of a run that failed before it began, so that the corrected recipe can use it."""
+    """Empties the folder of a new run that fails before its first step, so that the corrected recipe can use it."""
     try:
         yield
     except Exception:
-        checkpoints = run / CHECKPOINTS
-        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-            checkpoints.rmdir()
-        if {path.name for path in run.iterdir()} <= {CONFIG, LOCK}:
-            (run / CONFIG).unlink(missing_ok=True)
+        clear(run)
         raise
 
 

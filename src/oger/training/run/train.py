@@ -15,7 +15,7 @@ from rich.console import Console
 from transformers import PrinterCallback
 
 from oger.encoders.identity import identity_record
-from oger.io.whole import write_json
+from oger.io.whole import remove_leftovers, write_json
 from oger.recipes.recipe import Recipe, dump_recipe, load_recipe
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
@@ -38,15 +38,16 @@ from oger.terminal.console import Terminal
 from oger.training.loop.checkpoint import newest_whole, save_policy
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
-from oger.training.run.build import build_trainer, checked_rows, run_options
+from oger.training.run.build import build_trainer, checked_rows, read_data, run_options
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
-from oger.training.run.folder import check_folder, free_folder, no_trace_of_failure
+from oger.training.run.folder import check_folder, clear, free_folder, no_trace_of_failure
 from oger.training.run.options import check_training
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.ranks import by_owner, check_group
 from oger.training.run.show import describe, quiet_libraries
+from oger.training.run.start import same_start, start_record
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import cost_before, warm_start
 from oger.training.trainer import OGERTrainer
@@ -75,9 +76,13 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
             check_folder(run, recipe, resume=resume)
             owned.enter_context(run_lock(run, console.print))
             check_folder(run, recipe, resume=resume)  # another process may have trained there meanwhile
+            if resume:
+                remove_leftovers(run)
+                return
+            clear(run)
             owned.enter_context(no_trace_of_failure(run))
-            if not (run / CONFIG).is_file():  # so that --resume finds a run that is killed before its first step
-                dump_recipe(recipe, run / CONFIG)
+            start_record(run, recipe, PartialState().num_processes)
+            dump_recipe(recipe, run / CONFIG)  # so that --resume finds a run that is killed before its first step
 
         by_owner(own_folder)
         return _train(recipe, resume, console, signals)
@@ -87,8 +92,10 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     started = time.perf_counter()
     run = recipe.output_dir
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
+    data = read_data(recipe)
+    by_owner(lambda: same_start(run, recipe, data, tests, PartialState().num_processes))
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
-    trainer = build_trainer(dataclasses.replace(recipe, model=model))
+    trainer = build_trainer(dataclasses.replace(recipe, model=model), data)
     if not can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process

@@ -7,12 +7,12 @@ scripts without a main guard, and it never copies a process that holds threads o
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from oger.io.processes import python_module, worker_environment
 from oger.verification.pool.frames import Decoder, Task, encode
 
 _READ_BYTES = 1 << 16
@@ -26,14 +26,13 @@ class Worker:
 
     def __init__(self, kinds: Iterable[str], memory_limit: int) -> None:
         environment = {
-            **os.environ,
+            **worker_environment(),
             **dict.fromkeys(_ONE_THREAD, "1"),
-            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),  # kinds resolve as they do here
             "PYTHONHASHSEED": "0",  # orders inside sympy follow the hashes: the same answer, the same verdict
         }
         # A session of its own: Ctrl-C reaches the parent alone, and one signal ends a grader's own children too.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "oger.verification.pool.worker", str(memory_limit)],
+            python_module("oger.verification.pool.worker", str(memory_limit)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
