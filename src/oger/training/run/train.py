@@ -88,7 +88,12 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     run = recipe.output_dir
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
-    trainer = build_trainer(dataclasses.replace(recipe, model=model))
+
+    def say(line: str) -> None:
+        if PartialState().is_main_process:
+            console.print(line, highlight=False, soft_wrap=True)
+
+    trainer = build_trainer(dataclasses.replace(recipe, model=model), say)
     if not can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process
