@@ -36,6 +36,7 @@ from oger.runs.paths import (
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.terminal.console import Terminal
 from oger.training.loop.checkpoint import newest_whole, save_policy
+from oger.training.loop.nonfinite import check_trained
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows, run_options
@@ -129,6 +130,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         if not finish_from(trainer, checkpoint, budget):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
+        check_trained(trainer, trainer.step_guard)
         save_policy(trainer, run / MODEL)
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
