@@ -240,7 +240,7 @@ def test_a_wrong_benchmark_file_is_one_clear_line(tmp_path: Path, content: str, 
         ("arc_challenge", {"answerKey": "E"}, "none of the labels A, B, C, D"),
         ("arc_challenge", {"choices": "A B"}, "must be a list of options"),
         ("mmlu_pro", {"options": ["x"]}, "1 options"),
-        ("amc", {"answer": True}, "must be a text or a number"),
+        ("amc", {"answer": {"value": 1}}, "amc, row 0: the answer is dict"),
     ],
 )
 def test_a_row_that_is_not_in_the_layout_names_itself(tmp_path: Path, name: str, change: dict, message: str) -> None:

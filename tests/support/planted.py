@@ -86,7 +86,7 @@ def planted(seed: int, num_prompts: int) -> tuple[list[Any], list[dict[str, Any]
         prompt = prompt_of(number)
         row: dict[str, Any] = {"prompt": prompt, "answer": str(2 * number + 1), "kind": "math", "metadata": None}
         if fate == "no gold":
-            row["answer"] = rng.choice([None, "", "  ", [1], True])
+            row["answer"] = rng.choice([None, "", "  ", {"value": 1}, []])
         elif fate == "bad metadata":
             row["metadata"] = "\ud800"
         elif fate == "unknown kind":

@@ -1,4 +1,4 @@
-"""The shipped policy of the numbers world fulfils what the world asks of it: something to tell apart, room to explore."""
+"""The shipped policy of the numbers world: correct rollouts that differ, and room to explore."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ def evaluate_benchmarks(
     from oger.evaluation.runner import run_jobs
     from oger.evaluation.tables import print_tables
     from oger.terminal.bar import Bars
+    from oger.verification.self_test import gold_line
     from oger.words import choose
 
     if reference is not None and reference not in systems:
@@ -77,6 +78,10 @@ def evaluate_benchmarks(
         for seed, policy in enumerate(policies)
         for benchmark in benchmarks
     }
+    for name, problems in loaded.items():
+        rows = [{"kind": problem.kind, "answer": problem.answer} for problem in problems.problems]
+        if (line := gold_line(rows)) is not None:
+            say(f"{name}: {line}", err=True)  # tables alone are on standard output
     stored = {key: job.check() for key, job in jobs.items()}
     probe_jobs(job for key, job in jobs.items() if stored[key] < len(job.requests()))
     if dry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from oger.cli.options import CheckpointOption, SeedOption
 from oger.terminal.errors import UserError
+from oger.terminal.plain import say
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
@@ -180,10 +181,11 @@ def evaluate_own_sets(
     location = locate_target(target, checkpoint)
     recipe = location.recipe
     limit = limit if limit is not None or recipe is None else recipe.eval_limit
-    sets = {name: load_rows(source, limit) for name, source in _sources(location, data).items()}
+    sources = _sources(location, data)
+    sets = {name: load_rows(source, limit) for name, source in sources.items()}
 
     from oger.evaluation.backends.base import SamplingSettings
-    from oger.evaluation.job import check_rows, own_job
+    from oger.evaluation.job import checked_rows, own_job
     from oger.evaluation.runner import run_job
     from oger.reporting.tables import summary_table
     from oger.terminal.bar import Bars
@@ -198,9 +200,9 @@ def evaluate_own_sets(
     if recipe is not None:
         recipe = replace(recipe, kinds=(*recipe.kinds, *kinds))
     reward = _reward(recipe, kinds)
-    for rows in sets.values():
-        check_rows(rows, reward)
-    _probe([row for rows in sets.values() for row in rows], recipe, kinds)
+    sets = {name: checked_rows(rows, reward, sources[name]) for name, rows in sets.items()}
+    for name, rows in sets.items():
+        _probe(name, rows, recipe, kinds)
     model, tokenizer = load_policy(location)
     sampling = SamplingSettings(options["temperature"], 1.0, options["max_new_tokens"], options["seed"])
     results: dict[str, dict[str, Any]] = {}
@@ -246,13 +248,18 @@ def _reward(recipe: Recipe | None, kinds: list[str]) -> Any:
     return outcome_function(recipe)
 
 
-def _probe(rows: list[dict[str, Any]], recipe: Recipe | None, kinds: list[str]) -> None:
-    """What training checks before its first step; a reward function of the user's is not known to it."""
+def _probe(name: str, rows: Sequence[Mapping[str, Any]], recipe: Recipe | None, kinds: list[str]) -> None:
+    """What training checks and says before its first step; a reward function of the user's is not known to it."""
     from oger.verification import probe_rows
+    from oger.verification.self_test import gold_line
 
+    if recipe is not None and "accuracy" not in recipe.rewards:
+        return
+    if (line := gold_line(rows)) is not None:
+        say(f"{name}: {line}")
     if recipe is None:
         probe_rows(rows, kinds=kinds)
-    elif "accuracy" in recipe.rewards:
+    else:
         probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
 
 

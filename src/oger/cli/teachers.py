@@ -170,6 +170,8 @@ def _print_report(report: CurateReport) -> None:
     Terminal().print(table)
     for name, teacher in report.teachers.items():
         say(f"{name} dropped: {counts_line(teacher.dropped)}")
+    for name, line in report.golds.items():
+        say(f"{name}: {line}")
     say(f"source rows set aside: {counts_line(report.rejected_rows)}")
     say(f"prompts dropped: {counts_line(report.rejected_prompts)}")
     say(f"prompts by number of teachers: {teachers_line(report)}")

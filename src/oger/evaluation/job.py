@@ -15,6 +15,7 @@ from oger.evaluation.benchmark import Benchmark
 from oger.evaluation.problems import Problem, Problems
 from oger.evaluation.store import Key, StoredResponse, StoreError, check_settings, prompt_hash, stored_responses
 from oger.evaluation.summary import Graded, summarize_accuracy, summarize_groups, summarize_responses
+from oger.io.answers import ANSWER, rows_with_answers
 from oger.verification.formats import extract_answer
 
 OutcomeReward = Callable[..., Sequence[float | None]]
@@ -194,11 +195,11 @@ def own_job(
         chat_template_kwargs: as in training.
 
     Raises:
-        ValueError: what `check_rows` refuses.
+        ValueError: what `checked_rows` refuses.
     """
     from oger.evaluation.backends.transformers import TransformersGenerator
 
-    check_rows(rows, reward)
+    rows = checked_rows(rows, reward)
     generator = TransformersGenerator(
         model, tokenizer, batch_size=batch_size, one_stream=True, chat_template_kwargs=chat_template_kwargs
     )
@@ -218,15 +219,23 @@ def own_job(
     return Job(policy, name, name, problems, num_samples, sampling, reward=reward, in_order=True)
 
 
-def check_rows(rows: Sequence[Mapping[str, Any]], reward: OutcomeReward) -> None:
-    """Raises ValueError if there are no rows, or one lacks what the prompt or the reward needs."""
+def checked_rows(
+    rows: Sequence[Mapping[str, Any]], reward: OutcomeReward, source: str = "the data set"
+) -> Sequence[Mapping[str, Any]]:
+    """The rows with what the reward reads in them as it reads it: gold answers as text.
+
+    Raises:
+        ValueError: there are no rows, or one lacks what the prompt or the reward needs; names the source and the row.
+    """
     if not rows:
-        raise ValueError("nothing to evaluate: the data set is empty")
+        raise ValueError(f"nothing to evaluate: {source} is empty")
     needed = ("prompt", *getattr(reward, "needed_columns", ()))
     for index, row in enumerate(rows):
         missing = [column for column in needed if row.get(column) is None]
         if missing:
-            raise ValueError(f"row {index} has no {' and no '.join(missing)}; its columns: {', '.join(sorted(row))}")
+            columns = ", ".join(sorted(row))
+            raise ValueError(f"{source}, row {index} has no {' and no '.join(missing)}; its columns: {columns}")
+    return rows_with_answers(rows, source) if ANSWER in needed else rows
 
 
 def folder_name(label: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oger.evaluation.benchmark import Benchmark, BenchmarkError
+from oger.io.answers import AnswerError, answer_text
 from oger.io.rows import WORLD_PREFIX, SourceError, load_rows
 from oger.verification.kinds import check_kinds_of_rows, load_kind
 
@@ -186,7 +187,11 @@ def _gold(benchmark: Benchmark, row: Mapping[str, Any], place: str, kinds: Colle
     check_kinds_of_rows([str(kind)], (benchmark.kind, *kinds))
     load_kind(str(kind))  # an unknown one is an error now, not after hours of generation
     metadata = row.get(benchmark.columns.get("metadata", "metadata"))
-    return _answer_text(_cell(row, benchmark.columns["answer"], place), place), str(kind), metadata
+    try:
+        answer = answer_text(_cell(row, benchmark.columns["answer"], place)).strip()
+    except AnswerError as error:
+        raise BenchmarkError(f"{place}: {error}") from None
+    return answer, str(kind), metadata
 
 
 def _options(benchmark: Benchmark, row: Mapping[str, Any], place: str) -> tuple[list[str], int]:
@@ -216,17 +221,6 @@ def _cell(row: Mapping[str, Any], column: str, place: str) -> Any:
         what = "is empty" if column in row else f"is missing; there are {', '.join(map(str, row))}"
         raise BenchmarkError(f"{place}: the column {column!r} {what}")
     return row[column]
-
-
-def _answer_text(value: Any, place: str) -> str:
-    """A gold answer as text: 142.0 is 142 (AMC), and a list of answers is one with commas (OlympiadBench)."""
-    if isinstance(value, list | tuple) and value:
-        return ", ".join(_answer_text(entry, place) for entry in value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value).strip()
-    raise BenchmarkError(f"{place}: the answer must be a text or a number, got {value!r:.80}")
 
 
 def _is_chat(prompt: Any) -> bool:

@@ -28,6 +28,7 @@ from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.guidance_options import GuidanceOptions
 from oger.training.imitation_options import ImitationOptions
+from oger.training.ranges import check_ranges
 from oger.words import choose, nearest
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
@@ -278,6 +279,7 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         for name, value in preset.items():
             if name != "clip" and getattr(self, name) is None:
                 setattr(self, name, value)
+        check_ranges(self)
         self._resolve_clip(preset["clip"])
         self._check_words()
         super().__post_init__()
@@ -388,23 +390,9 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         choose(dict.fromkeys(("none", "group", "batch")), self.scale_rewards, "scale_rewards")
 
     def _check_ranges(self) -> None:
-        checks = {
-            "exploration_weight": (self.exploration_weight >= 0, "at least 0"),
-            "exploration_schedule_end": ((self.exploration_schedule_end or 0) >= 0, "at least 0"),
-            "entropy_last_k": (self.entropy_last_k >= 1, "at least 1"),
-            "entropy_scale": (self.entropy_scale >= 0, "at least 0"),
-            "positive_weight": (self.positive_weight >= 0, "at least 0"),
-            "shaping_gamma": (self.shaping_gamma > 0, "above 0"),
-            "rollouts_every": (self.rollouts_every >= 0, "at least 0"),
-            "length_chunks": (self.length_chunks >= 1, "at least 1"),
-            "teacher_rows": (
-                0 <= self.teacher_rows < self.num_generations,
-                f"between 0 and num_generations - 1 = {self.num_generations - 1}",
-            ),
-        }
-        for name, (holds, requirement) in checks.items():
-            if not holds:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
+        if not 0 <= self.teacher_rows < self.num_generations:
+            most = self.num_generations - 1
+            raise ValueError(f"teacher_rows={self.teacher_rows!r} must be between 0 and num_generations - 1 = {most}.")
         names = self._trl_only()
         weighs = self.positive_weight != 1 or self.positive_row_weight != "one"
         own = self.shapes or self.imitates or self.guides or self.policy_weight != 1 or self.clip == "none" or weighs

@@ -79,19 +79,8 @@ class ImitationOptions:
         choose(SCHEDULES, self.imitation_schedule, "imitation_schedule")
         choose(TOKEN_WEIGHTS, self.imitation_token_weight, "imitation_token_weight")
         choose(ROW_WEIGHTS, self.imitation_row_weight, "imitation_row_weight")
-        for name, holds, requirement in (
-            ("policy_weight", self.policy_weight >= 0, "at least 0"),
-            ("imitation_weight", self.imitation_weight >= 0, "at least 0"),
-            ("imitation_schedule_end", (self.imitation_schedule_end or 0) >= 0, "at least 0"),
-            (
-                "imitation_rows",
-                1 <= (self.imitation_rows or 1) <= self.num_generations,
-                f"in 1..{self.num_generations}",
-            ),
-            ("imitation_max_success", 0 <= self.imitation_max_success <= 1, "between 0 and 1"),
-        ):
-            if not holds:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be {requirement}.")
+        if self.imitation_rows is not None and not 1 <= self.imitation_rows <= self.num_generations:
+            raise ValueError(f"imitation_rows={self.imitation_rows!r} must be in 1..{self.num_generations}.")
         if not self.imitates:
             if not self.generates:
                 raise ValueError("policy_weight=0 leaves nothing to train on: set imitation_weight (say 1).")

@@ -117,15 +117,20 @@ class OGERTrainer(GRPOTrainer):
             data.check_whole_groups(args)
             if required:
                 data.check_guidance(train_dataset, kwargs)
+        data.check_batch(train_dataset, args)
+        train_dataset = data.read_answers(train_dataset, reward_funcs, "the training set")
+        eval_dataset = data.read_answers(eval_dataset, reward_funcs, "the validation set")
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer = getattr(processing_class, "tokenizer", processing_class)
             turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
+            if isinstance(train_dataset, Dataset) and tokenizer is processing_class:
+                data.check_prompts(train_dataset, tokenizer, args, data.context_config(model))
             train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
         super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *more, **kwargs)
 
-        if isinstance(self.train_dataset, Dataset) and not self._is_vlm:
+        if processing_class is None and isinstance(self.train_dataset, Dataset) and not self._is_vlm:
             data.check_prompts(self.train_dataset, self._tokenizer, args, self.model.config)
         self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
         if counts is None:

@@ -5,10 +5,12 @@ work would otherwise give every rollout 0, or every rollout nothing, in silence.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oger.verification.formats import DEFAULT_RULES
-from oger.verification.kinds import check_kinds_of_rows, load_kind
+from oger.verification.golds import survey
+from oger.verification.kinds import KINDS, check_kinds_of_rows, load_kind
 from oger.verification.verdict import Verdict, VerifierError
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S, VerifierPool
 from oger.verification.verify import shared_pool
@@ -92,6 +94,25 @@ def probe_rows(
     check_kinds_of_rows(first, kinds)
     for kind, row in first.items():
         probe(kind, gold=row["answer"], metadata=row.get("metadata"), rules=rules, timeout_s=timeout_s)
+
+
+def gold_line(rows: Iterable[Mapping[str, Any]], kind: str = DEFAULT_KIND) -> str | None:
+    """One line on how the gold answers of a source are written (`golds.survey`); None where no kind looks for them.
+
+    Args:
+        rows: Mappings with "answer" and, where known, "kind".
+        kind: Of rows that name none.
+    """
+    places, golds = [], []
+    for place, row in enumerate(rows):
+        found = KINDS.get(row.get("kind") or kind)
+        if found is not None and found.read_gold is not None:
+            places.append(place)
+            golds.append(row["answer"])
+    if not golds:
+        return None
+    found_so = survey(golds)
+    return replace(found_so, unreadable=tuple(places[index] for index in found_so.unreadable)).line
 
 
 def _response(answer: str, rules: Sequence[str]) -> str:

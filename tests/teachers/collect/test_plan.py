@@ -90,7 +90,7 @@ def test_kind_is_math_and_an_integer_answer_is_a_text() -> None:
         ({"prompt": []}, "text or a list of messages"),
         ({"prompt": [{"role": "user"}]}, "role and a content"),
         ({"prompt": [{"role": "user", "content": ["parts"]}]}, "role and a content"),
-        ({"prompt": "a", "answer": 0.5}, "answer must be a text"),
+        ({"prompt": "a", "answer": {"value": 1}}, "the answer is dict"),
         ({"prompt": "a", "kind": 3}, "kind must be a text"),
         ({"prompt": "a", "metadata": {1, 2}}, "not JSON serializable"),
         ({"prompt": "a", "metadata": float("nan")}, "not JSON compliant"),

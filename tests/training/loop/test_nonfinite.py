@@ -19,6 +19,7 @@ from oger import OGERTrainer
 from oger.faults import RunFaultError
 from oger.reporting.glossary import check_names
 from oger.runs.faulty_steps import SCHEMA
+from oger.training.loop.nonfinite import check_trained
 from tests.support.trainers import BROKEN_STEPS as STEPS
 from tests.support.trainers import Plant, replace_reward
 from tests.support.trainers import make_breaking_trainer as make_trainer
@@ -165,3 +166,23 @@ def test_a_fault_on_one_of_two_ranks_skips_the_step_on_both(tmp_path: Path) -> N
     stored = pq.read_table(path).to_pylist()
     assert {row["rank"] for row in stored} == {0, 1}
     assert {row["rank"] for row in stored if row["fault"]} == {1}
+
+
+def test_a_training_whose_every_step_was_skipped_has_trained_nothing(tmp_path: Path) -> None:
+    trainer, _ = make_trainer(tmp_path, in_a_reward(math.nan), lambda step: True, max_steps=2)
+    trainer.train()
+    assert trainer.state.global_step == 2
+    with pytest.raises(RunFaultError, match="nothing was trained: in each of the 2 steps"):
+        check_trained(trainer, trainer.step_guard)
+
+
+def test_a_training_that_took_a_step_has_trained(tmp_path: Path) -> None:
+    trainer, _ = make_trainer(tmp_path, in_a_reward(math.nan), lambda step: step == 1, max_steps=2)
+    with pytest.raises(RunFaultError, match="before its first step"):
+        check_trained(trainer, trainer.step_guard)
+    trainer.train()
+    check_trained(trainer, trainer.step_guard)
+    with torch.no_grad():
+        next(trainer.model.parameters())[0, 0] = math.inf
+    with pytest.raises(RunFaultError, match="after step 2 its weights are not all finite"):
+        check_trained(trainer, trainer.step_guard)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, GPT2Config
 from trl import GRPOConfig
 
 from oger import OGERConfig, OGERTrainer
+from oger.verification import accuracy_reward
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset, toy_rows
 
 
@@ -146,3 +147,35 @@ def test_without_guidance_no_teachers_are_needed(tmp_path: Path, dataset: Datase
 def test_asking_for_teacher_rows_needs_teachers_even_with_weight_zero(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no usable teacher"):
         make(tmp_path, toy_dataset(num_teachers=0), exploration_weight=0.0, teacher_rows=1)
+
+
+def with_answers(tmp_path: Path, answers: list[Any], model: Any) -> OGERTrainer:
+    rows = [{"prompt": f"{index}=?", "answer": answers[index % len(answers)]} for index in range(8)]
+    args = OGERConfig(**quiet_options(tmp_path, teacher_rows=0, exploration_weight=0.0, max_steps=1))
+    return OGERTrainer(model, accuracy_reward, args, Dataset.from_list(rows), processing_class=tiny_tokenizer())
+
+
+def test_gold_answers_that_are_numbers_are_read_as_text(tmp_path: Path) -> None:
+    trainer = with_answers(tmp_path, [1.0, 2.5], tiny_policy())
+    assert trainer.train_dataset["answer"][:2] == ["1", "2.5"]
+    trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_a_gold_answer_that_is_none_is_refused_before_the_policy_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the training set, row 1: the answer is missing"):
+        with_answers(tmp_path, ["1", None], "no/such-model")
+
+
+def test_fewer_prompts_than_a_batch_are_refused_before_the_policy_is_loaded(tmp_path: Path) -> None:
+    args = OGERConfig(**quiet_options(tmp_path))
+    with pytest.raises(ValueError, match="has 3 prompts, and one rollout batch takes 4 "):
+        OGERTrainer("no/such-model", contains_answer, args, toy_dataset(3), processing_class=tiny_tokenizer())
+
+
+def test_a_prompt_too_long_for_the_policy_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
+    GPT2Config(n_positions=16, n_embd=8, n_layer=1, n_head=1, vocab_size=32).save_pretrained(tmp_path / "no-weights")
+    args = OGERConfig(**quiet_options(tmp_path))
+    model = str(tmp_path / "no-weights")
+    with pytest.raises(ValueError, match="row 0: a prompt of 5 tokens and max_completion_length=12 exceed the 16"):
+        OGERTrainer(model, contains_answer, args, toy_dataset(), processing_class=tiny_tokenizer())

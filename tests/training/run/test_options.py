@@ -61,3 +61,37 @@ def test_a_run_and_a_preview_refuse_an_unknown_key_before_they_read_anything() -
 def test_every_key_of_a_shipped_recipe_is_known_to_the_trainer(name: str) -> None:
     loaded = load_recipe(name)
     assert set(loaded.training) <= set(training_keys())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"max_steps": 0}, "max_steps=0 must be at least 1, or -1."),
+        ({"max_steps": -5}, "max_steps=-5 must be at least 1, or -1."),
+        ({"num_train_epochs": 0.0}, "num_train_epochs=0.0 must be above 0."),
+        ({"learning_rate": 0}, "learning_rate=0 trains nothing"),
+        ({"learning_rate": -1e-4}, "learning_rate=-0.0001 must be at least 0 and at most 1."),
+        ({"learning_rate": float("nan")}, "learning_rate=nan must be"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf must be"),
+        ({"learning_rate": 30}, "learning_rate=30 must be"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1 must be at least 0."),
+        ({"exploration_weight": float("inf")}, "exploration_weight=inf must be at least 0."),
+        ({"imitation_weight": float("nan")}, "imitation_weight=nan must be"),
+        ({"entropy_coef": float("nan")}, "entropy_coef=nan must be a finite number."),
+        ({"reward_weights": [float("nan")]}, "reward_weights=[nan] must be finite numbers."),
+        ({"temperature": 0.0}, "temperature=0.0 must be above 0."),
+        ({"top_p": 1.5}, "top_p=1.5 must be above 0 and at most 1."),
+        ({"adam_beta2": 1.0}, "adam_beta2=1.0 must be"),
+        ({"max_grad_norm": -1.0}, "max_grad_norm=-1.0 must be at least 0."),
+        ({"num_generations": 0}, "num_generations=0 must be at least 1."),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0 must be at least 1."),
+        ({"gradient_accumulation_steps": -1}, "gradient_accumulation_steps=-1 must be at least 1."),
+        ({"max_completion_length": 0}, "max_completion_length=0 must be at least 1."),
+        ({"seed": -1}, "seed=-1 must be at least 0."),
+        ({"max_train_seconds": -1.0}, "max_train_seconds must be a number of seconds above 0"),
+        ({"eval_samples": 0}, "eval_samples must be a whole number of at least 1"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_training(recipe(**keys))

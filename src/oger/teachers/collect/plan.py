@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oger.io.answers import answer_text
+
 Messages = list[dict[str, Any]]
 
 _PROMPT_FIELDS = ("messages", "prompt", "model", "stream", "n")
@@ -206,10 +208,8 @@ def _checked_row(row: Mapping[str, Any], settings: Settings) -> Prompt:
             raise CollectError("the prompt is empty")
     else:
         _check_messages(prompt, settings)
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        answer = str(answer)
-    if answer is not None and not isinstance(answer, str):
-        raise CollectError(f"the answer must be a text or null, got {type(answer).__name__}")
+    if answer is not None:
+        answer = answer_text(answer)
     if kind is not None and not isinstance(kind, str):
         raise CollectError(f"the kind must be a text, got {type(kind).__name__}")
     return Prompt(prompt, answer, kind or "math", row.get("metadata"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import unicodedata
 from typing import Any
 
+from oger.io.answers import AnswerError, answer_text
 from oger.teachers.curate.records import BadRowError
 from oger.teachers.table.schema import Prompt
 
@@ -56,12 +56,12 @@ def clean_text(text: str) -> str:
 
 
 def clean_gold(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-        raise DroppedError("no gold", f"the gold answer is {type(value).__name__}, not a text")
-    missing = value is None or (isinstance(value, float) and not math.isfinite(value))  # NaN: what pandas writes
-    text = "" if missing else str(value).strip()
+    try:
+        text = answer_text(value).strip()
+    except AnswerError as error:
+        raise DroppedError("no gold", str(error)) from None
     if not text or not is_unicode(text):
-        raise DroppedError("no gold", "the gold answer is missing, empty or not Unicode text")
+        raise DroppedError("no gold", "the gold answer is empty or not Unicode text")
     return text
 
 

@@ -98,9 +98,11 @@ class CurateReport:
     """Number of different teachers -> prompts of the table."""
     teachers: Mapping[str, TeacherReport]
     """In the order in which they were first read."""
+    golds: Mapping[str, str]
+    """Source -> how its gold answers are written, in one line; without those whose kinds take them as they are."""
 
 
-def make_report(counts: Counts, outcome: Outcome, totals: PromptTotals) -> CurateReport:
+def make_report(counts: Counts, outcome: Outcome, totals: PromptTotals, golds: Mapping[str, str]) -> CurateReport:
     """The report of a curation whose counts agree (see `check_conservation`)."""
     return CurateReport(
         rows=dict(counts.rows),
@@ -111,6 +113,7 @@ def make_report(counts: Counts, outcome: Outcome, totals: PromptTotals) -> Curat
         rejected_prompts=_ordered(outcome.rejected_prompts, PROMPT_REASONS),
         prompts_by_teachers=dict(sorted(outcome.prompts_by_teachers.items())),
         teachers={name: _teacher(name, counts, outcome) for name in counts.seen},
+        golds=golds,
     )
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oger.io.rows import Chunk
 from oger.teachers.curate.card import write_card
@@ -34,7 +34,11 @@ from oger.teachers.table.tokens import token_counter
 from oger.terminal.bar import Bars
 from oger.verification import ANSWER_RULES
 from oger.verification.kinds import load_kind
+from oger.verification.self_test import gold_line
 from oger.words import choose
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SEQ_PER_SHARD = 1 << 32
 """Positions kept free for each shard: far more than a shard can hold rows and trajectories."""
@@ -86,7 +90,8 @@ def curate(
         validate_table(work.result / TABLE_FILE)
         counts, outcome = work.counts(), read_back(work.result)
         check_conservation(rows_read, counts, outcome, totals)
-        report = make_report(counts, outcome, totals)
+        golds = _gold_lines(options, lambda: work.batches("prompts"))
+        report = make_report(counts, outcome, totals, golds)
         if not report.prompts_kept:
             reasons = {**report.rejected_rows, **report.rejected_prompts} or {"no rows": 0}
             said = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -160,7 +165,23 @@ def curate_rows(rows: Iterable[Mapping[str, Any]], options: CurateOptions) -> tu
                 outcome.add_row(row["teachers"])
                 table.append({**first_row[row["prompt_id"]], **row})
     check_conservation({options.sources[0].name: len(given)} if given else {}, checked.counts, outcome, totals)
-    return table, make_report(checked.counts, outcome, totals)
+    golds = _gold_lines(options, lambda: iter(prompts.to_batches()))
+    return table, make_report(checked.counts, outcome, totals, golds)
+
+
+def _gold_lines(options: CurateOptions, batches: Callable[[], Iterator[pa.RecordBatch]]) -> dict[str, str]:
+    """Source -> how its gold answers are written, of those that are there."""
+    lines = {}
+    for source in options.sources:
+        golds = (
+            row
+            for batch in batches()
+            for row in batch.select(["origin", "answer", "kind"]).to_pylist()
+            if row["origin"] == source.name and row["answer"] is not None
+        )
+        if (line := gold_line(golds, options.kind)) is not None:
+            lines[source.name] = line
+    return lines
 
 
 def _check_options(options: CurateOptions) -> EvaluationPrompts:

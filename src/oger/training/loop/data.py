@@ -7,9 +7,10 @@ from typing import Any
 
 from accelerate.logging import get_logger
 from datasets import Dataset
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from trl.data_utils import is_conversational
 
+from oger.io.answers import ANSWER, answer_texts
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
 from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn, rendered_prompt
@@ -54,6 +55,43 @@ def check_tokenizer(tokenizer: Any) -> None:
     """Raises ValueError if the tokenizer has no end-of-sequence token: no trajectory could end."""
     if getattr(tokenizer, "eos_token_id", None) is None:
         raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token before training.")
+
+
+def read_answers(dataset: Any, reward_funcs: Any, which: str) -> Any:
+    """The dataset with its gold answers as text, where one of the reward functions is OGER's own, which reads texts.
+
+    Args:
+        dataset: a `Dataset` or a mapping of them; anything else is left as it is.
+        which: what errors call it.
+
+    Raises:
+        ValueError: an answer that is neither a text nor a number; names the row.
+    """
+    if isinstance(dataset, dict):
+        return {name: read_answers(entry, reward_funcs, f"{which} {name}") for name, entry in dataset.items()}
+    functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
+    reads = any(ANSWER in getattr(function, "needed_columns", ()) for function in functions)
+    if not reads or not isinstance(dataset, Dataset) or ANSWER not in dataset.column_names:
+        return dataset
+    given = dataset[ANSWER][:]
+    texts = answer_texts(given, which)
+    return dataset if texts == given else dataset.remove_columns(ANSWER).add_column(ANSWER, texts)
+
+
+def check_batch(dataset: Any, args: OGERConfig) -> None:
+    """Raises ValueError if the training set has fewer prompts than one rollout batch: no step would be taken."""
+    prompts = args.generation_batch_size // args.num_generations
+    if isinstance(dataset, Dataset) and len(dataset) < prompts:
+        raise ValueError(
+            f"the training set has {len(dataset)} prompts, and one rollout batch takes {prompts} "
+            f"({args.generation_batch_size} rollouts in groups of {args.num_generations}): no step could be taken. Add "
+            "prompts, or lower per_device_train_batch_size, gradient_accumulation_steps or steps_per_generation."
+        )
+
+
+def context_config(model: Any) -> Any:
+    """The configuration of a policy, or of the one that a name or a folder stands for; no weights are read."""
+    return AutoConfig.from_pretrained(model) if isinstance(model, str) else model.config
 
 
 def check_prompts(dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any) -> None:

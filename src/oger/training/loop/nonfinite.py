@@ -107,15 +107,18 @@ class StepGuard:
         self._micro_batches: list[tuple[Mapping[str, Any], torch.Tensor]] = []
         self.skipped = 0
         """Steps since the run began."""
+        self.not_taken = 0
+        """Those, and the ones that a gradient scaler skips."""
         self._in_a_row = 0
 
     def state_dict(self) -> dict[str, int]:
-        """Both counts, for a checkpoint."""
-        return {"skipped": self.skipped, "in_a_row": self._in_a_row}
+        """The counts, for a checkpoint."""
+        return {"skipped": self.skipped, "not_taken": self.not_taken, "in_a_row": self._in_a_row}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Restores what `state_dict` gave."""
         self.skipped, self._in_a_row = state["skipped"], state["in_a_row"]
+        self.not_taken = state.get("not_taken", self.skipped)  # a checkpoint of an earlier version has none
 
     def watch(self, inputs: Mapping[str, Any], loss: torch.Tensor) -> torch.Tensor:
         """The loss of a micro-batch of the coming step, NaN if one of its rows had a fault before the update."""
@@ -133,12 +136,15 @@ class StepGuard:
         """
         micro_batches, self._micro_batches = self._micro_batches, []
         trainer = self._trainer
-        if gradient_norm is None or trainer.accelerator.scaler is not None:
+        if gradient_norm is None:
             return
         if hasattr(gradient_norm, "full_tensor"):  # of a sharded policy; a rank's own part might be finite
             gradient_norm = gradient_norm.full_tensor()
         if math.isfinite(float(gradient_norm)):
             self._in_a_row = 0
+            return
+        self.not_taken += 1
+        if trainer.accelerator.scaler is not None:
             return
         model.zero_grad(set_to_none=True)  # an optimiser leaves parameters without a gradient alone
         self.skipped += 1
@@ -157,6 +163,32 @@ class StepGuard:
                 "divides by 0, a learning rate that is too high, half precision), then go on with --resume."
             )
         logger.warning(what)
+
+
+def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
+    """Whether a training that has come to its end has made a policy; every rank takes part.
+
+    Raises:
+        RunFaultError: no step was taken, or weights are not finite.
+    """
+    steps = trainer.state.global_step
+    if steps == 0:
+        raise RunFaultError(
+            "nothing was trained: the run ended before its first step. Look at max_steps, num_train_epochs, the limits "
+            "of tokens and seconds, and the number of prompts."
+        )
+    if guard.not_taken >= steps:
+        raise RunFaultError(
+            f"nothing was trained: in each of the {steps} steps a number was not finite, so none was taken. Find out "
+            "why (a reward function or an encoder that divides by 0, weights that are broken, half precision)."
+        )
+    parts = (getattr(weight, "to_local", lambda weight=weight: weight)() for weight in trainer.model.parameters())
+    broken = torch.tensor(float(not all(part.isfinite().all() for part in parts)), device=trainer.accelerator.device)
+    if float(trainer.accelerator.reduce(broken, reduction="sum")) > 0:
+        raise RunFaultError(
+            f"the training broke the policy: after step {steps} its weights are not all finite, so it is not saved. "
+            "Lower learning_rate, and look at grad_norm in metrics.jsonl for where it began."
+        )
 
 
 def _reason(rows: list[dict[str, Any]]) -> str:

@@ -13,23 +13,26 @@ import torch
 from datasets import Dataset
 from transformers.integrations import get_available_reporting_integrations
 
+from oger.io.answers import ANSWER, rows_with_answers
 from oger.io.pretrained import load_tokenizer
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
 from oger.runs.paths import CHECKPOINTS
-from oger.teachers.table.column import only_teachers
+from oger.teachers.table.column import COLUMN, only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.trainer import OGERTrainer
+from oger.verification.formats import extract_answer
 from oger.verification.rewards import accuracy_with, format_reward
-from oger.verification.self_test import probe_rows
+from oger.verification.self_test import gold_line, probe_rows
 from oger.worlds import load_world
 
 REWARD_GROUP = "oger.rewards"
 """Entry points of outcome and other TRL reward functions, besides "accuracy" and "format"."""
 
+_TEXTS_LOOKED_AT = 1000  # by the answer rules before a run; twice as many at most
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
 
 
@@ -53,8 +56,25 @@ def read_data(recipe: Recipe) -> RunData:
     return RunData(train, checked_rows(recipe, recipe.validation, recipe.validation_limit))
 
 
-def build_trainer(recipe: Recipe, data: RunData | None = None) -> OGERTrainer:
-    """The trainer that a recipe describes; its data are read unless they are given.
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from, checked without its weights."""
+
+    rewards: list[Callable[..., Any]]
+    args: OGERConfig
+    train: Dataset
+    validation: Dataset | None
+    model: str
+    """What transformers loads."""
+    tokenizer: Any
+    notes: tuple[str, ...]
+    """Lines about the data that the user should see."""
+
+
+def check_start(recipe: Recipe, data: RunData | None = None) -> Start:
+    """Everything about a run that can be known before its policy is loaded, but for what `OGERTrainer` checks itself.
+
+    The data are read unless they are given.
 
     Raises:
         ValueError: on data, rewards or options that cannot be used; one line that says what to do.
@@ -64,7 +84,10 @@ def build_trainer(recipe: Recipe, data: RunData | None = None) -> OGERTrainer:
     args = run_options(recipe)
     data = data or read_data(recipe)
     rows = data.train
+    notes = []
     if "accuracy" in recipe.rewards:
+        lines = (gold_line(rows), teacher_line(rows, recipe.answer_rules))
+        notes = [f"{recipe.train}: {line}" for line in lines if line is not None]
         probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
     train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
     validation = None if data.validation is None else _dataset(str(recipe.validation), data.validation)
@@ -72,10 +95,54 @@ def build_trainer(recipe: Recipe, data: RunData | None = None) -> OGERTrainer:
     tokenizer = load_tokenizer(  # padded and truncated as TRL does
         model, padding_side="left", truncation_side="left", trust_remote_code=args.trust_remote_code
     )
+    return Start(rewards, args, train, validation, model, tokenizer, tuple(notes))
+
+
+def build_trainer(
+    recipe: Recipe, data: RunData | None = None, *, say: Callable[[str], None] = lambda line: None
+) -> OGERTrainer:
+    """The trainer that a recipe describes.
+
+    Args:
+        data: of the run; read unless they are given.
+        say: takes lines about the data, before the policy is loaded.
+
+    Raises:
+        ValueError, FileNotFoundError: see `check_start`.
+    """
+    start = check_start(recipe, data)
+    for line in start.notes:
+        say(line)
+    sets = start.train, start.validation, start.tokenizer
     try:
-        return OGERTrainer(model, rewards, args, train, validation, tokenizer, peft_config=_lora(recipe.peft))
+        return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
     except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
         raise ValueError(f"cannot start: {one_line(error)}") from error
+
+
+def teacher_line(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> str | None:
+    """In how many teacher texts the answer rules find an answer; None where there are no texts.
+
+    Args:
+        rows: of a source, whose teachers are not checked yet.
+        rules: of the run.
+    """
+    entries = [entry for row in rows if isinstance(row.get(COLUMN), list) for entry in row[COLUMN]]
+    every = range(0, len(entries), max(len(entries) // _TEXTS_LOOKED_AT, 1))
+    texts = [text for text in (_text(entries[index]) for index in every) if isinstance(text, str)]
+    if not texts:
+        return None
+    passed = sum(extract_answer(text, rules) is not None for text in texts)
+    if passed:
+        return f"teachers: {passed} of {len(texts)} texts looked at pass the answer rule {' > '.join(rules)}"
+    return (
+        f"warning: no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
+        "that writes as they do gets outcome 0: set answer_rules to where the texts state their answers"
+    )
+
+
+def _text(entry: Any) -> Any:
+    return entry.get("text") if isinstance(entry, Mapping) else entry
 
 
 def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> Rows:
@@ -89,6 +156,8 @@ def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> Rows:
     columns = {"prompt", *(column for names in needed for column in names)}
     for column in sorted(columns):
         _require_column(source, rows, column)
+    if ANSWER in columns:
+        rows = rows_with_answers(rows, source)
     for index, row in enumerate(rows):
         if not isinstance(row["prompt"], str | list):
             raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from types import SimpleNamespace
 from typing import Any
 
 from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError
 from oger.runs.alarms import AlarmWatch
 from oger.training.config import OGERConfig
+from oger.training.ranges import RANGES, check_ranges
 from oger.words import nearest
 
 
@@ -17,8 +19,8 @@ def check_training(recipe: Recipe) -> Recipe:
     """The recipe with whole numbers where `OGERConfig` needs them.
 
     Raises:
-        RecipeError: an unknown key, or a value of another type.
-        ValueError: an unknown alarm.
+        RecipeError: an unknown key, a value of another type, or a run that could learn nothing.
+        ValueError: an unknown alarm, or a number out of range.
     """
     AlarmWatch(recipe.alarms)
     known = training_fields()
@@ -27,6 +29,9 @@ def check_training(recipe: Recipe) -> Recipe:
             meant = nearest(key.replace("-", "_"), [*OWN_KEYS, *known])
             raise RecipeError(f"unknown key {key!r}; did you mean {meant!r}?")
     training = {key: _check_type(key, value, known[key]) for key, value in recipe.training.items()}
+    if training.get("learning_rate") == 0:
+        raise RecipeError("learning_rate=0 trains nothing: set one above 0")
+    check_ranges(SimpleNamespace(**{**dict.fromkeys((*RANGES, "reward_weights")), **training}))
     return dataclasses.replace(recipe, training=training)
 
 

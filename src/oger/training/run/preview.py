@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,17 +23,20 @@ from oger.training.trainer import OGERTrainer
 
 
 @contextmanager
-def untrained(recipe: Recipe, **training: Any) -> Iterator[tuple[OGERTrainer, list[ScoredBatch]]]:
+def untrained(
+    recipe: Recipe, say: Callable[[str], None] = lambda line: None, **training: Any
+) -> Iterator[tuple[OGERTrainer, list[ScoredBatch]]]:
     """The trainer of a recipe in training mode, and a list that gets each batch it scores; no file of it stays.
 
     Args:
         recipe: what to build.
+        say: takes lines about the data.
         training: options that replace the recipe's.
     """
     batches: list[ScoredBatch] = []
     with tempfile.TemporaryDirectory() as scratch:  # transformers makes the output folder of any trainer
         options = {**recipe.training, "output_dir": scratch, **training}
-        trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options))
+        trainer = build_trainer(dataclasses.replace(recipe, rollouts_every=0, training=options), say=say)
         trainer.batch_sinks[:] = [lambda _, batch: batches.append(batch)]  # and no histograms
         trainer.model.train()
         yield trainer, batches
@@ -46,13 +49,13 @@ def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[di
     """
     quiet_libraries()
     recipe = check_training(recipe)
-    with untrained(recipe) as (trainer, batches):
+    console = console or Terminal()
+    with untrained(recipe, lambda line: console.print(line, highlight=False, soft_wrap=True)) as (trainer, batches):
         trainer._generate_and_score_completions(next(iter(trainer.get_train_dataloader())))
     if not batches:
         raise ValueError("this recipe trains with TRL's own objective alone: it has no hybrid group to show.")
     [batch] = batches
     rows = _telling_group(rollout_rows(1, batch))
-    console = console or Terminal()
     args = trainer.args
     console.print(preview_table(rows, WHY_REPLACED[args.replacement]))
     others = alternatives(batch, batch.vectors, batch.forward, rows[0]["group"], args, trainer.processing_class)

@@ -36,6 +36,7 @@ from oger.runs.paths import (
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.terminal.console import Terminal
 from oger.training.loop.checkpoint import newest_whole, save_policy
+from oger.training.loop.nonfinite import check_trained
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows, read_data, run_options
@@ -95,7 +96,12 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     data = read_data(recipe)
     by_owner(lambda: same_start(run, recipe, data, tests, PartialState().num_processes))
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
-    trainer = build_trainer(dataclasses.replace(recipe, model=model), data)
+
+    def say(line: str) -> None:
+        if PartialState().is_main_process:
+            console.print(line, highlight=False, soft_wrap=True)
+
+    trainer = build_trainer(dataclasses.replace(recipe, model=model), data, say=say)
     if not can_evaluate(trainer):
         tests = {}
     is_main = trainer.accelerator.is_main_process
@@ -131,6 +137,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
         if not finish_from(trainer, checkpoint, budget):
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         signals.raise_if_received()
+        check_trained(trainer, trainer.step_guard)
         save_policy(trainer, run / MODEL)
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
