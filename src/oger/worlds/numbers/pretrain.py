@@ -40,7 +40,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One step; a closure is not called."""
         for group in self.param_groups:
             for param in group["params"]:
