@@ -62,6 +62,14 @@ def test_a_bonus_that_rises_while_held_out_accuracy_falls_is_hacking() -> None:
     assert rung(falling) == []
 
 
+def test_a_bonus_between_copies_of_one_text_has_nothing_to_tell_apart() -> None:
+    alike = {"divergence/correct_spread": 0.01, "group/distinct_correct_share": 0.3, "reward/exploration": 0.2}
+    rows = [{"step": step, **alike} for step in range(1, LONG)]
+    assert rung(rows) == [(WINDOW, "nothing_to_tell_apart")]
+    assert rung([{**row, "divergence/correct_spread": 0.05} for row in rows]) == []
+    assert rung([{**row, "reward/exploration": 0.0} for row in rows]) == []  # a run that pays no bonus
+
+
 def test_an_alarm_rings_again_only_after_it_has_ceased() -> None:
     values = [0.5] * 12 + [0.0] * 12 + [0.5] * 12
     assert [name for _, name in rung(steps("length/truncated_share", values))] == ["truncated", "truncated"]
@@ -94,4 +102,4 @@ def test_unknown_alarms_and_thresholds_are_refused(thresholds) -> None:
 
 
 def test_every_alarm_has_a_case_above() -> None:
-    assert len(ALARMS) == 8
+    assert len(ALARMS) == 9

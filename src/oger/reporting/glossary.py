@@ -46,12 +46,22 @@ _METRICS = (
     # What the exploration reward is made of
     Metric("divergence/mean", "", "mean of D over online rollouts of prompts with teachers, before replacement"),
     Metric("divergence/correct_mean", "", "the same mean over correct rollouts"),
+    Metric(
+        "divergence/correct_spread",
+        "",
+        "standard deviation of D among the correct rollouts of a group; mean over groups with teachers and two of them",
+    ),
     Metric("entropy/mean", "nats", "mean next-token entropy of the policy over online tokens"),
     Metric("entropy/last", "nats", "mean over online rows of the entropy their last token was drawn from"),
     Metric("confidence/mean", "", "mean over online rows of c = exp(-scale·H), H as the option entropy_reduction says"),
     # Groups
     Metric("group/solve_none", "share", "groups in which no online rollout is correct, before replacement"),
     Metric("group/solve_all", "share", "groups in which every online rollout is correct, before replacement"),
+    Metric(
+        "group/distinct_correct_share",
+        "share",
+        "different texts among the correct rollouts of a group; mean over groups with at least two",
+    ),
     Metric("group/replaced_correct_share", "share", "rollouts replaced by a teacher row that were correct"),
     Metric("group/plain_share", "share", "groups without a teacher row"),
     Metric("group/zero_variance_share", "share", "groups whose total rewards are all equal, teacher rows included"),

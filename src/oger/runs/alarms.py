@@ -91,6 +91,16 @@ def _divergence_saturated(rows: Rows, threshold: float) -> str | None:
     )
 
 
+def _nothing_to_tell_apart(rows: Rows, threshold: float) -> str | None:
+    spread, distinct = _recent(rows, "divergence/correct_spread"), _recent(rows, "group/distinct_correct_share")
+    if spread is None or distinct is None or spread >= threshold or not _recent(rows, "reward/exploration"):
+        return None
+    return (
+        f"correct rollouts of a group are nearly the same text ({distinct:.0%} distinct, D differs by {spread:.3f}): the "
+        "exploration reward has nothing to tell apart. Raise temperature, or see docs/exploration-reward.md"
+    )
+
+
 def _length_bias(rows: Rows, threshold: float) -> str | None:
     correlation = _recent(rows, "reward/bonus_length_correlation")
     if correlation is None or abs(correlation) <= threshold:
@@ -121,6 +131,9 @@ ALARMS: dict[str, Alarm] = {
     "entropy_collapse": Alarm(0.2, "entropy/mean relative to the first steps, lower bound", _entropy_collapse),
     "entropy_explosion": Alarm(5.0, "entropy/mean relative to the first steps, upper bound", _entropy_explosion),
     "divergence_saturated": Alarm(0.02, "distance of mean D of correct rows from 0 and 1", _divergence_saturated),
+    "nothing_to_tell_apart": Alarm(
+        0.02, "standard deviation of D among the correct rows of a group, lower bound", _nothing_to_tell_apart
+    ),
     "teacher_pushed_down": Alarm(0.9, "share of teacher rows with a negative advantage", _teacher_pushed_down),
     "length_bias": Alarm(0.6, "absolute correlation of bonus and length among correct rows", _length_bias),
     "bonus_hacking": Alarm(0.05, "fall of validation accuracy since its best, while the bonus rose", _bonus_hacking),

@@ -50,6 +50,7 @@ def add_rollout_metrics(sums: MetricSums, batch: ScoredBatch) -> None:
     sums.add("length/truncated_share", rollouts.truncated_N)
     sums.add("length/teacher", tensors.completion_mask_NT.sum(dim=1), offline_N)
 
+    _add_variety(sums, batch, correct_N, guided_N)
     paid_N = online_N & correct_N & ~scores.bonus_N.isnan()
     sums.add_sum("reward/bonus_length_correlation", *_correlation(scores.bonus_N[paid_N], lengths_N[paid_N]))
     outcome_PG = outcome_N.view(-1, batch.group_size)
@@ -64,6 +65,19 @@ def add_rollout_metrics(sums: MetricSums, batch: ScoredBatch) -> None:
     sums.add("group/replaced_correct_share", correct_N, offline_N)
     sums.add("advantage/teacher_mean", scores.advantage_N, offline_N)
     sums.add("advantage/teacher_negative_share", scores.advantage_N < 0, offline_N)
+
+
+def _add_variety(sums: MetricSums, batch: ScoredBatch, correct_N: torch.Tensor, guided_N: torch.Tensor) -> None:
+    """What the exploration reward can tell apart: texts and D of the correct rollouts of one group."""
+    distinct, spread = [], []
+    for start in range(0, len(correct_N), batch.group_size):
+        right = (correct_N[start : start + batch.group_size].nonzero().squeeze(1) + start).tolist()
+        if len(right) > 1:
+            distinct.append(len({batch.rollouts.texts[row] for row in right}) / len(right))
+            if guided_N[start]:
+                spread.append(float(batch.divergence_N[right].std(correction=0)))
+    for name, values in (("group/distinct_correct_share", distinct), ("divergence/correct_spread", spread)):
+        sums.add(name, torch.tensor(values, dtype=torch.double, device=correct_N.device))
 
 
 def _correlation(first_N: torch.Tensor, second_N: torch.Tensor) -> tuple[torch.Tensor, int]:
