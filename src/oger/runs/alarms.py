@@ -96,8 +96,8 @@ def _nothing_to_tell_apart(rows: Rows, threshold: float) -> str | None:
     if spread is None or distinct is None or spread >= threshold or not _recent(rows, "reward/exploration"):
         return None
     return (
-        f"correct rollouts of a group are nearly the same text ({distinct:.0%} distinct, D differs by {spread:.3f}): the "
-        "exploration reward has nothing to tell apart. Raise temperature, or see docs/exploration-reward.md"
+        f"correct rollouts of a group are nearly the same text ({distinct:.0%} distinct, D differs by {spread:.3f}): "
+        "the exploration reward has nothing to tell apart. Raise temperature, or see docs/exploration-reward.md"
     )
 
 
