@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oger.recipes.recipe import Recipe, load_recipe
+from oger.recipes.paths import absolute_paths
+from oger.recipes.recipe import Recipe, load_recipe, make_recipe
 from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
@@ -36,7 +37,7 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
         started = check_training(load_recipe(run / CONFIG))
-        if changed := _differences(started, recipe):
+        if changed := _differences(as_saved(started), as_saved(recipe)):
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
             )
@@ -44,6 +45,11 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
+
+
+def as_saved(recipe: Recipe) -> Recipe:
+    """The recipe with its paths from the root, so that the run's folder can be used from anywhere."""
+    return check_training(make_recipe(absolute_paths(recipe.document), name=recipe.name))
 
 
 def _differences(started: Recipe, asked: Recipe) -> list[str]:
