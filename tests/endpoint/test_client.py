@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from oger.endpoint.client import Endpoint, EndpointError, EndpointOptions, RequestFailed
-from oger.endpoint.reply import Answer, BrokenReplyError, error_of_reply, read_reply, seconds_of_retry_after
+from oger.endpoint.reply import (
+    Answer,
+    BrokenReplyError,
+    ReplyError,
+    error_of_reply,
+    error_status,
+    read_reply,
+    refused_field,
+    seconds_of_retry_after,
+)
+from oger.teachers.curate.layouts.plain import PlainLayout
 from tests.support.endpoint_server import EndpointServer
 
 KEY = "sk-a-secret-of-the-test"
@@ -364,6 +374,122 @@ def test_a_reply_of_another_shape_is_broken(content: bytes) -> None:
         read_reply(content, completions=False)
     with pytest.raises(BrokenReplyError):
         read_reply(content, completions=True)
+
+
+def chat_reply(message: dict[str, Any], finish_reason: Any = "stop") -> Answer:
+    choice = {"message": {"role": "assistant", **message}, "finish_reason": finish_reason}
+    return read_reply(json.dumps({"choices": [choice]}).encode(), completions=False)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        (
+            {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "4"}]},
+            "<think>\nhm\n</think>\n4",
+        ),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "text", "text": "4"},
+                ]
+            },
+            "<think>\nhm\n</think>\n4",
+        ),
+        ({"content": "4", "reasoning": "hm"}, "<think>\nhm\n</think>\n4"),
+        ({"content": "4", "reasoning_content": "hm"}, "<think>\nhm\n</think>\n4"),
+        (
+            {"content": "4", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+            "<think>\nhm\n</think>\n4",
+        ),
+        ({"content": "hm\n</think>\n4"}, "<think>\nhm\n</think>\n4"),
+        ({"content": "<think>hm</think>4"}, "<think>hm</think>4"),
+    ],
+)
+def test_thoughts_and_answer_are_one_text_however_they_come(message: dict[str, Any], text: str) -> None:
+    assert chat_reply(message).text == text
+    assert not chat_reply(message).truncated
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [None, "", "length", "max_tokens", "MAX_TOKENS", "model_length", "content_filter", "tool_calls", "function_call",
+     "error", "abort", "insufficient_system_resource", "recitation", "safety"],
+)  # fmt: skip
+def test_what_is_no_natural_end_is_no_whole_answer(reason: Any) -> None:
+    assert chat_reply({"content": "\\boxed{4}"}, reason).truncated
+    row = {"text": "\\boxed{4}", "prompt": "?", "answer": "4", "finish_reason": reason or "unknown"}
+    [draft] = PlainLayout().read(row, {}).drafts
+    assert draft.truncated
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos", "end_turn", "STOP"])
+def test_a_natural_end_is_one(reason: str) -> None:
+    assert not chat_reply({"content": "4"}, reason).truncated
+
+
+def test_a_refusal_is_no_answer() -> None:
+    answer = chat_reply({"content": None, "refusal": "I cannot"})
+    assert (answer.finish_reason, answer.truncated) == ("refusal", True)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent_as"), [("seed", None), ("temperature", None), ("max_tokens", "max_completion_tokens")]
+)
+def test_a_field_that_the_server_does_not_take_is_left_out_once_and_said(
+    capsys: pytest.CaptureFixture[str], field: str, sent_as: str | None
+) -> None:
+    sampling = {"seed": 5, "temperature": 0.5, "max_tokens": 64}
+    with EndpointServer(lambda call: f"refuse:{field}") as server:
+
+        async def run() -> list[Answer]:
+            async with Endpoint(EndpointOptions(server.url, "m", retry_wait_s=0.01)) as endpoint:
+                return [await endpoint.ask("#1", sampling), await endpoint.ask("#2", sampling)]
+
+        first, second = asyncio.run(run())
+    assert [field in call.body for call in server.calls] == [True, False, False]
+    assert sent_as is None or server.calls[-1].body[sent_as] == 64
+    assert (first.attempts, second.attempts) == (2, 1)
+    assert first.left_out == second.left_out == (field,)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"does not take {field} (HTTP 400: Unsupported parameter: '{field}'" in said
+
+
+def test_a_wrong_value_is_no_unknown_field() -> None:
+    message = "max_tokens is too large: 9000. This model supports at most 4096 completion tokens"
+    assert refused_field(ReplyError(message, "invalid_value", "max_tokens"), ["max_tokens"]) is None
+
+
+def test_an_error_inside_a_reply_with_status_200_is_one() -> None:
+    with EndpointServer(first_then_fine("error-200:503")) as server:
+        assert ask(server).attempts == 2
+    with EndpointServer(lambda call: "error-200:400") as server, pytest.raises(RequestFailed, match="asleep") as caught:
+        ask(server)
+    assert caught.value.refused
+    assert len(server.calls) == 1
+    with (
+        EndpointServer(lambda call: "error-200:401") as server,
+        pytest.raises(EndpointError, match=r"asleep.*check the key"),
+    ):
+        ask(server)
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b'{"error": {"message": "x", "code": "429"}}', 429),
+        (b'{"object": "error", "message": "x", "code": 404}', 404),
+        (b'{"error": {"message": "x", "type": "invalid_request_error"}}', 400),
+        (b'{"error": "x"}', 500),
+        (b'{"choices": [{"error": {"code": 502, "message": "x"}, "finish_reason": "error"}]}', 502),
+        (b'{"error": null, "choices": [{"message": {"content": "4"}}]}', None),
+    ],
+)
+def test_the_status_of_an_error_inside(content: bytes, status: int | None) -> None:
+    assert error_status(content) == status
 
 
 @pytest.mark.parametrize(

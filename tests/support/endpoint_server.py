@@ -45,7 +45,9 @@ class EndpointServer:
     all), echo (text and error messages repeat the headers), pad:N (so many
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
-    retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING.
+     retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
+     finish:REASON, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that code inside
+     a reply with status 200).
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:
@@ -144,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         words = dict((*word.split(":", 1), "")[:2] for word in self.server_of_test.script(call).split())
         if "delay" in words:
             self.server_of_test.sleep(float(words["delay"]))
+        refused = words.get("refuse", "")
+        if refused in call.body:
+            words["400"] = ""
         status = next((int(word) for word in words if word.isdecimal()), 200)
         if "drop" in words:
             self._hang_up()
@@ -155,8 +160,13 @@ class _Handler(BaseHTTPRequestHandler):
             content = {
                 "error": {"message": f"status {status}", "code": "insufficient_quota" if "quota" in words else None}
             }
+            if refused:
+                message = f"Unsupported parameter: '{refused}' is not supported with this model."
+                content["error"] = {"message": message, "param": refused, "code": "unsupported_parameter"}
             if "echo" in words:
                 content["error"]["message"] = "-" * int(words.get("pad", 0)) + f"you sent {call.headers}"
+        elif "error-200" in words:
+            content = {"error": {"message": "the model is asleep", "code": int(words["error-200"])}}
         else:
             content = _reply(call, words)
         data = b'{"choices": [{"mess' if "broken-json" in words else json.dumps(content).encode()
@@ -214,7 +224,7 @@ def _reply(call: Call, words: dict[str, str]) -> dict[str, Any]:
     if "surrogate" in words:
         text = "half a pair: \ud83d"
     cut = "length" in words or "reasoning-cut" in words
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else "stop"}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else words.get("finish", "stop")}
     if call.path.endswith("/chat/completions"):
         choice["message"] = {"role": "assistant", "content": text}
         if "reasoning" in words:

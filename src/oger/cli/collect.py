@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oger.cli.errors import EXIT_INTERRUPTED
-from oger.cli.options import SeedOption
-from oger.io.secrets import api_key, find_secrets
+from oger.cli.options import BodyOption, SeedOption, parsed_body
+from oger.io.secrets import api_key
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -36,9 +35,7 @@ def collect(
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length limit of an answer.")] = 8192,
     system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="A system message.")] = None,
     seed: SeedOption = 0,
-    body: Annotated[
-        str, typer.Option("--body", metavar="JSON", help="More fields of every request; null leaves one out.")
-    ] = "{}",
+    body: BodyOption = "{}",
     completions: Annotated[
         bool, typer.Option("--completions", help="Ask /completions with raw text, not /chat/completions.")
     ] = False,
@@ -81,7 +78,7 @@ def collect(
         max_tokens=max_tokens,
         seed=seed,
         system=system,
-        body=_parsed_body(body),
+        body=parsed_body(body),
     )
     options = EndpointOptions(endpoint, model, completions, deadline, retries, retry_wait)
     client = Endpoint(options, api_key(api_key_env))
@@ -119,7 +116,7 @@ def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tup
     answered = ledger.answered
     say(
         f"{ledger.path}: {plan.size - tally.remaining} of {plan.size} answers ({tally.answers} new), "
-        f"{answered.truncated} of the file's {len(answered.ids)} cut by the length limit"
+        f"{answered.truncated} of the file's {len(answered.ids)} cut by the length limit or refused"
     )
     if read.repeated:
         say(_repeated(read))
@@ -183,22 +180,6 @@ def _repeated(read: Prompts) -> str:
         f"{read.repeated} rows repeat an earlier prompt and are not asked again; {read.conflicting} of them give "
         "another answer than the first"
     )
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _parsed_body(text: str) -> dict[str, Any]:
-    try:
-        body = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
-        raise UserError(f"--body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise UserError('--body must be a JSON object, such as {"top_k": 20}')
-    if found := next(find_secrets(body), None):
-        raise UserError(f"--body has {found}, which looks like a secret and would be saved: use --api-key-env")
-    return body
 
 
 def _counter(name: str) -> Callable[[str | Messages], int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oger.cli.options import CheckpointOption, SeedOption
+from oger.cli.options import BodyOption, CheckpointOption, SeedOption, parsed_body
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from oger.terminal.bar import Bar
 
 _ONLY_WITH_BENCHMARKS = (
-    "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "prompt_style",
-    "system", "shuffle_seed", "table_format", "reference", "dry_run", "by", "processes",
+    "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "body",
+    "prompt_style", "system", "shuffle_seed", "table_format", "reference", "dry_run", "by", "processes",
 )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def evaluate(
         str | None, typer.Option("--api-key-env", metavar="VARIABLE", help="Environment variable with the API key.")
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests at once.")] = 16,
+    body: BodyOption = "{}",
     prompt_style: Annotated[
         str, typer.Option("--prompt-style", metavar="auto|chat|text", help="auto: as in training.")
     ] = "auto",
@@ -127,10 +128,12 @@ def evaluate(
     choose(dict.fromkeys(FORMATS), table_format, "format")
     asking = Asking(checkpoint, backend, batch_size, prompt_style, system, processes)
     _check_combination(context, endpoint, backend, prompt_style)
-    key = api_key(api_key_env)
+    key, fields = api_key(api_key_env), parsed_body(body)
     systems = {
         name: [
-            endpoint_policy(target, endpoint, key, concurrency, asking) if endpoint else local_policy(target, asking)
+            endpoint_policy(target, endpoint, key, concurrency, asking, fields)
+            if endpoint
+            else local_policy(target, asking)
             for target in members
         ]
         for name, members in split_systems(targets).items()
@@ -286,7 +289,7 @@ def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
 def _check_combination(context: typer.Context, endpoint: str | None, backend: str, prompt_style: str) -> None:
     """Raises UserError if an option that was given has no effect."""
     if endpoint is None:
-        _refuse(context, ("api_key_env", "concurrency"), "needs --endpoint")
+        _refuse(context, ("api_key_env", "concurrency", "body"), "needs --endpoint")
     else:
         _refuse(context, ("backend", "checkpoint", "batch_size", "processes"), "has no effect with --endpoint")
     if backend == "vllm":

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from oger.io.local import looks_local, meant
 from oger.terminal.errors import one_line
 
 
@@ -42,8 +43,8 @@ def find_model(argument: str, *, encoder: str, revision: str | None = None) -> M
         if revision is not None:
             raise ValueError(f"revision={revision!r} is for a model of the hub; {argument} is a folder")
         return ModelSource(str(folder), None, f"sha256:{folder_digest(folder)}")
-    if argument.startswith((".", "/", "~")) or argument.count("/") > 1:
-        raise FileNotFoundError(f"encoder {encoder}: the folder {argument} does not exist")
+    if looks_local(argument) or argument.count("/") > 1:
+        raise FileNotFoundError(f"encoder {encoder}: the folder {argument} does not exist{meant(argument)}")
     from huggingface_hub import snapshot_download
 
     try:

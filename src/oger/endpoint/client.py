@@ -6,8 +6,9 @@ Retry-After one request at a time, and repeats in its messages what the server s
 
 Faults that may pass (connection lost, deadline, 408, 425, 429, 5xx, a reply that is not the promised JSON) are tried
 again with exponential backoff and jitter, never sooner than a Retry-After, which holds back every request of the
-client. A refusal of one request (400, 413, 422) is not tried again; a refusal that would meet every request (key,
-address, model, redirect, no money left) is an `EndpointError`.
+client. A refusal of one request (400, 413, 422) is not tried again, unless it is about a sampling field that the server
+does not take, without which it is asked once more. A refusal that would meet every request (key, address, model,
+redirect, no money left) is an `EndpointError`. An error inside a reply with status 200 is one all the same.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ import json
 import random
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from oger.endpoint.reply import Answer, BrokenReplyError, error_of_reply, read_reply, seconds_of_retry_after
+from oger.endpoint.reply import (
+    Answer,
+    BrokenReplyError,
+    ReplyError,
+    error_of_reply,
+    error_status,
+    read_reply,
+    refused_field,
+    seconds_of_retry_after,
+)
+from oger.terminal.plain import say
 
 if TYPE_CHECKING:
     import httpx2
@@ -36,6 +47,11 @@ _ANY_HEADER = 47
 """For zlib: gzip's header or zlib's, whichever is there."""
 _SHORTEST_SECRET = 12
 """A key of fewer characters is a placeholder such as EMPTY, which an answer may contain by chance."""
+
+PROMPT_FIELDS = ("messages", "prompt", "model", "stream", "n")
+"""Fields of a request that are not the user's to set: one request is one whole answer to one prompt."""
+_MAY_BE_REFUSED = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed")
+"""Fields that some servers do not take; another request goes without, or with the name that the server knows."""
 
 _RETRIED = (408, 409, 425, 429)
 _REFUSED = (400, 413, 422)
@@ -102,6 +118,9 @@ class Endpoint:
         self._client: httpx2.AsyncClient | None = None
         self._not_before = 0.0  # event loop's clock: end of the pause that a Retry-After asked for
         self._has_replied = False
+        self._left_out: list[str] = []
+        self.say: Callable[[str], None] = lambda line: say(line, err=True)
+        """Takes what the user should know about what the server refuses."""
 
     async def __aenter__(self) -> Endpoint:
         import httpx2
@@ -138,19 +157,43 @@ class Endpoint:
             body: dict[str, Any] = {"prompt": prompt}
         else:
             body = {"messages": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt}
-        body |= {"model": self.options.model, **sampling}
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self.options.retries + 1),
-            wait=self._backoff,
-            retry=retry_if_exception(lambda error: isinstance(error, _Fault) and error.passing),
-            reraise=True,
-        )
-        try:
-            answer: Answer = await retrying(self._attempt, body)
-        except _Fault as fault:
-            attempts = int(retrying.statistics["attempt_number"])
-            raise RequestFailed(self._redact(str(fault)), attempts=attempts, refused=fault.refused) from None
-        return replace(answer, attempts=int(retrying.statistics["attempt_number"]))
+        body["model"] = self.options.model
+        attempts = 0
+        while True:
+            retrying = AsyncRetrying(
+                stop=stop_after_attempt(self.options.retries + 1),
+                wait=self._backoff,
+                retry=retry_if_exception(lambda error: isinstance(error, _Fault) and error.passing),
+                reraise=True,
+            )
+            fields = self._accepted(sampling)
+            try:
+                answer: Answer = await retrying(self._attempt, {**body, **fields})
+            except _Fault as fault:
+                attempts += int(retrying.statistics["attempt_number"])
+                if fault.field is not None and fault.field in fields:
+                    self._leave_out(fault.field, str(fault))
+                    continue
+                raise RequestFailed(self._redact(str(fault)), attempts=attempts, refused=fault.refused) from None
+            attempts += int(retrying.statistics["attempt_number"])
+            return replace(answer, attempts=attempts, left_out=tuple(n for n in self._left_out if n in sampling))
+
+    def _accepted(self, sampling: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields without those that the server has refused; a limit goes by the newer name before it goes."""
+        fields = dict(sampling)
+        for name in self._left_out:
+            value = fields.pop(name, None)
+            if name == "max_tokens" and value is not None and "max_completion_tokens" not in self._left_out:
+                fields.setdefault("max_completion_tokens", value)
+        return fields
+
+    def _leave_out(self, name: str, why: str) -> None:
+        """Once and for all; of several requests that were refused at once, the first says so."""
+        if name in self._left_out:
+            return
+        self._left_out.append(name)
+        instead = "max_completion_tokens is sent in its place" if name == "max_tokens" else "it is left out from now on"
+        self.say(self._redact(f"the server does not take {name} ({why}): {instead}"))
 
     async def _attempt(self, body: Mapping[str, Any]) -> Answer:
         import httpx2
@@ -173,8 +216,9 @@ class Endpoint:
             raise _Fault(f"connection lost ({type(error).__name__}: {error})") from None
         self._has_replied = True
         content = self._without_key(content)  # before a message is shortened, which could cut the key in two
-        if status != 200:
-            raise self._fault(status, retry_after, content)
+        inside = error_status(content) if status == 200 else None
+        if status != 200 or inside is not None:
+            raise self._fault(status, retry_after, content, inside)
         try:
             answer = read_reply(content, completions=self.options.completions)
         except BrokenReplyError as error:
@@ -194,10 +238,11 @@ class Endpoint:
             unpacked = _unpacked(bytes(content), response.headers.get("content-encoding", ""))
             return response.status_code, seconds_of_retry_after(response.headers.get("retry-after")), unpacked
 
-    def _fault(self, status: int, retry_after: float | None, content: bytes) -> Exception:
-        """What a status other than 200 means."""
-        error = error_of_reply(content)
-        said = f"HTTP {status}{': ' + error.message if error.message else ''}"
+    def _fault(self, status: int, retry_after: float | None, content: bytes, inside: int | None = None) -> Exception:
+        """What a status other than 200 means, or one that a reply with status 200 has `inside`."""
+        error: ReplyError = error_of_reply(content)
+        said = f"HTTP {status}{' with an error' if inside else ''}{': ' + error.message if error.message else ''}"
+        status = inside or status
         if status == 429 and error.code == "insufficient_quota":
             return EndpointError(self._redact(f"the endpoint refuses every request ({said}): {_ADVICE[402]}"))
         if status in _RETRIED or status >= 500:
@@ -208,7 +253,7 @@ class Endpoint:
                 self._not_before = max(self._not_before, now + retry_after)
             return _Fault(said)
         if status in _REFUSED:
-            return _Fault(said, passing=False, refused=True)
+            return _Fault(said, passing=False, refused=True, field=refused_field(error, _MAY_BE_REFUSED))
         advice = "give the address that answers itself" if 300 <= status < 400 else _ADVICE.get(status, _ADVICE[404])
         return EndpointError(self._redact(f"the endpoint refuses every request ({said}): {advice}"))
 
@@ -227,12 +272,19 @@ class Endpoint:
 
 
 class _Fault(Exception):  # noqa: N818
-    """One attempt failed. `passing`: worth another; `refused`: the server's word on this very request."""
+    """One attempt failed. `passing`: worth another; `refused`: the server's word on this very request; `field`: the one
+    that it does not take."""
 
-    def __init__(self, reason: str, *, passing: bool = True, refused: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool = True, refused: bool = False, field: str | None = None) -> None:
         super().__init__(reason)
         self.passing = passing
         self.refused = refused
+        self.field = field
+
+
+def with_body(fields: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request with more of them; None leaves out one that would be sent."""
+    return {name: value for name, value in {**fields, **body}.items() if value is not None}
 
 
 def _too_long() -> _Fault:

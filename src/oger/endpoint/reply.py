@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""Where servers with a reasoning parser put the thoughts: DeepSeek and older vLLM, newer vLLM."""
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+"""Where servers with a reasoning parser put the thoughts: DeepSeek and older vLLM, newer vLLM, OpenRouter."""
+_THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
+"""Beginnings of the types of parts that are thoughts."""
+_NATURAL_ENDS = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "completed")
+_UNSUPPORTED = re.compile(
+    r"unsupported|n[o']t support|unrecogni[sz]ed|unknown|unexpected|not (?:permitted|allowed)|extra_forbidden"
+    r"|deprecated|only the default",
+    re.IGNORECASE,
+)
 _MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -31,14 +41,16 @@ class Answer:
     """Tokens of the answer with its thoughts, by the server's count; None where it gives none."""
     reasoning_field: str | None = None
     """The field that the thoughts came in."""
+    left_out: tuple[str, ...] = ()
+    """Fields of the request that the server refuses, so that they were not sent as asked."""
     seconds: float = 0.0
     """From sending to the last byte, of the attempt that succeeded."""
     attempts: int = 1
 
     @property
     def truncated(self) -> bool:
-        """Whether the length limit cut the answer."""
-        return self.finish_reason == "length"
+        """Whether the answer did not come to its own end: cut by a limit, filtered, refused, or nothing is said."""
+        return not ended(self.finish_reason)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,54 @@ class ReplyError:
 
     message: str
     code: str
+    param: str = ""
+    """The field that it is about."""
+
+
+def ended(finish_reason: str) -> bool:
+    """Whether an answer with this finish reason came to its own end.
+
+    >>> [ended(reason) for reason in ("stop", "END_TURN", "length", "content_filter", "tool_calls", "unknown")]
+    [True, True, False, False, False, False]
+    """
+    return finish_reason.lower() in _NATURAL_ENDS
+
+
+def error_status(content: bytes) -> int | None:
+    """The status that a reply with status 200 should have had, where it holds an error; None where it holds none."""
+    try:
+        reply = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(reply, dict):
+        return None
+    error = _error_in(reply)
+    if error is None:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    kind = str(error.get("type") or "") if isinstance(error, dict) else ""
+    return 400 if "invalid" in kind.lower() or "badrequest" in kind.lower() else 500
+
+
+def _error_in(reply: Mapping[str, Any]) -> Any:
+    """What a reply says went wrong, beside its choices, in place of them, or in the first one; None = nothing."""
+    choices = reply.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    flat = reply if reply.get("object") == "error" else None
+    return reply.get("error") or first.get("error") or flat
+
+
+def refused_field(error: ReplyError, fields: Iterable[str]) -> str | None:
+    """Which of the fields of a request a server says that it does not support; None where it says something else."""
+    if not _UNSUPPORTED.search(f"{error.message} {error.code}"):
+        return None
+    named = [name for name in fields if name == error.param]
+    named += [name for name in fields if re.search(rf"\b{re.escape(name)}\b", error.message)]
+    return named[0] if named else None
 
 
 def read_reply(content: bytes, *, completions: bool) -> Answer:
@@ -72,7 +132,8 @@ def read_reply(content: bytes, *, completions: bool) -> Answer:
         if not isinstance(text, str):
             raise BrokenReplyError("the reply's choice has no text")
     else:
-        text, field = _message_text(choice.get("message"), finish_reason)
+        text, field, refused = _message_text(choice.get("message"), finish_reason)
+        finish_reason = "refusal" if refused else finish_reason
     return Answer(
         text=_encodable(text),
         finish_reason=_encodable(finish_reason),
@@ -88,10 +149,11 @@ def error_of_reply(content: bytes) -> ReplyError:
         reply = json.loads(content)
     except (ValueError, RecursionError):
         return ReplyError(_short(content.decode("utf-8", errors="replace")), "")
-    error = reply.get("error", reply) if isinstance(reply, dict) else reply
+    error = (_error_in(reply) or reply) if isinstance(reply, dict) else reply
     if not isinstance(error, dict):
         return ReplyError(_short(str(error)), "")
-    return ReplyError(_short(str(error.get("message") or error.get("detail") or "")), str(error.get("code") or ""))
+    said = next((error[name] for name in ("message", "detail", "errors", "msg") if error.get(name)), "")
+    return ReplyError(_short(str(said)), str(error.get("code") or ""), str(error.get("param") or ""))
 
 
 def seconds_of_retry_after(header: str | None) -> float | None:
@@ -110,21 +172,42 @@ def seconds_of_retry_after(header: str | None) -> float | None:
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def _message_text(message: Any, finish_reason: str) -> tuple[str, str | None]:
-    """Text of a chat message and the field its thoughts came in."""
+def _message_text(message: Any, finish_reason: str) -> tuple[str, str | None, bool]:
+    """Text of a chat message, the field its thoughts came in, and whether it is a refusal."""
     if not isinstance(message, dict):
         raise BrokenReplyError("the reply's choice has no message")
-    content = message.get("content")
-    if content is not None and not isinstance(content, str):
+    content, thoughts_inside = _texts_of(message.get("content"))
+    if not content and isinstance(refusal := message.get("refusal"), str) and refusal:
+        return refusal, None, True
+    if "</think>" in content and "<think>" not in content:  # the chat template had opened the thoughts
+        content = f"<think>\n{content.lstrip()}"
+    found = [("content", thoughts_inside)]
+    found += [(name, "".join(_texts_of(message.get(name)))) for name in _REASONING_FIELDS]
+    for field, thoughts in found:
+        if thoughts and not content.lstrip().startswith("<think>"):
+            if not content and not ended(finish_reason):  # cut while thinking: nothing closed the thoughts
+                return f"<think>\n{thoughts}", field, False
+            return f"<think>\n{thoughts.strip()}\n</think>\n{content.lstrip()}", field, False
+    return content, None, False
+
+
+def _texts_of(content: Any) -> tuple[str, str]:
+    """What a message's content says and what it thinks: a text, or parts of both, which may hold parts themselves."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list) or not all(isinstance(part, str | dict) for part in content):
         raise BrokenReplyError("the reply's message is not text")
-    content = content or ""
-    for field in _REASONING_FIELDS:
-        thoughts = message.get(field)
-        if isinstance(thoughts, str) and thoughts and not content.lstrip().startswith("<think>"):
-            if not content and finish_reason == "length":  # cut while thinking: nothing closed the thoughts
-                return f"<think>\n{thoughts}", field
-            return f"<think>\n{thoughts.strip()}\n</think>\n{content.lstrip()}", field
-    return content, None
+    said, thought = [], []
+    for part in content:
+        if isinstance(part, str):
+            said.append(part)
+            continue
+        is_thought = str(part.get("type") or "").startswith(_THOUGHTS)
+        inside = next((part[key] for key in ("thinking", "text", "content", "summary") if part.get(key)), "")
+        text, thoughts = _texts_of(inside)
+        said.append("" if is_thought else text)
+        thought.append(thoughts + (text if is_thought else ""))
+    return "".join(said), "".join(thought)
 
 
 def _encodable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from oger.io.local import looks_local, meant
 from oger.terminal.errors import UserError, one_line
 
 ADAPTER = "adapter_config.json"
@@ -23,6 +24,8 @@ def load_tokenizer(source: str, *, label: str | None = None, **options: Any) -> 
     """
     from transformers import AutoTokenizer
 
+    if looks_local(source) and not Path(source).expanduser().is_dir():
+        raise UserError(f"cannot load the tokenizer {label or source!r}: the folder does not exist{meant(source)}")
     # Whatever the hub, the network or the files raise, the user's question is the same: why not this tokenizer?
     try:
         return AutoTokenizer.from_pretrained(source, **{"trust_remote_code": False, **options})

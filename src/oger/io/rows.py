@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oger.io.local import looks_local, meant
 from oger.plugins import import_object
 from oger.terminal.errors import one_line
 
@@ -92,7 +93,18 @@ def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
 
 def world_name(source: str) -> str | None:
     """NAME of "world:NAME" or "world:NAME/SPLIT", None for any other source or model."""
-    return source.removeprefix(WORLD_PREFIX).split("/")[0] if source.startswith(WORLD_PREFIX) else None
+    return split_world(source.removeprefix(WORLD_PREFIX))[0] if source.startswith(WORLD_PREFIX) else None
+
+
+def split_world(text: str) -> tuple[str, str]:
+    """NAME and SPLIT of NAME/SPLIT, "" where one is missing. NAME may be path/to/file.py:Class.
+
+    >>> split_world("arithmetic/test"), split_world("/my/world.py:World/test")
+    (('arithmetic', 'test'), ('/my/world.py:World', 'test'))
+    """
+    path, colon, rest = text.partition(".py:")
+    name, _, split = rest.partition("/") if colon else text.partition("/")
+    return (f"{path}.py:{name}" if colon else name), split
 
 
 def is_registered(source: str) -> bool:
@@ -200,9 +212,12 @@ def open_parquet(path: str | os.PathLike[str]) -> Any:
 
 
 def _hub_dataset(source: str, **how: bool) -> Any:
+    if looks_local(source):
+        where = f"looked in {Path.cwd()}, not on the hub, since it is written as a path"
+        raise SourceError(f"{source!r} is no source of rows: it does not exist ({where}){meant(source)}")
     name, _, split = source.removeprefix(HUB_PREFIX).partition(":")
     parts = name.split("/")
-    if len(parts) not in (2, 3) or not all(parts) or name.startswith((".", "~")):
+    if len(parts) not in (2, 3) or not all(parts):
         raise SourceError(
             f"{source!r} is no source of rows: write {WORLD_PREFIX}NAME/SPLIT, a .jsonl or .parquet file that exists, "
             "or OWNER/NAME[/CONFIG][:SPLIT] on the hub"
@@ -229,7 +244,7 @@ def _data_file(source: str) -> Path | None:
         return path / _TABLE
     if path.suffix.lower() in FILE_FORMATS:
         if not os.path.isfile(path):
-            raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()})")
+            raise SourceError(f"the data file {source} does not exist (looked in {Path.cwd()}){meant(source)}")
         return path
     if path.suffix.lower() in _OTHER_FILES or os.path.exists(path):
         raise SourceError(_wrong_format(source))

@@ -21,6 +21,7 @@ from oger.io.models import Count, Flag, Listed, Must, Named, Number, Seconds, Te
 from oger.io.secrets import find_secrets
 from oger.io.whole import write_text
 from oger.recipes.methods import all_methods, is_file, load_method, method_keys
+from oger.recipes.paths import moved_paths
 from oger.verification.formats import ANSWER_RULES
 from oger.words import choose, nearest
 
@@ -167,8 +168,16 @@ def load_recipe(path_or_name: str | os.PathLike[str], overrides: Iterable[str] =
         raise RecipeError(f"{path_or_name}: {error}") from error
     if not isinstance(document, dict):
         raise RecipeError(f"{path_or_name} is not a recipe: it must hold lines of the form key: value")
+    if _is_saved_run(path_or_name) and isinstance(document.get("output_dir"), str):
+        document = moved_paths(document, os.path.dirname(path_or_name))
     document = apply_overrides(document, dict(_parse_override(override) for override in overrides))
     return make_recipe(document, name=name)
+
+
+def _is_saved_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a recipe is the one that a run saved in its folder."""
+    folder, name = os.path.split(path)
+    return name == "config.yaml" and os.path.isfile(os.path.join(folder, "environment.json"))
 
 
 def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from oger.evaluation.backends.base import PromptForm
 from oger.evaluation.backends.load import BACKENDS, load_generator, requests_at_once
 from oger.evaluation.job import Policy
 from oger.io import pretrained
+from oger.io.local import looks_local, meant
 from oger.io.pretrained import is_model
 from oger.io.rows import WORLD_PREFIX, SourceError, load_rows, world_name
 from oger.recipes import Recipe, load_recipe
@@ -114,11 +116,13 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     """
     if checkpoint not in ("last", "best") and not checkpoint.isdecimal():
         raise UserError(f"--checkpoint must be last, best or a step number, got {checkpoint!r}")
-    folder = Path(target)
+    folder = Path(target).expanduser()
     if (folder / CONFIG).is_file():
         recipe = load_recipe(folder / CONFIG)
         source = _of_run(folder, checkpoint)
         return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, _embedded_world(recipe.train))
+    if looks_local(target) and not folder.exists():
+        raise UserError(f"no run or model at {target}: no such run or model folder{meant(target)}")
     if checkpoint != "last":
         raise UserError(f"--checkpoint {checkpoint} needs a run folder; {target} holds no {CONFIG}")
     if target.startswith(WORLD_PREFIX):
@@ -127,11 +131,11 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
         name = target.removeprefix(WORLD_PREFIX)
         return PolicyLocation(target, str(load_world(name).base_policy()), None, name)
     if is_model(folder):
-        return PolicyLocation(target, target, None, None)
+        return PolicyLocation(target, str(folder), None, None)
     if folder.exists():
         raise UserError(f"{target} is neither a run folder (no {CONFIG}) nor a model folder (no config.json)")
     if not _HUB_ID.match(target):
-        raise UserError(f"no run or model at {target}; a model of the hub is named OWNER/NAME")
+        raise UserError(f"no run or model at {target}; a model of the hub is named OWNER/NAME{meant(target)}")
     return PolicyLocation(target, target, None, None)
 
 
@@ -186,23 +190,35 @@ def local_policy(target: str, asking: Asking) -> Policy:
     )
 
 
-def endpoint_policy(model: str, url: str, key: str | None, concurrency: int, asking: Asking) -> Policy:
+def endpoint_policy(
+    model: str, url: str, key: str | None, concurrency: int, asking: Asking, body: Mapping[str, Any]
+) -> Policy:
     """A model behind an OpenAI-compatible endpoint, asked by so many requests at once.
 
+    Args:
+        body: further fields of every request; None leaves out one that would be sent.
+
     Raises:
-        ValueError: an address or a key that cannot be right.
+        ValueError: an address or a key that cannot be right, or a field that is not the user's to set.
     """
-    from oger.endpoint.client import Endpoint, EndpointOptions
+    from oger.endpoint.client import PROMPT_FIELDS, Endpoint, EndpointOptions
     from oger.evaluation.backends.endpoint import EndpointGenerator
 
+    for name in PROMPT_FIELDS:
+        if name in body:
+            raise UserError(f"--body cannot set {name!r}: the evaluation sets it")
     text = asking.prompt_style == "text"
     endpoint = Endpoint(EndpointOptions(url, model, completions=text), key)
     return Policy(
         label=model,
-        identity={"endpoint_model": model, "api": "completions" if text else "chat"},
+        identity={
+            "endpoint_model": model,
+            "api": "completions" if text else "chat",
+            **({"body": dict(body)} if body else {}),
+        },
         form=PromptForm(not text, asking.system),
         max_tokens=_ENDPOINT_MAX_TOKENS,
-        make_generator=lambda: EndpointGenerator(endpoint, concurrency=concurrency),
+        make_generator=lambda: EndpointGenerator(endpoint, concurrency=concurrency, body=body),
         batch_size=None,
     )
 

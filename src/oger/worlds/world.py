@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from oger.io.rows import WORLD_PREFIX, SourceError
+from oger.io.rows import WORLD_PREFIX, SourceError, split_world
 from oger.plugins import import_object, load_plugin
 
 
@@ -73,7 +73,7 @@ def read_split(source: str, *, limit: int | None, raw: bool) -> list[dict[str, A
         SourceError: no split is named.
         ValueError: no such world or split.
     """
-    name, _, split = source.partition("/")
+    name, split = split_world(source)
     if not name or not split:
         raise SourceError(f"'{WORLD_PREFIX}{source}' names no split of a world; write {WORLD_PREFIX}NAME/SPLIT")
     world = load_world(name)

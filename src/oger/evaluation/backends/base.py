@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from oger.endpoint.reply import ended
 from oger.evaluation.problems import Problem, Prompt
 
 DEFAULT_BATCH_SIZE = 256
@@ -57,8 +58,8 @@ class Generated:
 
     @property
     def truncated(self) -> bool:
-        """Cut by the length limit."""
-        return self.finish_reason == "length"
+        """Cut by the length limit, or ended by a server for a reason of its own."""
+        return not ended(self.finish_reason)
 
 
 class Generator(Protocol):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from oger.endpoint.ask_all import AskAll
-from oger.endpoint.client import Endpoint, EndpointError, RequestFailed
+from oger.endpoint.client import Endpoint, EndpointError, RequestFailed, with_body
 from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.seeds import derived_seed
 
@@ -16,13 +17,15 @@ class EndpointGenerator:
 
     Args:
         concurrency: requests at once.
+        body: further fields of every request; None leaves out one that would be sent.
     """
 
     batch_size: int | None = None
 
-    def __init__(self, endpoint: Endpoint, *, concurrency: int) -> None:
+    def __init__(self, endpoint: Endpoint, *, concurrency: int, body: Mapping[str, Any] | None = None) -> None:
         self._endpoint = endpoint
         self._concurrency = concurrency
+        self._body = body or {}
 
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[list[Generated]]:
         """Each response as it comes.
@@ -84,5 +87,5 @@ class EndpointGenerator:
             "max_tokens": settings.max_tokens,
             "seed": derived_seed(settings.seed, request.problem, request.sample),
         }
-        answer = await self._endpoint.ask(request.prompt, fields)
+        answer = await self._endpoint.ask(request.prompt, with_body(fields, self._body))
         return Generated(request.problem, request.sample, answer.text, answer.num_tokens, answer.finish_reason)

@@ -65,6 +65,7 @@ def answer_line(request: Request, answer: Answer, settings: Settings) -> dict[st
         "sample": request.sample,
         "sampling": settings.sampling(),
         "reasoning_field": answer.reasoning_field,
+        "left_out": list(answer.left_out),
         "seconds": round(answer.seconds, 3),
         "attempts": answer.attempts,
     }

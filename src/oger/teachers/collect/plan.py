@@ -8,12 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oger.endpoint.client import PROMPT_FIELDS, with_body
 from oger.io.answers import answer_text
 
 Messages = list[dict[str, Any]]
 
-_PROMPT_FIELDS = ("messages", "prompt", "model", "stream", "n")
-"""Fields of a request that are not the user's to set: one request is one whole answer to one prompt."""
 _LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
 _CHARACTERS_PER_TOKEN = 4
 
@@ -60,7 +59,7 @@ class Settings:
     """Further fields of every request; None leaves out one that would be sent."""
 
     def __post_init__(self) -> None:
-        for name in _PROMPT_FIELDS:
+        for name in PROMPT_FIELDS:
             if name in self.body:
                 raise CollectError(f"--body cannot set {name!r}: that is the collector's own")
         if self.system is not None and self.api == "completions":
@@ -81,7 +80,7 @@ class Settings:
     def request_fields(self, seed: int) -> dict[str, Any]:
         """Fields of a request beside prompt and model."""
         fields = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens, "seed": seed}
-        return {name: value for name, value in (fields | dict(self.body)).items() if value is not None}
+        return with_body(fields, self.body)
 
     def longest_answer(self) -> int | None:
         """Most tokens an answer may have, None without a limit."""

@@ -34,6 +34,7 @@ async def collect(
         CollectError: the file cannot be written.
     """
     run = _Run(endpoint, ledger, tally, progress, concurrency)
+    endpoint.say = progress.say
     async with endpoint:
         with _signals(run.interrupt):
             await run.to_its_end(requests)

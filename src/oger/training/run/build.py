@@ -14,6 +14,7 @@ from datasets import Dataset
 from transformers.integrations import get_available_reporting_integrations
 
 from oger.io.answers import ANSWER, rows_with_answers
+from oger.io.local import looks_local, meant
 from oger.io.pretrained import load_tokenizer
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
@@ -219,9 +220,12 @@ def model_source(model: str) -> str:
     """
     if model.startswith(WORLD_PREFIX):
         return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
-    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
-        raise FileNotFoundError(f"model: the folder {model} does not exist")
-    return str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else model
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if looks_local(model):
+        raise FileNotFoundError(f"model: the folder {model} does not exist, no such run or model{meant(model)}")
+    return model
 
 
 def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:

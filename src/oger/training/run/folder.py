@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+<<<<<<< HEAD
 from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.recipe import Recipe, load_recipe
 from oger.runs.paths import CHECKPOINTS, CONFIG, ENCODER, ENVIRONMENT, LOCK, STARTED, SUMMARY
 from oger.training.loop.checkpoint import STAGING
+=======
+from oger.recipes.paths import absolute_paths
+from oger.recipes.recipe import Recipe, load_recipe, make_recipe
+from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
+>>>>>>> data
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
 from oger.training.run.start import started_recipe
@@ -42,6 +48,7 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
             raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
+<<<<<<< HEAD
         kept = check_training(load_recipe(run / CONFIG))
         started = started_recipe(run) or kept
         if changed := _differences(started, kept):
@@ -50,6 +57,10 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
                 "has it, or start a new run with another output_dir."
             )
         if changed := _differences(started, recipe):
+=======
+        started = check_training(load_recipe(run / CONFIG))
+        if changed := _differences(as_saved(started), as_saved(recipe)):
+>>>>>>> data
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
             )
@@ -57,6 +68,11 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         raise FileExistsError(
             f"{run} is not empty: set another output_dir, or continue the run in it with oger train --resume."
         )
+
+
+def as_saved(recipe: Recipe) -> Recipe:
+    """The recipe with its paths from the root, so that the run's folder can be used from anywhere."""
+    return check_training(make_recipe(absolute_paths(recipe.document), name=recipe.name))
 
 
 def _differences(started: Recipe, asked: Recipe) -> list[str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from oger.endpoint.reply import ended
 from oger.teachers.curate.layouts.layout import Layout, listed
 from oger.teachers.curate.records import BadRowError, Draft, Entry
 
-_CUT = "length"  # what OpenAI-compatible servers give as the finish reason of a cut answer
 _CLAIMS: Mapping[Any, bool] = {"correct": True, "wrong": False, 1: True, 0: False}
 
 
@@ -19,7 +19,8 @@ class PlainLayout(Layout):
     """prompt, answer and text; the other columns where a source has them.
 
     `generations` (texts, or mappings with the fields text, teacher, finish_reason, truncated, correct) takes the place
-    of `text`. A finish reason "length", or `truncated`, marks a cut answer. `correct` is the source's own verdict.
+    of `text`. A finish reason that is no natural end (`oger.endpoint.reply.ended`), or `truncated`, marks a cut answer.
+    `correct` is the source's own verdict.
     """
 
     required = ("prompt", "answer")
@@ -47,11 +48,11 @@ class PlainLayout(Layout):
         return Entry(row["prompt"], row["answer"], row["kind"], row["metadata"], tuple(drafts))
 
     def _draft(self, cell: Mapping[str, Any], row: Mapping[str, Any]) -> Draft:
-        source = cell.get("source")
+        source, reason = cell.get("source"), cell.get("finish_reason")
         return Draft(
             cell.get("text"),
             teacher=cell.get("teacher") if cell.get("teacher") is not None else row["teacher"],
-            truncated=cell.get("finish_reason") == _CUT or cell.get("truncated") is True,
+            truncated=(isinstance(reason, str) and not ended(reason)) or cell.get("truncated") is True,
             claim=claimed(cell.get("correct")),
             note=source if isinstance(source, str) else "",
         )
