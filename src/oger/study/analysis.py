@@ -164,12 +164,12 @@ class Analysis:
 
         Empty where the world names no ways, or they were not stored.
         """
-        by_method = {
-            method: [[problem.strategies for problem in self._problems[_measure_key(row)]] for row in rows]
-            for method, rows in self._by_method(place, STANDARD).items()
-        }
-        known = {method: found for method, found in by_method.items() if all(all(row) for row in found)}
-        counts = {method: [[json.loads(text) for text in row] for row in found] for method, found in known.items()}
+        counts = {}
+        for method, rows in self._by_method(place, STANDARD).items():
+            stored = [[problem.strategies for problem in self._problems[_measure_key(row)]] for row in rows]
+            found = [[json.loads(text) for text in row if text is not None] for row in stored]
+            if list(map(len, found)) == list(map(len, stored)):
+                counts[method] = found
         names = sorted({name for found in counts.values() for row in found for entry in row for name in entry})
         samples = {method: rows[0]["samples"] for method, rows in self._by_method(place, STANDARD).items()}
         return {
@@ -310,9 +310,8 @@ class Analysis:
     def _blind_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
         """Accuracy without regard to format, as (seeds, problems); None where it was not stored for all."""
         blind = [[problem.blind for problem in self._problems[_measure_key(row)]] for row in rows]
-        if any(text is None for row in blind for text in row):
-            return None
-        return np.array([[text.count(CORRECT) / len(text) for text in row] for row in blind])
+        known = [[text.count(CORRECT) / len(text) for text in row if text is not None] for row in blind]
+        return np.array(known) if list(map(len, known)) == list(map(len, blind)) else None
 
     def _distinct_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
         """Different correct solutions, as (seeds, problems); None where they were not stored for all."""

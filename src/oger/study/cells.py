@@ -66,7 +66,10 @@ class Cell:
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_SET_BEFORE = {"luffy_code": {"entropy_coef": 0.001, "clip": "none"}, "paper_text": {"entropy_coef": 0.0}}
+_SET_BEFORE: Mapping[str, Mapping[str, Any]] = {
+    "luffy_code": {"entropy_coef": 0.001, "clip": "none"},
+    "paper_text": {"entropy_coef": 0.0},
+}
 """What presets set when the first results were stored: a study that now says so has the identity of then."""
 
 
