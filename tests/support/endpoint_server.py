@@ -45,9 +45,9 @@ class EndpointServer:
     all), echo (text and error messages repeat the headers), pad:N (so many
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
-     retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
-     finish:REASON, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that code inside
-     a reply with status 200).
+    retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
+    finish:REASON, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that code inside
+    a reply with status 200).
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:

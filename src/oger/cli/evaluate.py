@@ -185,7 +185,7 @@ def evaluate_own_sets(
     recipe = location.recipe
     limit = limit if limit is not None or recipe is None else recipe.eval_limit
     sources = _sources(location, data)
-    sets = {name: load_rows(source, limit) for name, source in sources.items()}
+    sets: dict[str, Sequence[Mapping[str, Any]]] = {name: load_rows(source, limit) for name, source in sources.items()}
 
     from oger.evaluation.backends.base import SamplingSettings
     from oger.evaluation.job import checked_rows, own_job

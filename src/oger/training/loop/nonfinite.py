@@ -182,7 +182,8 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
             f"nothing was trained: in each of the {steps} steps a number was not finite, so none was taken. Find out "
             "why (a reward function or an encoder that divides by 0, weights that are broken, half precision)."
         )
-    parts = (getattr(weight, "to_local", lambda weight=weight: weight)() for weight in trainer.model.parameters())
+    policy: Any = trainer.model
+    parts = (getattr(weight, "to_local", lambda weight=weight: weight)() for weight in policy.parameters())
     broken = torch.tensor(float(not all(part.isfinite().all() for part in parts)), device=trainer.accelerator.device)
     if float(trainer.accelerator.reduce(broken, reduction="sum")) > 0:
         raise RunFaultError(

@@ -7,16 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-<<<<<<< HEAD
 from oger.io.whole import is_leftover, remove_leftovers
-from oger.recipes.recipe import Recipe, load_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, ENCODER, ENVIRONMENT, LOCK, STARTED, SUMMARY
-from oger.training.loop.checkpoint import STAGING
-=======
 from oger.recipes.paths import absolute_paths
 from oger.recipes.recipe import Recipe, load_recipe, make_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, LOCK, SUMMARY
->>>>>>> data
+from oger.runs.paths import CHECKPOINTS, CONFIG, ENCODER, ENVIRONMENT, LOCK, STARTED, SUMMARY
+from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
 from oger.training.run.start import started_recipe
@@ -48,19 +43,15 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
             raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
         if (run / SUMMARY).is_file():
             raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
-<<<<<<< HEAD
-        kept = check_training(load_recipe(run / CONFIG))
-        started = started_recipe(run) or kept
+        kept = as_saved(load_recipe(run / CONFIG))
+        known = started_recipe(run)
+        started = kept if known is None else as_saved(known)
         if changed := _differences(started, kept):
             raise ValueError(
                 f"{', '.join(changed)}: changed in {run / CONFIG} since the run was started: put it back as {STARTED} "
                 "has it, or start a new run with another output_dir."
             )
-        if changed := _differences(started, recipe):
-=======
-        started = check_training(load_recipe(run / CONFIG))
-        if changed := _differences(as_saved(started), as_saved(recipe)):
->>>>>>> data
+        if changed := _differences(started, as_saved(recipe)):
             raise ValueError(
                 f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
             )

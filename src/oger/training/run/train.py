@@ -43,11 +43,7 @@ from oger.training.run.build import build_trainer, checked_rows, read_data, run_
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
 from oger.training.run.faults import one_line_faults
-<<<<<<< HEAD
-from oger.training.run.folder import check_folder, clear, free_folder, no_trace_of_failure
-=======
-from oger.training.run.folder import as_saved, check_folder, free_folder, no_trace_of_failure
->>>>>>> data
+from oger.training.run.folder import as_saved, check_folder, clear, free_folder, no_trace_of_failure
 from oger.training.run.options import check_training
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.ranks import by_owner, check_group
@@ -86,13 +82,8 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
                 return
             clear(run)
             owned.enter_context(no_trace_of_failure(run))
-<<<<<<< HEAD
-            start_record(run, recipe, PartialState().num_processes)
-            dump_recipe(recipe, run / CONFIG)  # so that --resume finds a run that is killed before its first step
-=======
-            if not (run / CONFIG).is_file():  # so that --resume finds a run that is killed before its first step
-                dump_recipe(as_saved(recipe), run / CONFIG)
->>>>>>> data
+            start_record(run, as_saved(recipe), PartialState().num_processes)
+            dump_recipe(as_saved(recipe), run / CONFIG)  # so that --resume finds a run killed before its first step
 
         by_owner(own_folder)
         return _train(recipe, resume, console, signals)
