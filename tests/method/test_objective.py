@@ -281,15 +281,26 @@ def test_bad_options_are_refused(options, message):
         (2, torch.zeros(())),
         (3, torch.zeros(6, 5)),
         (4, torch.zeros(6)),
-        (4, torch.zeros(5, 6)),
+        (4, torch.zeros(5, 5)),
     ],
 )
 def test_bad_shapes_are_refused_by_name(which, bad):
     arguments = list(batch())
     arguments[which] = bad
-    name = ["logp_BT", "old_logp_BT", "advantage_B", "mask_BT", "offline_B"][which]
+    name = ["logp_BT", "old_logp_BT", "advantage_B", "mask_BT", "offline"][which]
     with pytest.raises(ValueError, match=f"{name} must have"):
         mixed_policy_loss(*arguments)
+
+
+def test_teacher_tokens_may_be_a_part_of_a_row():
+    logp, old_logp, advantage, mask, offline = batch()
+    part = torch.zeros(logp.shape, dtype=torch.bool)
+    part[0, :2] = True
+    mixed = mixed_policy_loss(logp, old_logp, advantage, mask, part).token_loss_BT
+    taught = mixed_policy_loss(logp, old_logp, advantage, mask, torch.ones_like(offline)).token_loss_BT
+    online = mixed_policy_loss(logp, old_logp, advantage, mask, torch.zeros_like(offline)).token_loss_BT
+    assert torch.equal(mixed, torch.where(part, taught, online))
+    assert not torch.equal(taught, online)
 
 
 def test_nan_under_the_mask_makes_the_loss_nan():

@@ -32,8 +32,8 @@ def test_rows_come_back_as_written(tmp_path) -> None:
     path = write_rollouts(tmp_path, 3, [ONLINE, TEACHER, REPLACED])
     assert path == tmp_path / "rollouts" / "step-000003.parquet"
     rows = read_rollouts(tmp_path).to_pylist()
-    assert rows[0] == {**ONLINE, "step": 3, "teacher": None, "shaping": [("oger", 0.3)]}
-    assert rows[1] == TEACHER
+    assert rows[0] == {**ONLINE, "step": 3, "teacher": None, "given_tokens": None, "shaping": [("oger", 0.3)]}
+    assert rows[1] == {**TEACHER, "given_tokens": None}
     assert rows[2] == {**dict.fromkeys(SCHEMA.names), **REPLACED, "step": 3}
 
 

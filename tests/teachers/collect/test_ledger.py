@@ -62,6 +62,7 @@ def test_a_line_has_what_curate_reads_and_how_it_was_made(tmp_path) -> None:
         "reasoning_field": None,
         "seconds": 0.123,
         "attempts": 1,
+        "left_out": [],
     }
 
 
@@ -202,7 +203,7 @@ def test_failures_are_those_of_the_last_run(tmp_path) -> None:
 
 def test_a_folder_or_a_place_without_rights_is_one_line(tmp_path) -> None:
     (tmp_path / "a.jsonl").mkdir()
-    with pytest.raises(CollectError, match=r"cannot write .*a directory"):
+    with pytest.raises(CollectError, match=r"cannot write: .*a\.jsonl is no regular file"):
         Ledger(tmp_path / "a.jsonl", SETTINGS)
     with pytest.raises(CollectError, match="cannot write"):
         Ledger(tmp_path / "absent" / "a.jsonl", SETTINGS)

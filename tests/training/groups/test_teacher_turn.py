@@ -86,7 +86,8 @@ def test_texts_that_end_inside_and_texts_that_are_adapted_are_counted(tmp_path: 
     texts = [THOUGHT, "It is 4.", f"It is{policy.eos} 4.", f"<think>\n{policy.eos}"]
     trainer = OGERTrainer(
         chat_policy(tokenizer, [policy.eos]), of_ones, OGERConfig(**quiet_options(tmp_path, max_completion_length=64)),
-        Dataset.from_list([{"prompt": QUESTION, "teachers": texts}]), None, tokenizer,
+        Dataset.from_list([{"prompt": QUESTION, "teachers": texts}, *[{"prompt": QUESTION, "teachers": []}] * 3]), None,
+        tokenizer,
     )  # fmt: skip
     counts = trainer.teacher_counts
     assert (counts.seen, counts.kept, counts.adapted) == (4, 2, 1)

@@ -191,7 +191,7 @@ def test_a_mixed_blend_and_a_schedule_move_weight_from_imitation_to_the_policy(t
         ({"imitation_rows": 2}, "imitation_rows has no effect"),
         ({"imitation_weight": -1}, "at least 0"),
         ({"imitation_weight": 1, "imitation_rows": 9}, r"in 1\.\.4"),
-        ({"imitation_weight": 1, "imitation_max_success": 2}, "between 0 and 1"),
+        ({"imitation_weight": 1, "imitation_max_success": 2}, "at least 0 and at most 1"),
         ({"imitation_weight": 1, "imitation_schedule_end": 0.5}, "belongs to a schedule"),
         ({"imitation_weight": 2, "imitation_blend": "mix"}, "b <= 1"),
         ({"imitation_weight": 1, "imitation_token_weight": "p_one_minus"}, "did you mean 'p_one_minus_p'"),

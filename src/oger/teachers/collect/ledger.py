@@ -115,6 +115,8 @@ class Ledger:
             self._file = LineFile(path)
         except OSError as error:
             raise CollectError(f"cannot write {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise CollectError(f"cannot write: {error}") from error
         with ExitStack() as opened:
             opened.enter_context(self._file)
             opened.enter_context(self._locked())
