@@ -19,6 +19,7 @@ from oger.words import choose
 _NO_ANSWER_TO_ANYTHING = "no such answer 7919"
 _WRITTEN = {  # the reverse of each answer rule
     "last_boxed": r"Therefore \boxed{{{}}}.",
+    "boxed_or_said": r"Therefore \boxed{{{}}}.",
     "after_think": "<think>\nLet me see.\n</think>\n{}",
     "after_think_or_whole": "<think>\nLet me see.\n</think>\n{}",
     "hash_answer": "Therefore\n#### {}\n",

@@ -207,7 +207,6 @@ MIXED = [{"prompt": "1", "answer": "2", "teachers": teachers} for teachers in ([
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([{"prompt": "1", "answer": "2"}, {"prompt": "1", "answer": 2}], "different types"),
         ([{"prompt": "1", "answer": "2"}, {"answer": "2"}], "row 1 has no column 'prompt'"),
         ([{"prompt": "1", "answer": "2"}, {"prompt": "1", "answer": None}], "row 1: 'answer' is empty"),
         ([{"prompt": 5, "answer": "2"}], "row 0: prompt must be a text"),
