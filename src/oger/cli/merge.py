@@ -27,16 +27,14 @@ def merge(
 
     location = locate_target(target, checkpoint)
     if not is_adapter(location.source):
-        raise UserError(
-            f"{location.label} is no adapter: {location.source} holds whole weights, nothing is to be merged"
-        )
-    is_run = location.recipe is not None
-    out = out or Path(target.rpartition("@")[0] if is_run and not Path(target).is_dir() else target) / MERGED
+        raise UserError(f"{location.label} is no adapter: {location.source} holds whole weights already")
+    folder = Path(target) if Path(target).is_dir() else Path(target.rpartition("@")[0])  # without @best
+    out = out or folder / MERGED
     if out.exists():
         raise UserError(f"{out} exists already; name another folder with --out")
     policy, tokenizer = load_policy(location)
     merged = policy.merge_and_unload()
-    with whole_folder(out) as folder:
-        merged.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    with whole_folder(out) as beside:
+        merged.save_pretrained(beside)
+        tokenizer.save_pretrained(beside)
     say(f"{out}: {location.label} merged into {location.base}")

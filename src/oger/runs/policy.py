@@ -160,9 +160,8 @@ def base_of(source: str) -> str | None:
         return base
     for run in list(Path(source).absolute().parents)[:2]:  # RUN/model, RUN/checkpoints/checkpoint-STEP
         if (run / CONFIG).is_file():
-            model = load_recipe(run / CONFIG).model
-            found = model if model == base else locate_target(model)
-            return base if isinstance(found, str) else found.base or found.source
+            location = locate_target(load_recipe(run / CONFIG).model)
+            return location.base or location.source
     return base
 
 

@@ -1,4 +1,4 @@
-"""A LoRA run is continued, evaluated, moved and merged; what cannot go together is refused before anything is trained."""
+"""A LoRA run is continued, evaluated, moved and merged; what cannot go together is refused before the training."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def check_continues(adapter: str, asked: Mapping[str, Any] | None) -> None:
         is_known = has.get(key) is not None and not (isinstance(value, str) and isinstance(has[key], list))
         if is_known and _plain(has[key]) != _plain(value):  # "all-linear" is stored as the list of its modules
             raise ValueError(
-                f"peft: the adapter {adapter} has {key}={has[key]!r}, and the recipe asks for {value!r}: ask for the same "
-                f"to train it on, leave peft out to train all weights, or merge it first (oger merge {adapter})."
+                f"peft: the adapter {adapter} has {key}={has[key]!r}, and the recipe asks for {value!r}: ask for the "
+                f"same to train it on, leave peft out to train all weights, or merge it first (oger merge {adapter})."
             )
 
 

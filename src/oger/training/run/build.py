@@ -234,7 +234,7 @@ def model_source(model: str) -> str:
     if model.startswith(WORLD_PREFIX):
         return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
     folder = Path(model).expanduser()
-    if (Path(str(folder).rpartition("@")[0] or folder) / CONFIG).is_file() or (folder / CONFIG).is_file():
+    if any((Path(run) / CONFIG).is_file() for run in (folder, str(folder).rpartition("@")[0]) if run):
         return os.path.abspath(locate_target(str(folder)).source)
     if folder.is_dir():
         return os.path.abspath(folder)
