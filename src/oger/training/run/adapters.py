@@ -44,7 +44,7 @@ def continued(adapter: str, args: OGERConfig, *, as_adapter: bool) -> Any:
         return create_model_from_path(base, **options)
 
     policy = on_base(adapter, load, base=base_of(adapter), is_trainable=as_adapter)
-    return policy if as_adapter else policy.merge_and_unload()
+    return policy if as_adapter else policy.merge_and_unload().requires_grad_(True)
 
 
 def _plain(value: Any) -> Any:

@@ -36,6 +36,9 @@ from oger.worlds import load_world
 REWARD_GROUP = "oger.rewards"
 """Entry points of outcome and other TRL reward functions, besides "accuracy" and "format"."""
 
+WARNING = "warning: "
+"""Begins a note about what is probably a mistake."""
+
 _TEXTS_LOOKED_AT = 1000  # by the answer rules before a run; twice as many at most
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
 
@@ -149,7 +152,7 @@ def teacher_line(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> str
     if passed:
         return f"teachers: {passed} of {len(texts)} texts looked at pass the answer rule {' > '.join(rules)}"
     return (
-        f"warning: no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
+        f"{WARNING}no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
         "that writes as they do gets outcome 0: set answer_rules to where the texts state their answers"
     )
 
