@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from oger.cli.doctor import doctor
@@ -62,3 +67,58 @@ def test_an_encoder_whose_vectors_are_all_alike_is_found(monkeypatch: pytest.Mon
     monkeypatch.setattr(parts, "CHECKS", {"encoder": parts.CHECKS["encoder"]})
     [finding] = parts.self_test()
     assert finding.fails
+
+
+def data_recipe(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = {"model": "world:arithmetic", "train": str(tmp_path / "mine.jsonl"), "output_dir": str(tmp_path / "run")}
+    keys |= {"num_generations": 4, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "bf16": False,
+             "max_completion_length": 32}  # fmt: skip
+    (tmp_path / "mine.yaml").write_text(json.dumps(keys))
+    return str(tmp_path / "mine.yaml")
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        pytest.fail("a policy was loaded")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", loaded)
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_the_users_own_data_are_looked_at_without_a_model_and_within_20_seconds(oger, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n} + 1 = ", "answer": n + 1, "teachers": ["so it is 3"]} for n in range(2000)]
+    began = time.process_time()
+    done = oger("doctor", "--data", data_recipe(tmp_path, rows))
+    assert time.process_time() - began < 20
+    assert done.code == 0, done.out
+    for line in (
+        "prompts               ok      2,000 in ",
+        "answers               ok      gold answers: 2000 read by the rule as_it_is",
+        "answers               warning no teacher text passes the answer rule last_boxed",
+        "batch                 ok      2 prompts with 4 rollouts each",
+        "lengths               ok ",
+        "teachers              ok ",
+        "a run can start from these data",
+    ):
+        assert line in done.out
+
+
+@pytest.mark.usefixtures("no_weights")
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"prompt": "1?", "answer": "1", "teachers": ["\\boxed{1}"]}], "has 1 prompts, and one rollout batch takes 2"),
+        ([{"prompt": "1?", "answer": {"a": 1}, "teachers": []}] * 9, "mine.jsonl, row 0: the answer is dict"),
+        ([{"prompt": "1?", "answer": "1", "teachers": [3]}] * 9, "row 0: column 'teachers': entry 3 is neither"),
+    ],
+)
+def test_data_that_cannot_be_used_are_one_line(oger, tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:
+    done = oger("doctor", "--data", data_recipe(tmp_path, rows))
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_overrides_need_data(oger) -> None:
+    assert "name one with --data" in oger("doctor", "seed=1").err

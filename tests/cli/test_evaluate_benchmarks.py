@@ -106,11 +106,11 @@ def test_an_adapter_is_refused_by_vllm_in_one_line(oger, rows, tmp_path) -> None
     policy = load_world("arithmetic").base_policy()
     shutil.copytree(policy, tmp_path / "lora")
     (tmp_path / "lora" / "model.safetensors").unlink()
-    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    (tmp_path / "lora" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(policy)}))
     arguments = (tmp_path / "lora", "--backend", "vllm", "--benchmarks", rows, "--out", tmp_path / "ev")
     result = oger("evaluate", *arguments)
     assert result.code == 2
-    assert "is an adapter: merge it into its base" in result.err
+    assert "is an adapter: oger merge" in result.err
 
 
 def test_failed_requests_are_asked_again_by_the_next_run(oger, rows, tmp_path) -> None:

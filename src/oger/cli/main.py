@@ -15,6 +15,7 @@ from oger.cli import (
     doctor,
     evaluate,
     inspect,
+    merge,
     methods,
     plan,
     preview,
@@ -64,6 +65,7 @@ app.command("methods")(methods.methods)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sample")(sample.sample)
+app.command("merge")(merge.merge)
 app.add_typer(teachers.app, name="teachers")
 app.add_typer(recipes.app, name="recipes")
 app.command("plan")(plan.plan)
@@ -77,7 +79,7 @@ _HOME = re.compile(r"^(--[\w-]+=|)~(?=/|$)")
 """The home folder where no shell has written it out: behind an option's = or in quotes. Values of a recipe's keys are
 the recipe's to read."""
 
-_LOAD_TORCH = {"quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "doctor"}
+_LOAD_TORCH = {"quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "merge", "doctor"}
 """Commands after which a person waits for seconds, until torch and transformers are there."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,13 @@ def load_tokenizer(source: str, *, label: str | None = None, **options: Any) -> 
         raise UserError(f"cannot load the tokenizer {label or source!r}: {reason}") from error
 
 
-def load_policy(source: str, *, label: str | None = None) -> tuple[Any, Any]:
+def load_policy(source: str, *, label: str | None = None, base: str | None = None) -> tuple[Any, Any]:
     """Model, in evaluation mode on the GPU where there is one, and tokenizer; an adapter stands on its base model.
+
+    Args:
+        source: folder or hub id.
+        label: what the user calls it.
+        base: of an adapter, where it is not the one that its folder names.
 
     Raises:
         UserError: the files are missing or broken, or the hub does not have them; one line.
@@ -45,19 +52,52 @@ def load_policy(source: str, *, label: str | None = None) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    base = source
-    try:
-        if is_adapter(source):
-            from peft import AutoPeftModelForCausalLM
 
-            model = AutoPeftModelForCausalLM.from_pretrained(source, dtype="auto")
-            if not (Path(source) / "tokenizer_config.json").is_file():
-                base = model.peft_config["default"].base_model_name_or_path
-        else:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype="auto", trust_remote_code=False)
+    def load(folder: str) -> Any:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=False)
+
+    try:
+        model = on_base(source, load, base=base) if is_adapter(source) else load(source)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the policy {label or source}: {one_line(error)}") from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), load_tokenizer(base, label=label)
+    tokenizer = load_tokenizer(tokenizer_source(source, base), label=label)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def on_base(adapter: str, load: Callable[[str], Any], *, base: str | None = None, is_trainable: bool = False) -> Any:
+    """The `PeftModel` of an adapter's folder: its base model, as `load` loads it, and the adapter on it.
+
+    Raises:
+        UserError: the base model is not there.
+    """
+    from peft import PeftModel
+
+    base = base or adapter_base(adapter)
+    if looks_local(base) and not Path(base).is_dir():
+        raise UserError(f"the adapter {adapter} stands on {base}, which is not there{meant(base)}")
+    return PeftModel.from_pretrained(load(base), adapter, is_trainable=is_trainable)
+
+
+def adapter_base(adapter: str) -> str:
+    """Folder or hub id of the model that an adapter's folder says it stands on.
+
+    Raises:
+        UserError: the folder does not say.
+    """
+    try:
+        base = json.loads((Path(adapter) / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{Path(adapter) / ADAPTER} cannot be read: {one_line(error)}") from error
+    if not isinstance(base, str) or not base:
+        raise UserError(f"{Path(adapter) / ADAPTER} names no base_model_name_or_path")
+    return base
+
+
+def tokenizer_source(source: str, base: str | None = None) -> str:
+    """Where the tokenizer of a policy is: beside an adapter, or beside its base model."""
+    if not is_adapter(source) or (Path(source) / "tokenizer_config.json").is_file():
+        return source
+    return base or adapter_base(source)
 
 
 def is_model(folder: Path) -> bool:

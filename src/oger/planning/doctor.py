@@ -51,7 +51,7 @@ class Finding:
 
     name: str
     status: str
-    """ok | missing | broken"""
+    """ok | missing | warning | broken"""
     detail: str
     required: bool = False
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from oger.planning.doctor import Finding
 
-_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
+_STYLES = {"ok": "green", "missing": "yellow", "warning": "yellow", "broken": "red"}
 
 
 def print_machine(found: Mapping[str, Any], console: Console) -> None:

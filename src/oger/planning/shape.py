@@ -159,9 +159,11 @@ def find_shape(model: str, num_parameters: int | None = None) -> ModelShape:
         return _known(_WORLD_MODELS[world])
     from transformers import AutoConfig
 
+    from oger.runs.policy import base_of
     from oger.training.run.build import model_source
 
     source = model_source(model)
+    source = base_of(source) or source
     try:
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:

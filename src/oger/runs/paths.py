@@ -20,6 +20,7 @@ RUN/faults/             Parquet, rows of each step that was skipped because a nu
 RUN/lock                while a process trains here
 RUN/before.json         evaluation of the untrained policy
 RUN/model/, RUN/best/   the last policy, and the best one on the validation set, with validation.json
+RUN/merged/             the last policy of a LoRA run as a whole model, where oger merge has made one
 RUN/summary.json        before and after; its presence says that the run has finished
 """
 
@@ -50,6 +51,7 @@ MODEL = "model"
 BEST = "best"
 VALIDATION = "validation.json"
 """In the folder of the best policy: its step and its validation accuracy."""
+MERGED = "merged"
 SUMMARY = "summary.json"
 
 _CHECKPOINT = "checkpoint-"

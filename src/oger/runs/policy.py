@@ -50,6 +50,8 @@ class PolicyLocation:
     """Of the run that made the policy."""
     world: str | None
     """World whose prompts the policy reads, where that is known."""
+    base: str | None = None
+    """Of an adapter: folder or hub id of the model that it stands on."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     if (folder / CONFIG).is_file():
         recipe = load_recipe(folder / CONFIG)
         source = _of_run(folder, checkpoint)
-        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, _embedded_world(recipe.train))
+        world = _embedded_world(recipe.train)
+        return PolicyLocation(f"{target} ({checkpoint})", str(source), recipe, world, base_of(str(source)))
     if looks_local(target) and not folder.exists():
         raise UserError(f"no run or model at {target}: no such run or model folder{meant(target)}")
     if checkpoint != "last":
@@ -131,7 +134,7 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
         name = target.removeprefix(WORLD_PREFIX)
         return PolicyLocation(target, str(load_world(name).base_policy()), None, name)
     if is_model(folder):
-        return PolicyLocation(target, str(folder), None, None)
+        return PolicyLocation(target, str(folder), None, None, base_of(str(folder)))
     if folder.exists():
         raise UserError(f"{target} is neither a run folder (no {CONFIG}) nor a model folder (no config.json)")
     if not _HUB_ID.match(target):
@@ -141,7 +144,25 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
 
 def load_policy(location: PolicyLocation) -> tuple[Any, Any]:
     """Model and tokenizer; see `oger.io.pretrained.load_policy`."""
-    return pretrained.load_policy(location.source, label=location.label)
+    return pretrained.load_policy(location.source, label=location.label, base=location.base)
+
+
+def base_of(source: str) -> str | None:
+    """The model that an adapter stands on; None for whole weights.
+
+    A folder that has moved with its data may name one that is no longer there: the run that the adapter lies in then
+    says which it was trained on.
+    """
+    if not pretrained.is_adapter(source):
+        return None
+    base = pretrained.adapter_base(source)
+    if Path(base).is_dir() or not looks_local(base):
+        return base
+    for run in list(Path(source).absolute().parents)[:2]:  # RUN/model, RUN/checkpoints/checkpoint-STEP
+        if (run / CONFIG).is_file():
+            location = locate_target(load_recipe(run / CONFIG).model)
+            return location.base or location.source
+    return base
 
 
 def _embedded_world(source: str) -> str | None:
@@ -182,7 +203,13 @@ def local_policy(target: str, asking: Asking) -> Policy:
         form=_form(location, asking),
         max_tokens=max_new_tokens(location),
         make_generator=partial(
-            load_generator, asking.backend, location.source, location.label, asking.batch_size, template
+            load_generator,
+            asking.backend,
+            location.source,
+            location.label,
+            asking.batch_size,
+            template,
+            location.base,
         ),
         batch_size=requests_at_once(asking.backend, asking.batch_size),
         note=_note(location, label),
@@ -251,7 +278,9 @@ def _form(location: PolicyLocation, asking: Asking) -> PromptForm:
         return PromptForm(True, roles.get("system") if asking.system is None else asking.system)
     if location.world is not None:
         return PromptForm(False)
-    tokenizer = pretrained.load_tokenizer(location.source, label=location.label)
+    tokenizer = pretrained.load_tokenizer(
+        pretrained.tokenizer_source(location.source, location.base), label=location.label
+    )
     return PromptForm(bool(tokenizer.chat_template), asking.system)
 
 

@@ -315,6 +315,12 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         return not self._trl_only()
 
     @property
+    def requires_teachers(self) -> bool:
+        """Whether a run without a usable trajectory is an error; one that leaves it open takes those that there are."""
+        asks_for_rows = self.teacher_rows_requested and self.teacher_rows > 0
+        return self.exploration_weight != 0 or self.imitates or self.guides or asks_for_rows
+
+    @property
     def corrects_for_engine(self) -> bool:
         """Whether the mismatch between the engine's probabilities and the policy's is corrected."""
         return self.use_vllm and self.vllm_importance_sampling_correction

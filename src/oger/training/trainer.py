@@ -106,13 +106,7 @@ class OGERTrainer(GRPOTrainer):
         if not isinstance(args, OGERConfig):
             raise TypeError(f"args must be an OGERConfig, got {type(args).__name__}: import it from oger.")
         self._stock = not args.needs_own_objective
-        # A run that asks for guidance must have teachers; one that leaves it open takes those that there are.
-        required = (
-            args.exploration_weight != 0
-            or args.imitates
-            or args.guides
-            or (args.teacher_rows_requested and args.teacher_rows > 0)
-        )
+        required = args.requires_teachers
         if not self._stock:
             data.check_whole_groups(args)
             if required:

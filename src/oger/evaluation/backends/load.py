@@ -13,7 +13,12 @@ BACKENDS = ("transformers", "continuous", "vllm")
 
 
 def load_generator(
-    backend: str, source: str, label: str, batch_size: int, chat_template_kwargs: Mapping[str, Any]
+    backend: str,
+    source: str,
+    label: str,
+    batch_size: int,
+    chat_template_kwargs: Mapping[str, Any],
+    base: str | None = None,
 ) -> Generator:
     """The policy of a folder or hub id in one of `BACKENDS`.
 
@@ -21,6 +26,7 @@ def load_generator(
         label: what the user calls it.
         batch_size: responses generated at once; vLLM decides by itself.
         chat_template_kwargs: as in training.
+        base: of an adapter, where it is not the one that its folder names.
 
     Raises:
         ValueError: it cannot be loaded there; one line.
@@ -29,9 +35,9 @@ def load_generator(
         from oger.evaluation.backends.vllm import VllmGenerator
 
         if is_adapter(source):
-            raise UserError(f"--backend vllm needs whole weights, and {label} is an adapter: merge it into its base")
+            raise UserError(f"--backend vllm needs whole weights, and {label} is an adapter: oger merge {label}")
         return VllmGenerator(source, chat_template_kwargs=chat_template_kwargs)
-    model, tokenizer = load_policy(source, label=label)
+    model, tokenizer = load_policy(source, label=label, base=base)
     if backend == "continuous":
         from oger.evaluation.backends.continuous import ContinuousGenerator
 

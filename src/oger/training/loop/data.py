@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from accelerate.logging import get_logger
@@ -94,11 +94,20 @@ def context_config(model: Any) -> Any:
     return AutoConfig.from_pretrained(model) if isinstance(model, str) else model.config
 
 
-def check_prompts(dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any) -> None:
+def check_prompts(
+    dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any, warn: Callable[[str], Any] = logger.warning
+) -> None:
     """Whether the policy can read every prompt and answer it at full length.
 
     Rotary positions go on beyond the context that a policy was trained with, so that they are worth a warning; learned
     ones do not.
+
+    Args:
+        dataset: the training set.
+        tokenizer: the policy's.
+        args: the run's options.
+        config: the policy's.
+        warn: takes the warning.
 
     Raises:
         ValueError: a text begins with the token that the tokenizer puts in front of it anyway, or there is no position
@@ -123,15 +132,16 @@ def check_prompts(dataset: Dataset, tokenizer: Any, args: OGERConfig, config: An
             tokens = len(tokenizer(text, add_special_tokens=isinstance(prompt, str))["input_ids"])
             too_long += tokens > room
             longest = max(longest, (tokens, -row)) if tokens > room else longest
-    if too_long:
-        said = (
-            f"training set, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
-            f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
-            "rows. Leave them out, or lower max_completion_length."
-        )
-        if not any(name in config.to_dict() for name in ("rope_theta", "rope_parameters", "rope_scaling")):
-            raise ValueError(said)
-        logger.warning(said)
+    if not too_long:
+        return
+    said = (
+        f"training set, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
+        f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
+        "rows. Leave them out, or lower max_completion_length."
+    )
+    if not any(name in config.to_dict() for name in ("rope_theta", "rope_parameters", "rope_scaling")):
+        raise ValueError(said)
+    warn(said)
 
 
 def outcome_index(names: Sequence[str], wanted: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,15 +16,17 @@ from transformers.integrations import get_available_reporting_integrations
 
 from oger.io.answers import ANSWER, rows_with_answers
 from oger.io.local import looks_local, meant
-from oger.io.pretrained import load_tokenizer
+from oger.io.pretrained import is_adapter, load_tokenizer, tokenizer_source
 from oger.io.rows import WORLD_PREFIX, load_rows
 from oger.plugins import load_plugin
 from oger.recipes.recipe import Recipe
-from oger.runs.paths import CHECKPOINTS
+from oger.runs.paths import CHECKPOINTS, CONFIG
+from oger.runs.policy import base_of, locate_target
 from oger.teachers.table.column import COLUMN, only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
+from oger.training.run.adapters import check_continues, continued
 from oger.training.trainer import OGERTrainer
 from oger.verification.formats import extract_answer
 from oger.verification.rewards import accuracy_with, format_reward
@@ -32,6 +35,9 @@ from oger.worlds import load_world
 
 REWARD_GROUP = "oger.rewards"
 """Entry points of outcome and other TRL reward functions, besides "accuracy" and "format"."""
+
+WARNING = "warning: "
+"""Begins a note about what is probably a mistake."""
 
 _TEXTS_LOOKED_AT = 1000  # by the answer rules before a run; twice as many at most
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
@@ -93,8 +99,14 @@ def check_start(recipe: Recipe, data: RunData | None = None) -> Start:
     train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
     validation = None if data.validation is None else _dataset(str(recipe.validation), data.validation)
     model = model_source(recipe.model)
+    base = base_of(model)
+    if base is not None:
+        check_continues(model, recipe.peft)
     tokenizer = load_tokenizer(  # padded and truncated as TRL does
-        model, padding_side="left", truncation_side="left", trust_remote_code=args.trust_remote_code
+        tokenizer_source(model, base),
+        padding_side="left",
+        truncation_side="left",
+        trust_remote_code=args.trust_remote_code,
     )
     return Start(rewards, args, train, validation, model, tokenizer, tuple(notes))
 
@@ -116,6 +128,9 @@ def build_trainer(
         say(line)
     sets = start.train, start.validation, start.tokenizer
     try:
+        if is_adapter(start.model):
+            policy = continued(start.model, start.args, as_adapter=recipe.peft is not None)
+            return OGERTrainer(policy, start.rewards, start.args, *sets)
         return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
     except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
         raise ValueError(f"cannot start: {one_line(error)}") from error
@@ -137,7 +152,7 @@ def teacher_line(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> str
     if passed:
         return f"teachers: {passed} of {len(texts)} texts looked at pass the answer rule {' > '.join(rules)}"
     return (
-        f"warning: no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
+        f"{WARNING}no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
         "that writes as they do gets outcome 0: set answer_rules to where the texts state their answers"
     )
 
@@ -213,16 +228,19 @@ def reward_functions(recipe: Recipe) -> list[Callable[..., Any]]:
 
 
 def model_source(model: str) -> str:
-    """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world.
+    """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world, a run its last policy.
 
     Raises:
         FileNotFoundError: if the model is written as a path and no such folder exists.
+        UserError: the run has no such policy.
     """
     if model.startswith(WORLD_PREFIX):
         return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
     folder = Path(model).expanduser()
+    if any((Path(run) / CONFIG).is_file() for run in (folder, str(folder).rpartition("@")[0]) if run):
+        return os.path.abspath(locate_target(str(folder)).source)
     if folder.is_dir():
-        return str(folder)
+        return os.path.abspath(folder)
     if looks_local(model):
         raise FileNotFoundError(f"model: the folder {model} does not exist, no such run or model{meant(model)}")
     return model
