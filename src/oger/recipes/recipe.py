@@ -177,7 +177,8 @@ def load_recipe(path_or_name: str | os.PathLike[str], overrides: Iterable[str] =
 def _is_saved_run(path: str | os.PathLike[str]) -> bool:
     """Whether a recipe is the one that a run saved in its folder."""
     folder, name = os.path.split(path)
-    return name == "config.yaml" and os.path.isfile(os.path.join(folder, "environment.json"))
+    beside = (os.path.join(folder, other) for other in ("started.yaml", "environment.json"))
+    return name == "config.yaml" and any(os.path.isfile(file) for file in beside)
 
 
 def apply_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

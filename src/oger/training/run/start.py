@@ -10,6 +10,7 @@ from typing import Any
 
 from oger.io import yaml as yaml_dialect
 from oger.io.whole import write_text
+from oger.recipes.paths import moved_paths
 from oger.recipes.recipe import Recipe, make_recipe
 from oger.runs.paths import STARTED
 from oger.training.run.build import Rows, RunData
@@ -57,7 +58,11 @@ def _write(run: Path, started: Mapping[str, Any]) -> None:
 def started_recipe(run: Path) -> Recipe | None:
     """The recipe that a run was started with, resolved; None where the folder does not say, as older ones do not."""
     started = _read(run)
-    return None if started is None else check_training(make_recipe(started["recipe"], name=run.name))
+    return (
+        None
+        if started is None
+        else check_training(make_recipe(moved_paths(started["recipe"], str(run)), name=run.name))
+    )
 
 
 def _read(run: Path) -> dict[str, Any] | None:
