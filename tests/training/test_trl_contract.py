@@ -18,6 +18,9 @@ from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny
 PARAMETERS = {
     "_generate": ["self", "prompts"],
     "_generate_and_score_completions": ["self", "inputs"],
+    "_generate_single_turn": [
+        "self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images",
+    ],
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_compute_loss": ["self", "model", "inputs"],
     "_prepare_inputs": ["self", "generation_batch"],
@@ -38,6 +41,19 @@ def test_method_keeps_its_parameters(name: str) -> None:
     assert method is not None, f"trl.GRPOTrainer.{name} is gone; OGERTrainer overrides or calls it"
     found = list(inspect.signature(method).parameters)
     assert found == PARAMETERS[name], f"trl.GRPOTrainer.{name} takes {found} now; adapt OGERTrainer"
+
+
+def test_a_turn_after_tools_reaches_trls_generation(tmp_path: Path) -> None:
+    trainer: Any = OGERTrainer(
+        model=tiny_policy(),
+        reward_funcs=contains_answer,
+        args=OGERConfig(**quiet_options(tmp_path)),
+        train_dataset=toy_dataset(),
+        processing_class=tiny_tokenizer(),
+    )
+    ids = tiny_tokenizer()(["1+1=?"])["input_ids"]
+    completion_ids, _ = trainer._generate_single_turn(ids, None, {}, num_generations=1, has_tool_images=False)
+    assert len(completion_ids) == 1
 
 
 def test_log_prob_helper_keeps_what_is_passed_to_it() -> None:

@@ -157,6 +157,8 @@ class OGERTrainer(GRPOTrainer):
         self._step_counts = StepCounts()
         self._clock = StageClock()
         self.add_callback(self._clock)
+        if self.rollout_func is not None and args.guides:
+            raise ValueError("guided rollouts are continued by TRL's own generation: leave rollout_func or them out.")
         self._guidance = Guidance()
         self._given: list[list[int]] | None = None
         self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard, self._guidance)
@@ -317,13 +319,13 @@ class OGERTrainer(GRPOTrainer):
             self.rollout_func = None
 
     def _generate_single_turn(
-        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, *more: Any
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, **of_tools: Any
     ) -> Any:
         """TRL's; the tokens that rollouts are given stand behind their prompts, which then differ within a group."""
         if self.model.training and self._given is not None and any(self._given):
             prompt_ids = [[*ids, *given] for ids, given in zip(prompt_ids, self._given, strict=True)]
             num_generations = 1
-        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, *more)
+        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, **of_tools)
 
     @property
     def _ends(self) -> set[int]:

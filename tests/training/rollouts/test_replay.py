@@ -82,6 +82,23 @@ def test_a_replayed_run_trains_on_the_recorded_rollouts(tmp_path: Path, options:
         assert losses(again) == pytest.approx(losses(first), rel=1e-4, abs=1e-7)
 
 
+def test_guided_rollouts_are_recorded_and_replayed(tmp_path: Path) -> None:
+    options = {"guided_prompts": "where_all_failed", "guided_cut": "tokens", "max_steps": 6}
+    first, batches = run(tmp_path / "first", rollouts="record", **options)
+    again, batches_again = run(tmp_path / "again", rollouts=f"replay:{tmp_path / 'first'}", **options)
+    assert any(batch.rollouts.given_N.any() for batch in batches)
+    for batch, replayed in zip(batches, batches_again, strict=True):
+        assert replayed.rollouts.given_N.tolist() == batch.rollouts.given_N.tolist()
+        assert replayed.rollouts.completion_ids == batch.rollouts.completion_ids
+        assert replayed.rollouts.texts == batch.rollouts.texts
+    assert losses(again) == pytest.approx(losses(first), rel=1e-4, abs=1e-7)
+
+
+def test_guided_rollouts_and_a_rollout_function_are_refused_together(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leave rollout_func or them out"):
+        run(tmp_path, rollout_func=masked_and_scored, guided_prompts="always")
+
+
 def test_what_a_rollout_function_masks_and_reports_is_kept(tmp_path: Path) -> None:
     options = {"off_policy_mask_threshold": 1.0}
     first, batches = run(tmp_path / "first", rollouts="record", rollout_func=masked_and_scored, **options)
