@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from oger.study.worker import _strategies
 from oger.worlds import load_world
 from oger.worlds.numbers.measure import Measures, measure
 
@@ -31,6 +32,17 @@ def test_correct_rollouts_of_a_group_differ_in_text_and_in_bonus() -> None:
     assert found.unboxed <= 0.02
     assert found.sorts["own"] > 0.85
     assert sum(found.sorts[name] for name in ("products", "pairs", "backward")) < 0.05
+
+
+def test_a_study_asks_the_world_how_a_text_solves_a_row() -> None:
+    world = load_world("numbers")
+    [row] = world.rows("validation", limit=1)
+    teachers = {teacher["teacher"]: teacher["text"] for teacher in row["teachers"]}
+    taught = {"methodical": "products", "brisk": "pairs", "hasty": "backward"}
+    assert teachers
+    for name, text in teachers.items():
+        assert _strategies("world:numbers/validation")(row, text) == taught[name]
+    assert _strategies("world:arithmetic/test") is None
 
 
 def test_the_policy_is_small() -> None:

@@ -319,13 +319,13 @@ class OGERTrainer(GRPOTrainer):
             self.rollout_func = None
 
     def _generate_single_turn(
-        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, **of_tools: Any
+        self, prompt_ids: Any, images: Any, multimodal_fields: Any, num_generations: int, has_tool_images: bool = False
     ) -> Any:
         """TRL's; the tokens that rollouts are given stand behind their prompts, which then differ within a group."""
         if self.model.training and self._given is not None and any(self._given):
             prompt_ids = [[*ids, *given] for ids, given in zip(prompt_ids, self._given, strict=True)]
             num_generations = 1
-        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, **of_tools)
+        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, has_tool_images)
 
     @property
     def _ends(self) -> set[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from oger.words import choose
 from oger.worlds.curated import CuratedWorld
+from oger.worlds.numbers.classify import strategy_of
 from oger.worlds.numbers.problems import SOURCES, Problem, draw_problems
 from oger.worlds.numbers.teachers import TEACHERS, trajectory
 
@@ -35,6 +36,11 @@ class NumbersWorld(CuratedWorld):
     def raw_trajectories(self, split: str, *, limit: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
         """Rows of a split with all that the teachers wrote, unverified."""
         return list(islice(_alternating(choose(PARTS, split, "split"), seed), limit))
+
+    def strategy_of(self, row: Mapping[str, Any], text: str) -> str | None:
+        """How a correct text solves a row: see `oger.worlds.numbers.classify.strategy_of`."""
+        task = json.loads(row["metadata"])["metadata"]
+        return strategy_of(text, task["numbers"], task["target"])
 
     def base_policy(self) -> Path:
         """The policy that ships with the package; `python -m oger.worlds.numbers.pretrain --out DIR` rebuilds it."""
