@@ -97,24 +97,6 @@ def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("settings", "place"),
-    [
-        ({"OGER_CACHE": "a", "XDG_CACHE_HOME": "b"}, "a"),
-        ({"XDG_CACHE_HOME": "b"}, "b/oger"),
-        ({"HOME": "c"}, "c/.cache/oger"),
-    ],
-)
-def test_converted_models_lie_in_the_cache_that_the_environment_names(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], place: str
-) -> None:
-    for name in ("OGER_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    assert policy._cache_root() == Path(place)
-
-
 def _convert_slowly(gguf: Path, folder: Path) -> None:
     (folder / "config.json").write_text(str(os.getpid()))
     _barrier.wait(30)  # both have converted before either puts its folder in place

