@@ -127,7 +127,7 @@ def pair_batches(recorded: Path, path: Path) -> None:
 
 
 def options(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str) -> list[str]:
-    """Overrides of the recipe quickstart."""
+    """Overrides of the recipe arithmetic."""
     data = inputs / ("uneven.jsonl" if scenario == "uneven" else "even.jsonl")
     return [
         *SCENARIOS[scenario],
@@ -171,7 +171,7 @@ def replayed(inputs: Path, run: Path, scenario: str, layout: Layout, *more: str,
 
 
 def train(overrides: Sequence[str], layout: Layout, *more: str, program: str | None = EXACT) -> None:
-    """`oger train quickstart OVERRIDES`, under torchrun where the layout has several processes.
+    """`oger train arithmetic OVERRIDES`, under torchrun where the layout has several processes.
 
     Args:
         overrides: of the recipe.
@@ -179,7 +179,7 @@ def train(overrides: Sequence[str], layout: Layout, *more: str, program: str | N
         more: further arguments of the command.
         program: COMMAND or EXACT; None runs EXACT in this process, which has loaded the libraries.
     """
-    arguments = ["train", "quickstart", *overrides, *more]
+    arguments = ["train", "arithmetic", *overrides, *more]
     if program is None:
         assert layout.processes == 1
         with pytest.MonkeyPatch.context() as patch:

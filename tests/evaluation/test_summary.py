@@ -7,8 +7,10 @@ from oger.evaluation.summary import (
     Graded,
     accuracy_by_problem,
     accuracy_matrix,
+    summarize_accuracy,
     summarize_groups,
     summarize_responses,
+    summarize_solutions,
 )
 
 
@@ -73,3 +75,28 @@ def test_groups_are_summarised_apart_and_a_problem_without_the_column_is_in_none
     assert {value: entry["avg@4"] for value, entry in numbers["level"].items()} == {"1": 0.5, "2": 0.25}
     assert list(numbers["topic"]) == ["a"]
     assert numbers["topic"]["a"] == summarize_responses(RESPONSES[:4])
+
+
+def test_different_correct_solutions_and_their_ways_by_hand() -> None:
+    """Of 2 x 4 samples 3 are correct: two different ones of p, in two ways; one of q, which no rule names."""
+    texts = {
+        "p": [("3 * 7 = 21 + 5 = 26", "correct"), ("9 - 4 = 5 * 4 = 20", "correct"), ("1", "wrong"), ("2", "wrong")],
+        "q": [("5 + 5 = 10 - 1 = 9", "correct"), ("0", "wrong"), ("0", "wrong"), ("0", "undecided")],
+    }
+    responses = [
+        graded(problem, sample, None, status, text=text)
+        for problem, samples in texts.items()
+        for sample, (text, status) in enumerate(samples)
+    ]
+    rows = [{"plus": "+"}, {"plus": "?"}]
+    numbers = summarize_solutions(responses, rows, lambda row, text: "sum" if row["plus"] in text else WAYS.get(text))
+    assert numbers["distinct_correct"] == 1.5
+    assert numbers["strategies"]["sum"]["share"] == numbers["strategies"]["-"]["share"] == 1 / 8
+    assert numbers["strategies"]["take"]["share"] == 1 / 8
+    assert sum(entry["share"] for entry in numbers["strategies"].values()) == summarize_accuracy(responses)["pass@1"]
+    low, high = numbers["strategies"]["sum"]["ci95"]
+    assert (low, high) == (0.0, 0.25), "either problem alone, drawn twice"
+    assert "strategies" not in summarize_solutions(responses, rows, None)
+
+
+WAYS = {"9 - 4 = 5 * 4 = 20": "take"}

@@ -53,7 +53,7 @@ def test_tables_panels_and_strings_show_hostile_text_as_it_is() -> None:
     table.add_row(HOSTILE)
     for renderable in (
         preview_table([{**row, "truncated": False}], ""),
-        sample_panel(HOSTILE, teacher=HOSTILE, before=HOSTILE, after=HOSTILE),
+        sample_panel(HOSTILE, teacher=HOSTILE, before=HOSTILE, after=[HOSTILE]),
         summary_table({HOSTILE: {"pass@1": 0.5}}, title=HOSTILE),
         table,
         HOSTILE,

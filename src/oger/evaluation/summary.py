@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,12 @@ from oger.evaluation.statistics.accuracy import outcome_matrix, pass_curve, powe
 from oger.evaluation.statistics.diversity import distinct_solutions
 from oger.evaluation.statistics.intervals import bootstrap_interval
 from oger.evaluation.statistics.majority import calibration, distinct_answers, majority_at_k, vote
+
+StrategyRule = Callable[[Mapping[str, Any], str], str | None]
+"""A world's `strategy_of`: the name of the way in which a correct text solves a row, None where no rule tells."""
+
+UNNAMED = "-"
+"""Strategy of correct samples that a world's rule gives no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,44 @@ def summarize_accuracy(responses: Sequence[Graded]) -> dict[str, Any]:
         "length": float(np.mean([response.num_tokens for response in responses])),
         "truncated_share": _share([response.truncated for response in responses]),
     }
+
+
+def summarize_solutions(
+    responses: Sequence[Graded], rows: Sequence[Mapping[str, Any]], strategy_of: StrategyRule | None
+) -> dict[str, Any]:
+    """How many different correct solutions a problem has, and in which ways they are written.
+
+    Args:
+        rows: the problems, in the order of their first responses.
+        strategy_of: see `StrategyRule`.
+
+    Returns:
+        "distinct_correct" with "distinct_correct_ci95": mean number per problem; "strategies", where there is a rule:
+        name -> "share" with "ci95" of all samples that are correct in that way; these shares add up to pass@1.
+    """
+    correct_P = [
+        [response.text for response in samples if response.status == "correct"]
+        for samples in by_problem(responses).values()
+    ]
+    distinct_P = [distinct_solutions(texts) for texts in correct_P]
+    numbers: dict[str, Any] = {
+        "distinct_correct": float(np.mean(distinct_P)),
+        "distinct_correct_ci95": list(bootstrap_interval(distinct_P)),
+    }
+    if strategy_of is not None:
+        num_samples = len(responses) // len(correct_P)
+        named_P = [
+            Counter(strategy_of(row, text) or UNNAMED for text in texts)
+            for row, texts in zip(rows, correct_P, strict=True)
+        ]
+        shares = {
+            name: [named[name] / num_samples for named in named_P] for name in sorted({n for c in named_P for n in c})
+        }
+        numbers["strategies"] = {
+            name: {"share": float(np.mean(share_P)), "ci95": list(bootstrap_interval(share_P))}
+            for name, share_P in shares.items()
+        }
+    return numbers
 
 
 def summarize_groups(

@@ -53,22 +53,46 @@ def methods_table(methods: Iterable[Method]) -> Table:
 
 
 def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]) -> Table:
-    """Before and after side by side, one row per test set; names as in summary.json ("id", "ood", ...).
+    """Before and after side by side, some rows for each test set; names as in summary.json ("id", "ood", ...).
 
     Bold marks a change whose 95 % intervals do not overlap.
     """
-    columns = ("test set", "pass@1\nbefore", "pass@1\nafter", "pass@8\nbefore", "pass@8\nafter")
-    table = plain_table("Problems solved, % [95 % bootstrap interval over problems]", *columns)
-    for name in [*before, *(name for name in after if name not in before)]:
-        old, new = before.get(name), after.get(name)
-        table.add_row(
-            Text(SET_TITLES.get(name, name)),
-            Text(accuracy_cell(old)),
-            Text(accuracy_cell(new), style="bold" if old and new and _apart(old, new) else ""),
-            _percent(old, "pass@8"),
-            _percent(new, "pass@8"),
-        )
+    table = plain_table("Problems solved, % [95 % bootstrap interval over problems]", "", "before", "after")
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name, {}), after.get(name, {})
+        if table.row_count:
+            table.add_section()
+        table.add_row(Text(SET_TITLES.get(name, name), style="cyan"))
+        ways = dict.fromkeys((*old.get("strategies", ()), *new.get("strategies", ())))
+        rows = [
+            ("pass@1", "pass@1", "ci95", 100.0),
+            *((f"pass@{k}", f"pass@{k}", f"pass@{k}_ci95", 100.0) for k in (8, 32)),
+            ("different correct solutions", "distinct_correct", "distinct_correct_ci95", 1.0),
+        ]
+        for title, key, interval, scale in rows:
+            if old.get(key) is not None or new.get(key) is not None:
+                _add_change(table, title, *((s.get(key), s.get(interval), scale) for s in (old, new)))
+        for way in ways:
+            found = [s.get("strategies", {}).get(way, {}) for s in (old, new)]
+            title = f"  pass@1 in the way {way}"
+            _add_change(table, title, *((entry.get("share"), entry.get("ci95"), 100.0) for entry in found))
     return table
+
+
+_Number = tuple[float | None, Sequence[float] | None, float]
+"""A number, its interval, and what both are multiplied by."""
+
+
+def _add_change(table: Table, title: str, old: _Number, new: _Number) -> None:
+    apart = bool(old[1] and new[1] and (old[1][1] < new[1][0] or new[1][1] < old[1][0]))
+    table.add_row(Text(title), _with_interval(*old), Text(_with_interval(*new), style="bold" if apart else ""))
+
+
+def _with_interval(value: float | None, interval: Sequence[float] | None, scale: float = 100.0) -> str:
+    """ "31.2 [28.1, 34.4]", or "-" where there is no number."""
+    if value is None:
+        return "-"
+    return f"{scale * value:.1f}" + (f" [{scale * interval[0]:.1f}, {scale * interval[1]:.1f}]" if interval else "")
 
 
 def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
@@ -130,22 +154,19 @@ def alternatives_table(alternatives: Sequence[Any]) -> RenderableType:
     return Group(table, Text("- a teacher row, * the most teacher-like row (smallest D)", style="dim"))
 
 
-def sample_panel(problem: str, *, teacher: str | None, before: str, after: str) -> Panel:
-    """One problem and three solutions: a teacher's (None = the problem has no teacher), before, after."""
+def sample_panel(problem: str, *, teacher: str | None, before: str, after: Sequence[str]) -> Panel:
+    """One problem and its solutions: a teacher's (None = the problem has no teacher), before, and one or more after."""
     parts = [Text(problem.strip(), style="bold")]
-    for title, text in (("teacher", teacher), ("before", before), ("after", after)):
-        parts.append(Text(f"\n{title}", style="cyan"))
-        parts.append(Text("(none)" if text is None else text.strip() or "(empty)"))
-    return Panel(Group(*parts), title="One problem, three solutions", title_align="left")
+    title = "after" if len(after) == 1 else f"after: {len(after)} different correct solutions"
+    for head, texts in (("teacher", [teacher]), ("before", [before]), (title, after)):
+        parts.append(Text(f"\n{head}", style="cyan"))
+        parts += [Text("(none)" if text is None else text.strip() or "(empty)") for text in texts]
+    return Panel(Group(*parts), title="One problem, solved", title_align="left")
 
 
 def accuracy_cell(summary: Summary | None) -> str:
     """ "31.2 [28.1, 34.4]" in percent, or "-" without a summary."""
-    if not summary:
-        return "-"
-    interval = summary.get("ci95")
-    bounds = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
-    return _percent(summary, "pass@1") + bounds
+    return _with_interval(summary.get("pass@1"), summary.get("ci95")) if summary else "-"
 
 
 def _percent(summary: Summary | None, name: str) -> str:
@@ -156,9 +177,3 @@ def _percent(summary: Summary | None, name: str) -> str:
 def _number(summary: Summary | None, name: str, form: str) -> str:
     value = summary.get(name) if summary else None
     return "-" if value is None else form.format(value)
-
-
-def _apart(old: Summary, new: Summary) -> bool:
-    """Whether the two 95 % intervals do not overlap."""
-    first, second = old.get("ci95"), new.get("ci95")
-    return bool(first and second and (first[1] < second[0] or second[1] < first[0]))

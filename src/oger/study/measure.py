@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,12 @@ from oger.encoders.base import Encoder
 from oger.evaluation.grading import rewarded
 from oger.evaluation.job import OutcomeReward, Result
 from oger.evaluation.statistics.diversity import distinct_solutions
-from oger.evaluation.summary import Graded, by_problem, summarize_responses
+from oger.evaluation.summary import UNNAMED, Graded, StrategyRule, by_problem, summarize_responses
 from oger.method.divergence import teacher_divergence
 from oger.verification.formats import extract_answer
 
 CORRECT, WRONG, UNDECIDED = "1", "0", "?"
 """One character per sample, in a text per problem."""
-
-_UNNAMED = "-"
-"""Strategy of correct samples that a world's rule gives no name."""
-
-Strategies = Callable[[Mapping[str, Any], str], str | None]
-"""A world's `strategy_of`: the name of the way in which a correct text solves a row, None where no rule tells."""
 
 _BOX, _SAID = "last_boxed", "boxed_or_said"
 _MARKS = {"correct": CORRECT, "wrong": WRONG, "undecided": UNDECIDED}
@@ -59,13 +53,13 @@ def format_blind(result: Result, rules: Sequence[str], reward: OutcomeReward) ->
 
 
 def problem_outcomes(
-    result: Result, *, blind: Sequence[Graded] | None = None, strategy_of: Strategies | None = None
+    result: Result, *, blind: Sequence[Graded] | None = None, strategy_of: StrategyRule | None = None
 ) -> list[dict[str, Any]]:
     """The outcomes as stored, of each row of the split.
 
     Args:
         blind: see `format_blind`; None where no box is asked for.
-        strategy_of: see `Strategies`.
+        strategy_of: see `oger.evaluation.summary.StrategyRule`.
 
     Returns:
         "problem", "family"; "outcomes" and "blind": texts with a character per sample; "distinct": number of different
@@ -78,7 +72,7 @@ def problem_outcomes(
         correct = [response.text for response in samples if response.status == "correct"]
         strategies = None
         if strategy_of is not None:
-            named = Counter(strategy_of(problem.row, text) or _UNNAMED for text in correct)
+            named = Counter(strategy_of(problem.row, text) or UNNAMED for text in correct)
             strategies = json.dumps(named, sort_keys=True)
         rows.append(
             {

@@ -93,6 +93,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     from oger.study.measure import format_blind, problem_outcomes, rules_without_box, summarize_policy
     from oger.training.run.build import checked_rows, model_source, outcome_function, run_options
     from oger.training.run.evaluate import evaluate
+    from oger.worlds.world import strategy_rule
 
     how = dict(spec["encoder"])
     encoder = create_encoder(resolve_spec(how.pop("encoder"), model_source(recipe.model)), **how)
@@ -120,21 +121,12 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
                     recipe, args, models[weights], rows, num_samples=measure["samples"], seed=spec["seed"]
                 )
                 blind = format_blind(result, recipe.answer_rules, grade) if by_rules else None
-                per_problem = problem_outcomes(result, blind=blind, strategy_of=_strategies(source))
+                per_problem = problem_outcomes(result, blind=blind, strategy_of=strategy_rule(source))
                 found[what] = summarize_policy(result.responses, rows, encoder), per_problem
             name = {"evaluation": measure["evaluation"], "policy": policy, "split": split}
             numbers.append({**name, "source": source, **found[what][0]})
             outcomes += [{**name, **problem} for problem in found[what][1]]
     return numbers, outcomes
-
-
-def _strategies(source: str) -> Any:
-    """`strategy_of` of the world that a split is of; None where it has none, or the split is a file."""
-    from oger.io.rows import world_name
-    from oger.worlds import load_world
-
-    name = world_name(source)
-    return None if name is None else getattr(load_world(name), "strategy_of", None)
 
 
 def _last_is_best(run: Path) -> bool:

@@ -1,10 +1,10 @@
 """What a world offers, and the registry of worlds by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from oger.io.rows import WORLD_PREFIX, SourceError, split_world
+from oger.io.rows import WORLD_PREFIX, SourceError, split_world, world_name
 from oger.plugins import import_object, load_plugin
 
 
@@ -64,6 +64,12 @@ def load_world(name: str) -> World:
     """
     found = load_plugin(name, table=_WORLDS, group=ENTRY_POINT_GROUP, what="world")
     return (import_object(found, what="world") if isinstance(found, str) else found)()
+
+
+def strategy_rule(source: str) -> Callable[[Mapping[str, Any], str], str | None] | None:
+    """`strategy_of` of the world that rows are of; None where it has none, or the rows are no world's."""
+    name = world_name(source)
+    return None if name is None else getattr(load_world(name), "strategy_of", None)
 
 
 def read_split(source: str, *, limit: int | None, raw: bool) -> list[dict[str, Any]]:

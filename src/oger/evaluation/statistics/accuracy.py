@@ -48,23 +48,24 @@ def outcome_matrix(outcomes: ArrayLike | Sequence[Sequence[float | None]]) -> ND
     return matrix_PS
 
 
-def summarize(outcomes: ArrayLike | Sequence[Sequence[float | None]], *, k: int = 8) -> dict[str, Any]:
+def summarize(outcomes: ArrayLike | Sequence[Sequence[float | None]], *, ks: Sequence[int] = (8, 32)) -> dict[str, Any]:
     """Accuracy of one evaluation as a JSON-ready mapping.
 
     Returns:
         "pass@1": mean over problems of the share of correct samples; "ci95": its bootstrap interval over problems;
-        "pass@k": unbiased, None when fewer than k samples were drawn; "undecided": share of samples without a verdict,
-        counted as wrong above; "problems" and "samples" (per problem).
+        "pass@k" with "pass@k_ci95": of each k, unbiased, missing when fewer than k samples were drawn; "undecided":
+        share of samples without a verdict, counted as wrong above; "problems" and "samples" (per problem).
     """
     matrix_PS = outcome_matrix(outcomes)
     num_problems, num_samples = matrix_PS.shape
     correct_P = (matrix_PS == 1.0).sum(axis=1)
     share_P = correct_P / num_samples
-    at_k = [pass_at_k(num_samples, int(c), k) for c in correct_P] if k <= num_samples else None
+    at = {k: [pass_at_k(num_samples, int(count), k) for count in correct_P] for k in ks if k <= num_samples}
     return {
         "pass@1": float(share_P.mean()),
         "ci95": list(bootstrap_interval(share_P)),
-        f"pass@{k}": None if at_k is None else float(np.mean(at_k)),
+        **{f"pass@{k}": float(np.mean(at_P)) for k, at_P in at.items()},
+        **{f"pass@{k}_ci95": list(bootstrap_interval(at_P)) for k, at_P in at.items()},
         "undecided": float(np.isnan(matrix_PS).mean()),
         "problems": num_problems,
         "samples": num_samples,

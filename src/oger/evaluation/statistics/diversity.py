@@ -22,11 +22,17 @@ Grams = frozenset[int]
 
 
 def distinct_solutions(texts: Sequence[str]) -> int:
-    """Number of different solutions; an empty text is one like any other.
+    """Number of different solutions; an empty text is one like any other."""
+    return len(different_solutions(texts))
 
-    >>> distinct_solutions(["3 + 4 = 7, so 7.", "3+4=7, So 7.", "Count up from 4: 5, 6, 7."])
-    2
+
+def different_solutions(texts: Sequence[str]) -> list[str]:
+    """The first text of each different solution.
+
+    >>> different_solutions(["3 + 4 = 7, so 7.", "3+4=7, So 7.", "Count up from 4: 5, 6, 7."])
+    ['3 + 4 = 7, so 7.', 'Count up from 4: 5, 6, 7.']
     """
+    first: list[str] = []
     founders: list[Grams] = []
     seen: set[Grams] = set()
     for text in texts:
@@ -36,7 +42,8 @@ def distinct_solutions(texts: Sequence[str]) -> int:
         seen.add(grams)
         if not any(similarity(grams, founder) >= SAME_SOLUTION for founder in founders):
             founders.append(grams)
-    return len(founders)
+            first.append(text)
+    return first
 
 
 def similarity(first: Grams, second: Grams) -> float:

@@ -13,16 +13,21 @@ from rich.text import Text
 from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
-from oger.evaluation.summary import by_problem
+from oger.evaluation.statistics.diversity import different_solutions
+from oger.evaluation.summary import by_problem, summarize_solutions
 from oger.io.whole import regular, write_json
 from oger.recipes.recipe import Recipe
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
 from oger.training.trainer import OGERTrainer
+from oger.worlds.world import strategy_rule
 
 Tests = Mapping[str, Sequence[Mapping[str, Any]]]
 """Name -> rows of each test set."""
+
+MOST_SOLUTIONS = 3
+"""Of the problem that is shown."""
 
 
 def evaluate(
@@ -77,7 +82,7 @@ def evaluate_before(
     for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
         first = [samples[0] for samples in by_problem(result.responses).values()]
         before[name] = {
-            "summary": result.accuracy,
+            "summary": numbers(recipe.test[name], result),
             "outcomes": [response.outcome for response in first],
             "texts": [response.text for response in first],
         }
@@ -98,26 +103,42 @@ def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
     return before
 
 
+def numbers(source: str, result: Result) -> dict[str, Any]:
+    """What summary.json says of one test set: accuracy, different correct solutions, ways of solving."""
+    rows = [problem.row for problem in result.job.problems]
+    return {**result.accuracy, **summarize_solutions(result.responses, rows, strategy_rule(source))}
+
+
 def show_change(
-    console: Console, before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Result], tests: Tests
+    console: Console,
+    summary: Mapping[str, Any],
+    before: Mapping[str, Mapping[str, Any]],
+    after: Mapping[str, Result],
+    tests: Tests,
 ) -> None:
-    """Accuracy before and after, and one problem of the first test set as teacher, old and new policy solve it."""
+    """The numbers before and after, and one problem of the first test set as teacher, old and new policy solve it.
+
+    The problem is one whose correct solutions by the new policy differ, if there is one, which the old policy did not
+    solve at its first try, if there is one of these, too.
+    """
     if not after:
         return
-    old = {name: found["summary"] for name, found in before.items()}
-    console.print(comparison_table(old, {name: result.accuracy for name, result in after.items()}))
+    console.print(comparison_table(summary["before"], summary["after"]))
     name, result = next(iter(after.items()))
-    first = [samples[0] for samples in by_problem(result.responses).values()]
+    found = [
+        different_solutions([response.text for response in samples if response.status == "correct"])[:MOST_SOLUTIONS]
+        for samples in by_problem(result.responses).values()
+    ]
     was = before[name]["outcomes"]
-    learned = [index for index, response in enumerate(first) if was[index] == 0 and response.outcome == 1]
-    index = learned[0] if learned else 0
+    taught = [bool(row.get("teachers")) for row in tests[name]]
+    index = max(range(len(found)), key=lambda i: (len(found[i]), taught[i], was[i] == 0))
     row = tests[name][index]
-    teachers = row.get("teachers") or []
+    after_texts = found[index] or [next(iter(list(by_problem(result.responses).values())[index])).text]
     console.print(
         sample_panel(
             str(row["prompt"]),
-            teacher=teachers[0]["text"] if teachers else None,
+            teacher=row["teachers"][0]["text"] if taught[index] else None,
             before=before[name]["texts"][index],
-            after=first[index].text,
+            after=after_texts,
         )
     )

@@ -41,7 +41,7 @@ from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.build import build_trainer, checked_rows, read_data, run_options
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, show_change
+from oger.training.run.evaluate import can_evaluate, evaluate_before, evaluate_now, numbers, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import as_saved, check_folder, clear, free_folder, no_trace_of_failure
 from oger.training.run.options import check_training
@@ -142,7 +142,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
-        "after": {name: result.accuracy for name, result in after.items()},
+        "after": {name: numbers(recipe.test[name], result) for name, result in after.items()},
         "wall_seconds": round(time.perf_counter() - started, 1),
         "steps": trainer.state.global_step,
         "generated_tokens": budget.tokens,
@@ -152,7 +152,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals)
     }
     if is_main:
         write_json(run / SUMMARY, summary)
-        show_change(console, before, after, tests)
+        show_change(console, summary, before, after, tests)
         console.print(
             f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
             f"(oger evaluate {run}, oger sample {run} PROBLEM)",
