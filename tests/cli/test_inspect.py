@@ -25,6 +25,19 @@ def test_rollouts_of_a_policy_are_measured_by_every_scale(oger) -> None:
     assert result.code == 0, result.err
     assert "group_minmax" in result.out
     assert "exceed the window" in result.out
+    assert "rollouts are correct" in result.out
+
+
+def test_whether_the_reward_can_act_is_written_down(oger, tmp_path: Path) -> None:
+    result = oger(
+        "inspect", "world:numbers/ood_fixed", "--limit", 16, "--policy", "world:numbers", "--max-tokens", 104,
+        "--out", tmp_path / "look",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "look" / "inspection.json").read_text())["rollouts"]
+    assert found["can_act"] == ("can act" in " ".join(result.out.split()))
+    own = found["nats"].pop("the policy's own correct rollouts")
+    assert 0 < own["mean"] < min(teacher["mean"] for teacher in found["nats"].values())
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,14 @@ def inspect(
     ] = None,
     aggregation: Annotated[str, typer.Option("--aggregation", help="mean, max or min over the teachers.")] = "mean",
     policy: Annotated[
-        str | None, typer.Option("--policy", metavar="MODEL", help="Sample it and measure D of its rollouts.")
+        str | None,
+        typer.Option("--policy", metavar="MODEL", help="Sample it: can the reward act on it?"),
     ] = None,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Rollouts per prompt, with --policy.")] = 8,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest rollout, with --policy.")] = 1024,
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", metavar="NAME", help="Answer rule of the rollouts, may be repeated.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Prompts that are read.")] = 500,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the rollouts.")] = 0,
     out: Annotated[
@@ -53,24 +57,41 @@ def inspect(
 
     check_spec(encoder, part=part, **options)
     rows = load_rows(table, limit)
-    rollouts, source = None, None
+    rollouts, source, acts = None, None, None
     if policy is not None:
         from oger.evaluation.backends.base import SamplingSettings
-        from oger.evaluation.backends.transformers import sample_responses
+        from oger.evaluation.job import own_job
+        from oger.evaluation.runner import run_job
+        from oger.evaluation.summary import by_problem
+        from oger.reporting.inspection_policy import inspect_policy
         from oger.runs.policy import load_policy, locate_policy
+        from oger.verification.formats import DEFAULT_RULES
+        from oger.verification.rewards import accuracy_with
 
         location = locate_policy(policy)
         source = location.source
+        loaded = load_policy(location)
         settings = SamplingSettings(1.0, 1.0, max_tokens, seed)
-        responses = sample_responses(*load_policy(location), [row["prompt"] for row in rows], samples, settings)
-        rollouts = [[response.text for response in row] for row in responses]
+        reward = accuracy_with(rule or DEFAULT_RULES)
+        job = own_job(policy, rows, *loaded, reward=reward, num_samples=samples, sampling=settings)
+        graded = list(by_problem(run_job(job).responses).values())
+        rollouts = [[response.text for response in group] for group in graded]
     made = create_encoder(resolve_spec(encoder, source), part=part, **options)
     found = inspect_table(rows, made, rollouts=rollouts, aggregation=aggregation)
+    if rollouts is not None:
+        outcomes = [[response.outcome for response in group] for group in graded]
+        acts = inspect_policy(rows, loaded, made, rollouts, outcomes, aggregation=aggregation)
     title = f"{table}, {encoder}" + ("" if part == "full" else f", {part}")
-    Terminal().print(inspection_tables(found, title))
+    Terminal().print(inspection_tables(found, title, acts))
     if out is not None:
         out.mkdir(parents=True)
-        numbers = {"table": table, "encoder": encoder, "part": part, "policy": policy, **inspection_numbers(found)}
+        numbers = {
+            "table": table,
+            "encoder": encoder,
+            "part": part,
+            "policy": policy,
+            **inspection_numbers(found, acts),
+        }
         write_json(out / "inspection.json", numbers)
         draw_inspection(found, out / "inspection.png", title)
         say(f"{out}: inspection.json, inspection.png")

@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from oger.reporting.inspection import FLAT, NARROW, QUANTILES, Distribution, Inspection
+from oger.reporting.inspection_policy import PolicyInspection, sentences
 from oger.terminal.console import plain_table
 
 _BINS = 40
 
 
-def inspection_tables(found: Inspection, title: str) -> RenderableType:
-    """Cosines by pair, D by scale, lengths against the window, and the verdict."""
+def inspection_tables(found: Inspection, title: str, policy: PolicyInspection | None = None) -> RenderableType:
+    """Cosines by pair, D by scale, lengths against the window, what a policy makes of the teachers, and the verdict."""
     cosines = _table(f"{title}: cosines of different teachers on one prompt, {found.prompts} prompts", "teachers")
     for name, values in found.cosines.items():
         cosines.add_row(name, *_cells(Distribution.of(values)))
@@ -33,7 +34,14 @@ def inspection_tables(found: Inspection, title: str) -> RenderableType:
         for name, lengths_of in found.tokens.items():
             lengths.add_row(name, *_cells(lengths_of, "{:.0f}"))
         parts.append(lengths)
-    return Group(*parts, Text(verdict(found)))
+    words = [verdict(found)]
+    if policy is not None:
+        nats = _table("Nats per token under the policy", "texts of")
+        for name, values in policy.nats.items():
+            nats.add_row(name, *_cells(values))
+        parts.append(nats)
+        words.append(sentences(policy))
+    return Group(*parts, *map(Text, words))
 
 
 def verdict(found: Inspection) -> str:
@@ -54,9 +62,11 @@ def verdict(found: Inspection) -> str:
     return " ".join(lines)
 
 
-def inspection_numbers(found: Inspection) -> dict[str, Any]:
+def inspection_numbers(found: Inspection, policy: PolicyInspection | None = None) -> dict[str, Any]:
     """Everything but the raw values, for a JSON file."""
+    more = {} if policy is None else {"rollouts": {**dataclasses.asdict(policy), "can_act": policy.can_act}}
     return {
+        **more,
         "prompts": found.prompts,
         "rows_are": found.rows_are,
         "quantiles": list(QUANTILES),

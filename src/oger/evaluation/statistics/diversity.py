@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import torch
+
 SAME_SOLUTION = 0.6
 """Least Jaccard similarity of two texts of one solution."""
 
@@ -44,6 +46,18 @@ def different_solutions(texts: Sequence[str]) -> list[str]:
             founders.append(grams)
             first.append(text)
     return first
+
+
+def correct_variety(texts: Sequence[str], divergence_C: torch.Tensor) -> tuple[float, float]:
+    """What an exploration reward can tell apart among the correct rollouts of one group, two or more.
+
+    Returns:
+        share of different texts; population standard deviation of their D.
+
+    >>> correct_variety(["a", "a", "b"], torch.tensor([0.5, 0.5, 0.5]))
+    (0.6666666666666666, 0.0)
+    """
+    return len(set(texts)) / len(texts), float(divergence_C.double().std(correction=0))
 
 
 def similarity(first: Grams, second: Grams) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from oger.evaluation.statistics.diversity import correct_variety
 from oger.method.confidence import reduce_entropy
 from oger.method.objective import MixedPolicyLoss
 from oger.runs.rollouts import write_rollouts
@@ -73,9 +74,11 @@ def _add_variety(sums: MetricSums, batch: ScoredBatch, correct_N: torch.Tensor, 
     for start in range(0, len(correct_N), batch.group_size):
         right = (correct_N[start : start + batch.group_size].nonzero().squeeze(1) + start).tolist()
         if len(right) > 1:
-            distinct.append(len({batch.rollouts.texts[row] for row in right}) / len(right))
+            texts = [batch.rollouts.texts[row] for row in right]
+            share, deviation = correct_variety(texts, batch.divergence_N[right])
+            distinct.append(share)
             if guided_N[start]:
-                spread.append(float(batch.divergence_N[right].std(correction=0)))
+                spread.append(deviation)
     for name, values in (("group/distinct_correct_share", distinct), ("divergence/correct_spread", spread)):
         sums.add(name, torch.tensor(values, dtype=torch.double, device=correct_N.device))
 
