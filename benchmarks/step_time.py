@@ -200,6 +200,18 @@ def peak_memory(name: str, variant: str, machine: Machine) -> int:
     from benchmarks.step_time_workloads import WORKLOADS
 
     _race({variant: (WORKLOADS[name], variant)}, MEMORY_STEPS, 0, machine)
+    return _peak(machine)
+
+
+def run_alone(name: str, variant: str, machine: Machine) -> tuple[Lap, int]:
+    """One rollout step of a variant on one of GPU_WORKLOADS, not warmed up, and the most bytes that this process took."""
+    from benchmarks.step_time_workloads import GPU_WORKLOADS
+
+    [lap] = _race({variant: (GPU_WORKLOADS[name], variant)}, 1, 0, machine)[variant]
+    return lap, _peak(machine)
+
+
+def _peak(machine: Machine) -> int:
     if machine.device == "cpu":
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

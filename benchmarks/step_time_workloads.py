@@ -18,7 +18,15 @@ import torch
 from scipy.stats import norm
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, LogitsProcessor, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LogitsProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from benchmarks.step_time_laps import IDLE_IN, IDLE_OUT, OGER, PLAIN, STOCK
 from oger.verification import VerifierPool
@@ -59,7 +67,13 @@ class Workload:
     optimiser_steps: int = 1
     lengths: Lengths | None = None
     shape: dict[str, Any] | None = None
-    """A Llama policy with random weights of this shape; None is the world's base policy."""
+    """A policy with random weights of this shape; None is the world's base policy."""
+    family: str = "llama"
+    """Of the random weights: llama or qwen2."""
+    prompt_tokens: int = 0
+    """Prompts are filled up to so many."""
+    lora: bool = False
+    """Train an adapter of rank 16 on all linear layers."""
 
     @property
     def max_length(self) -> int:
@@ -76,6 +90,32 @@ _135M: dict[str, Any] = {  # SmolLM2-135M's
     "num_attention_heads": 9, "num_key_value_heads": 3,
 }  # fmt: skip
 
+_QWEN_05B: dict[str, Any] = {  # Qwen2.5-0.5B's
+    "vocab_size": 151_936, "hidden_size": 896, "intermediate_size": 4_864, "num_hidden_layers": 24,
+    "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 4_096,
+}  # fmt: skip
+_QWEN_15B: dict[str, Any] = {  # Qwen2.5-1.5B's
+    "vocab_size": 151_936, "hidden_size": 1_536, "intermediate_size": 8_960, "num_hidden_layers": 28,
+    "num_attention_heads": 12, "num_key_value_heads": 2, "max_position_embeddings": 4_096,
+}  # fmt: skip
+_QWEN_TINY = {**_30M, "num_hidden_layers": 2, "hidden_size": 96, "intermediate_size": 128}
+
+
+def _qwen(shape: dict[str, Any], *, lora: bool = False) -> Workload:
+    """16 rollouts of 1,024 prompt and 2,048 response tokens."""
+    return Workload(
+        rollouts=16, micro_batch=4, rounds=1, lengths=Lengths(median=2_048, sigma=0), shape=shape, family="qwen2",
+        prompt_tokens=1_024, lora=lora,
+    )  # fmt: skip
+
+
+def _qwen_tiny(*, lora: bool = False) -> Workload:
+    return Workload(
+        rollouts=16, micro_batch=8, rounds=1, lengths=Lengths(median=16, sigma=0), shape=_QWEN_TINY, family="qwen2",
+        prompt_tokens=48, lora=lora,
+    )  # fmt: skip
+
+
 _EVEN = Lengths(median=64, sigma=0)
 WORKLOADS = {
     "embedded-128": Workload(rollouts=128, micro_batch=128, rounds=20),
@@ -87,6 +127,13 @@ WORKLOADS = {
         rollouts=16, micro_batch=8, rounds=4, lengths=Lengths(median=24, sigma=1.2), shape=_30M
     ),
     "llama-135m": Workload(rollouts=16, micro_batch=8, rounds=3, lengths=_EVEN, shape=_135M),
+}
+GPU_WORKLOADS = {  # of benchmarks.gpu, the tiny ones to try it on a CPU
+    "qwen-0.5b": _qwen(_QWEN_05B),
+    "qwen-1.5b": _qwen(_QWEN_15B),
+    "qwen-1.5b-lora": _qwen(_QWEN_15B, lora=True),
+    "qwen-tiny": _qwen_tiny(),
+    "qwen-tiny-lora": _qwen_tiny(lora=True),
 }
 
 
@@ -171,18 +218,17 @@ def build(workload: Workload, variant: str, steps: int, folder: str, *, device: 
         pool: grades the responses; without a memory, so that no variant profits of what another one asked.
     """
     from datasets import Dataset
+    from peft import LoraConfig
     from transformers import PrinterCallback
 
     world = load_world("arithmetic")
     tokenizer = AutoTokenizer.from_pretrained(world.base_policy())
+    model: Any
     if workload.shape is None:
         config = LlamaConfig.from_pretrained(world.base_policy(), max_position_embeddings=1024)
         model = LlamaForCausalLM.from_pretrained(world.base_policy(), config=config, dtype=torch.float32)
     else:
-        tokenizer = _wider(tokenizer, workload.shape["vocab_size"])
-        torch.manual_seed(0)
-        special = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-        model = LlamaForCausalLM(LlamaConfig(**workload.shape, **special, tie_word_embeddings=True))
+        model, tokenizer = random_policy(workload)
     rewards: list[Any] = [accuracy_by(pool)]
     if workload.lengths is not None:
         plan_lengths(model, workload.lengths.of(workload.rollouts), tokenizer)
@@ -199,19 +245,37 @@ def build(workload: Workload, variant: str, steps: int, folder: str, *, device: 
         bf16=device != "cpu" and workload.shape is not None, dataloader_pin_memory=device != "cpu",
         logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True, **own,
     )  # fmt: skip
-    dataset = Dataset.from_list(_rows())
+    dataset = Dataset.from_list(_rows(workload.prompt_tokens))
     if variant == STOCK:
         dataset = dataset.remove_columns("teachers")
     trainer = trainer_class(
-        model=model, reward_funcs=rewards, args=args, train_dataset=dataset, processing_class=tokenizer
-    )
+        model=model, reward_funcs=rewards, args=args, train_dataset=dataset, processing_class=tokenizer,
+        peft_config=LoraConfig(r=16, target_modules="all-linear") if workload.lora else None,
+    )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
+def random_policy(workload: Workload) -> tuple[Any, Any]:
+    """Model and tokenizer of a workload with a shape."""
+    assert workload.shape is not None
+    world_tokenizer = AutoTokenizer.from_pretrained(load_world("arithmetic").base_policy())
+    tokenizer = _wider(world_tokenizer, workload.shape["vocab_size"])
+    torch.manual_seed(0)
+    special = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    families: dict[str, tuple[Any, Any]] = {
+        "llama": (LlamaForCausalLM, LlamaConfig),
+        "qwen2": (Qwen2ForCausalLM, Qwen2Config),
+    }
+    make, configure = families[workload.family]
+    return make(configure(**workload.shape, **special, tie_word_embeddings=True)), tokenizer
+
+
 @functools.cache
-def _rows() -> list[dict[str, Any]]:
-    return load_world("arithmetic").rows("train", limit=NUM_PROMPTS)
+def _rows(prompt_tokens: int) -> list[dict[str, Any]]:
+    rows = load_world("arithmetic").rows("train", limit=NUM_PROMPTS)
+    # characters are tokens
+    return [row | {"prompt": row["prompt"].rjust(prompt_tokens, "1")} for row in rows]
 
 
 def _variant(variant: str) -> tuple[Any, Any, dict[str, Any]]:
