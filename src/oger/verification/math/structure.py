@@ -19,7 +19,8 @@ _TRANSPOSED = re.compile(
     r"(.*\S)\s*\^\s*(?:\{\s*(?:T|t|\\top|\\intercal|\\prime|\\mathsf\s*T|\\rm\s*T)\s*\}|T|\\top|\\intercal)", re.DOTALL
 )
 _ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
+# 3, 150 may as well be two solutions; a group that begins with 0 is never a number by itself.
+_GROUPED = re.compile(r"[+-]?(?:\d{2,3}(?:, \d{3})+|\d(?=.*, 0)(?:, \d{3})+)")
 _THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
 _AND = re.compile(r"\s+and\s+|\s*\\(?:land|wedge)(?![a-zA-Z])\s*", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+|\s*\\(?:lor|vee)(?![a-zA-Z])\s*", re.IGNORECASE)
