@@ -235,7 +235,9 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
         return _compare_structures(gold, answer, left or numbers, right or numbers)
     if shape.joined == "and" and read_quantity(gold if left is not None else answer) is not None:
         return compare_leaves(gold, answer)  # 1 hour and 30 minutes
-    if shape.form == "list" and (number := joined_thousands(gold if left is not None else answer)):
+    if shape.form == "list" and (
+        number := joined_thousands(gold if left is not None else answer, of_gold=left is not None)
+    ):
         return _compare(*((number, answer) if left is not None else (gold, number)))
     if shape.form in ("interval", "union") and read_quantity(plain) is None and not is_words(plain):
         return compare_expressions(gold, answer)

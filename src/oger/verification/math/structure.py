@@ -19,8 +19,8 @@ _TRANSPOSED = re.compile(
     r"(.*\S)\s*\^\s*(?:\{\s*(?:T|t|\\top|\\intercal|\\prime|\\mathsf\s*T|\\rm\s*T)\s*\}|T|\\top|\\intercal)", re.DOTALL
 )
 _ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
-# 3, 150 may as well be two solutions; a group that begins with 0 is never a number by itself.
-_GROUPED = re.compile(r"[+-]?(?:\d{2,3}(?:, \d{3})+|\d(?=.*, 0)(?:, \d{3})+)")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
+_TWO_NUMBERS = re.compile(r"[+-]?\d, [1-9]\d\d")
 _THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
 _AND = re.compile(r"\s+and\s+|\s*\\(?:land|wedge)(?![a-zA-Z])\s*", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+|\s*\\(?:lor|vee)(?![a-zA-Z])\s*", re.IGNORECASE)
@@ -149,8 +149,13 @@ def as_matrix(structure: Structure) -> Structure | None:
     return Structure("matrix", tuple(cell for row in items for cell in row), columns=len(items[0]))
 
 
-def joined_thousands(text: str) -> str | None:
-    """32, 348 as one number, for where it stands beside one number; None when it is not written so."""
+def joined_thousands(text: str, *, of_gold: bool) -> str | None:
+    """32, 348 as one number, for where it stands beside one number; None when it is not written so.
+
+    A gold answer 3, 150 is rather two numbers; a group that begins with 0 is none by itself.
+    """
+    if of_gold and _TWO_NUMBERS.fullmatch(text):
+        return None
     return text.replace(", ", "") if _GROUPED.fullmatch(text) else None
 
 
