@@ -46,8 +46,8 @@ class EndpointServer:
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
     retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
-    finish:REASON, no-finish, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that code inside
-    a reply with status 200).
+    finish:REASON, no-finish, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that
+    code inside a reply with status 200).
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:

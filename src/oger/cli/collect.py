@@ -120,8 +120,8 @@ def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tup
     )
     if answered.unsaid:
         say(
-            f"{answered.unsaid} answers came without a finish reason: whether they were cut is not known, so they count as "
-            "cut and no table takes them. Look for a setting of the server, or collect through another one."
+            f"{answered.unsaid} answers came without a finish reason: whether they were cut is not known, so they "
+            "count as cut and no table takes them. Look for a setting of the server, or collect through another one."
         )
     if read.repeated:
         say(_repeated(read))

@@ -1,4 +1,4 @@
-"""The text of the problem beside an answer: what it counts may stand behind the number (5 coins, where coins are asked for)."""
+"""The text of the problem beside an answer: what it counts may stand behind the number."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -44,7 +44,10 @@ def test_rollouts_none_of_which_can_be_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("weights break at the end", "error: the training broke the policy: after step 2 its weights are not all finite"),
+        (
+            "weights break at the end",
+            "error: the training broke the policy: after step 2 its weights are not all finite",
+        ),
         ("ends before the first step", "error: nothing was trained: the run ended before its first step"),
     ],
 )

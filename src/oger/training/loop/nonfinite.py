@@ -184,7 +184,8 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
             "why (a reward function or an encoder that divides by 0, weights that are broken, half precision)."
         )
     undecided = [row[_UNDECIDED] for row in trainer.state.log_history if _UNDECIDED in row]
-    drops = trainer.args.undecided == "drop" and not trainer.args.imitation_weight  # else other rows teach
+    args: Any = trainer.args
+    drops = args.undecided == "drop" and not args.imitation_weight  # else other rows teach
     if drops and undecided and min(undecided) == 1.0:
         raise RunFaultError(
             f"nothing was trained: not one rollout of the {steps} steps could be judged. Look at the reward functions "

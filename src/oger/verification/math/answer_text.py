@@ -112,7 +112,8 @@ _LEAD = re.compile(
 )
 _ONLY_IN_FRONT = re.compile(r"^only\s+(?=\S)", re.I)
 _ONLY_BEHIND = re.compile(
-    r"(?<=\S)[\s,]+(?:only|is the (?:only|unique)(?: possible| such| real)? (?:answer|solution|value|function|possibility|one))$",
+    r"(?<=\S)[\s,]+(?:only|is the (?:only|unique)(?: possible| such| real)? "
+    r"(?:answer|solution|value|function|possibility|one))$",
     re.I,
 )
 _DECIMAL_GOES_ON = re.compile(r"(\.\d+)\s*(?:\.{3,}|\\(?:ldots|cdots|dots)(?![a-zA-Z]))$")  # 3.14...: as far as written

@@ -14,8 +14,8 @@ Rulings, where mathematicians may differ:
   is a unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
   belongs to its last term.
 - **Words behind a number**: what the gold answer (with adjectives) or the question names, or an everyday counted thing
-  by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree; a unit, a percent sign and a
-  noun exclude each other.
+  by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree;
+  a unit, a percent sign and a noun exclude each other.
 - **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
 - **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
   tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
