@@ -83,6 +83,19 @@ def test_answers_become_lines_and_the_way_on_is_shown(oger, tmp_path) -> None:
     assert not (tmp_path / "out.failures.jsonl").exists()
 
 
+def test_a_server_that_gives_no_finish_reason_is_named_and_its_answers_are_kept_out(oger, tmp_path) -> None:
+    prompts(tmp_path, 8)
+    with EndpointServer(lambda call: "no-finish") as server:
+        result = oger(*arguments(server, tmp_path))
+    assert result.code == 0, result.err
+    assert "8 of the file's 8 cut by the length limit or refused" in result.out
+    assert "8 answers came without a finish reason" in result.out
+    assert {line["finish_reason"] for line in lines(tmp_path)} == {"unknown"}
+    source = f"r1=plain:{tmp_path / 'out.jsonl'}"
+    table = oger("teachers", "curate", "--source", source, "--out", tmp_path / "table", "--tokenizer", "words")
+    assert "8 truncated" in table.out  # among them the right answer to #7
+
+
 def test_curate_reads_what_was_collected(oger, tmp_path) -> None:
     prompts(tmp_path, 12)
     with EndpointServer(lambda call: "length" if call.key[0] == "#3" else "reasoning") as server:

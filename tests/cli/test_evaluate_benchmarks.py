@@ -113,6 +113,38 @@ def test_an_adapter_is_refused_by_vllm_in_one_line(oger, rows, tmp_path) -> None
     assert "is an adapter: oger merge" in result.err
 
 
+def test_the_body_of_requests_is_the_users_and_stored_with_the_settings(oger, rows, tmp_path) -> None:
+    body = '{"chat_template_kwargs": {"enable_thinking": false}, "max_tokens": null, "max_completion_tokens": 64}'
+    with EndpointServer() as server:
+        assert oger(*remote(server, rows, tmp_path / "ev", "--body", body)).code == 0
+        for call in server.calls:
+            assert call.body["chat_template_kwargs"] == {"enable_thinking": False}
+            assert call.body["max_completion_tokens"] == 64
+            assert "max_tokens" not in call.body
+            assert "temperature" in call.body
+        other = oger(*remote(server, rows, tmp_path / "ev", "--body", "{}"))
+        assert other.code == 2
+        assert "body" in other.err
+        broken = oger(*remote(server, rows, tmp_path / "ev2", "--body", "{max_tokens: }"))
+        assert broken.code == 2
+        assert broken.err.count("\n") == 1
+
+
+def test_a_field_that_the_server_refuses_is_left_out_once_and_said(oger, rows, tmp_path) -> None:
+    with EndpointServer(lambda call: "refuse:temperature") as server:
+        result = oger(*remote(server, rows, tmp_path / "ev", "--concurrency", 1))
+    assert result.code == 0, result.err
+    assert ["temperature" in call.body for call in server.calls] == [True, *[False] * 12]
+    assert (result.out + result.err).count("the server does not take temperature") == 1
+
+
+def test_a_server_that_gives_no_finish_reason_is_named(oger, rows, tmp_path) -> None:
+    with EndpointServer(lambda call: "no-finish") as server:
+        result = oger(*remote(server, rows, tmp_path / "ev"))
+    assert result.code == 0, result.err
+    assert "100 % of the responses were cut, or no server said how they ended" in result.out + result.err
+
+
 def test_failed_requests_are_asked_again_by_the_next_run(oger, rows, tmp_path) -> None:
     with EndpointServer(lambda call: "400" if call.key[0] == "#4" and call.number == 1 else "") as server:
         first = oger(*remote(server, rows, tmp_path / "ev"))

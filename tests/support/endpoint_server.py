@@ -46,8 +46,8 @@ class EndpointServer:
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
     retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
-    finish:REASON, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that code inside
-    a reply with status 200).
+    finish:REASON, no-finish, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that
+    code inside a reply with status 200).
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:
@@ -225,6 +225,8 @@ def _reply(call: Call, words: dict[str, str]) -> dict[str, Any]:
         text = "half a pair: \ud83d"
     cut = "length" in words or "reasoning-cut" in words
     choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else words.get("finish", "stop")}
+    if "no-finish" in words:
+        del choice["finish_reason"]
     if call.path.endswith("/chat/completions"):
         choice["message"] = {"role": "assistant", "content": text}
         if "reasoning" in words:

@@ -130,9 +130,33 @@ def _clock_runs_backwards() -> None:
     time.time = lambda: began - 60.0 * next(calls)
 
 
+def _weights_break_at_the_end() -> None:
+    from oger import OGERTrainer
+
+    train = OGERTrainer.train
+
+    def breaking(self: Any, *args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        result = train(self, *args, **kwargs)
+        with torch.no_grad():
+            next(self.model.parameters()).view(-1)[0] = torch.inf
+        return result
+
+    OGERTrainer.train = breaking  # type: ignore[method-assign]
+
+
+def _ends_before_the_first_step() -> None:
+    from oger import OGERTrainer
+
+    OGERTrainer.train = lambda self, *args, **kwargs: None  # type: ignore[method-assign,assignment]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "die while writing a checkpoint": _die_while_writing_a_checkpoint,
     "memory in the update": _too_large_at_step(2, "_compute_loss"),
     "memory in generation": _too_large_at_step(2, "_generate"),
     "clock runs backwards": _clock_runs_backwards,
+    "weights break at the end": _weights_break_at_the_end,
+    "ends before the first step": _ends_before_the_first_step,
 }

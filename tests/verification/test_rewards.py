@@ -17,6 +17,17 @@ def test_accuracy_without_a_kind_is_math() -> None:
     assert accuracy_reward(["p"], [r"\boxed{0.5}"], answer=[r"\frac{1}{2}"]) == [1.0]
 
 
+def test_what_the_prompt_counts_may_stand_behind_the_number() -> None:
+    counted, negated = r"\boxed{5\text{ wombats}}", r"\boxed{5\text{ not wombats}}"
+    asked = "How many wombats are left?"
+    chat = [{"role": "system", "content": "Solve it."}, {"role": "user", "content": asked}]
+    parts = [{"role": "user", "content": [{"type": "text", "text": asked}]}]
+    prompts = [asked, chat, parts, "How many are left?", asked]
+    rewards = accuracy_reward(prompts, [*[counted] * 4, negated], answer=["5"] * 5)
+    assert rewards == [1.0, 1.0, 1.0, 0.0, 0.0]
+    assert accuracy_reward([asked], [counted], answer=["5"], metadata=[{"question": "How many?"}]) == [0.0]
+
+
 def test_completions_may_be_chat_messages() -> None:
     chat = [{"role": "assistant", "content": r"\boxed{4}"}]
     parts = [{"role": "assistant", "content": [{"type": "text", "text": r"\boxed{4}"}]}]

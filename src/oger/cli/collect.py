@@ -118,6 +118,11 @@ def _report(plan: Plan, read: Prompts, ledger: Ledger, tally: Tally, prices: tup
         f"{ledger.path}: {plan.size - tally.remaining} of {plan.size} answers ({tally.answers} new), "
         f"{answered.truncated} of the file's {len(answered.ids)} cut by the length limit or refused"
     )
+    if answered.unsaid:
+        say(
+            f"{answered.unsaid} answers came without a finish reason: whether they were cut is not known, so they "
+            "count as cut and no table takes them. Look for a setting of the server, or collect through another one."
+        )
     if read.repeated:
         say(_repeated(read))
     if tally.answers and prices is not None:

@@ -21,6 +21,8 @@ _UNSUPPORTED = re.compile(
     r"|deprecated|only the default",
     re.IGNORECASE,
 )
+UNSAID = "unknown"
+"""Finish reason of an answer whose server gives none."""
 _MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -125,7 +127,7 @@ def read_reply(content: bytes, *, completions: bool) -> Answer:
     choice, usage = choices[0], reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     finish_reason = choice.get("finish_reason")
-    finish_reason = finish_reason if isinstance(finish_reason, str) and finish_reason else "unknown"
+    finish_reason = finish_reason if isinstance(finish_reason, str) and finish_reason else UNSAID
     field = None
     if completions:
         text = choice.get("text")

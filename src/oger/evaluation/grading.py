@@ -14,6 +14,7 @@ from oger.evaluation.problems import Problem, Prompt
 from oger.evaluation.store import StoredResponse
 from oger.evaluation.summary import Graded
 from oger.verification import probe_rows, verify_many
+from oger.verification.question import with_question
 
 
 def probe_jobs(jobs: Iterable[Job]) -> None:
@@ -70,12 +71,16 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             [row["answer"] for row in chosen],
             [row["text"] for row in chosen],
             kind=[row["kind"] for row in chosen],
-            metadata=[None if row["metadata"] is None else json.loads(row["metadata"]) for row in chosen],
+            metadata=[with_question(row["kind"], _json(row["metadata"]), _json(row["prompt"])) for row in chosen],
             rules=rules.split(","),
         )
         for place, verdict in zip(places, graded, strict=True):
             found[place] = {"extracted": verdict.extracted, "status": verdict.status, "reason": verdict.reason}
     return found
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
 def rewarded(reward: OutcomeReward, problems: Sequence[Problem], drawn: Sequence[Generated]) -> tuple[Graded, ...]:

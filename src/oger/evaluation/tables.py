@@ -114,7 +114,7 @@ def _warnings(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[str
     for system, benchmark, summary in details:
         if summary["truncated_share"] > _CUT_WARNING:
             cut = f"{100 * summary['truncated_share']:.0f} %"
-            lines.append(f"{system}, {benchmark}: {cut} of the responses were cut by the length limit")
+            lines.append(f"{system}, {benchmark}: {cut} of the responses were cut, or no server said how they ended")
         if summary["undecided"] > 0:
             lines.append(f"{system}, {benchmark}: {summary['undecided']:.1%} undecided responses count as wrong")
     return lines

@@ -8,6 +8,7 @@ from typing import Any
 
 from oger.verification.formats import DEFAULT_RULES, extract_answer, last_boxed
 from oger.verification.kinds import check_kinds_of_rows
+from oger.verification.question import with_question
 from oger.verification.verdict import Verdict
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S
 from oger.verification.verify import verify_many
@@ -39,14 +40,18 @@ def accuracy_verdicts(
     rules: Sequence[str] = DEFAULT_RULES,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     kinds: Collection[str] = (),
+    prompts: Sequence[Any] | None = None,
 ) -> list[Verdict]:
-    """The verdicts behind `accuracy_reward`, all completions at once.
+    """The verdicts behind `accuracy_reward`, all completions at once; `prompts` say what is counted.
 
     Raises:
         ValueError: as `verify_many`; or a row's kind is code that is not among `kinds`.
     """
     names = [name or DEFAULT_KIND for name in kind] if kind is not None else [DEFAULT_KIND] * len(completions)
     check_kinds_of_rows(set(names), kinds)
+    entries = [None] * len(names) if metadata is None else metadata
+    if prompts is not None and len(prompts) == len(entries) == len(names):  # else `verify_many` says what differs
+        metadata = [with_question(*row) for row in zip(names, entries, prompts, strict=True)]
     return verify_many(
         answer,
         [completion_text(completion) for completion in completions],
@@ -93,7 +98,9 @@ def accuracy_with(
 
         `log_metric` is TRL's: the shares of undecided and of overruled verdicts go into the run's metrics.
         """
-        verdicts = accuracy_verdicts(completions, answer, kind, metadata, rules=rules, timeout_s=timeout_s, kinds=kinds)
+        verdicts = accuracy_verdicts(
+            completions, answer, kind, metadata, rules=rules, timeout_s=timeout_s, kinds=kinds, prompts=prompts
+        )
         if log_metric is not None and verdicts:
             undecided = sum(verdict.outcome is None for verdict in verdicts)
             log_metric("verification/undecided_share", undecided / len(verdicts))

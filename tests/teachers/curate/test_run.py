@@ -106,6 +106,13 @@ def test_an_undecided_answer_is_not_a_wrong_one(tmp_path: Path) -> None:
     assert alpha.accuracy == 0.5
 
 
+def test_what_the_prompt_counts_may_stand_behind_a_teachers_number(tmp_path: Path) -> None:
+    text = "\\boxed{5 \\text{ wombats}}"
+    rows = [plain_row("How many wombats?", "5", text), plain_row("How many?", "5", text)]
+    report = run(tmp_path / "out", f"mine=plain:{write_jsonl(tmp_path / 'data.jsonl', rows)}")
+    assert report.teachers["alpha"].verdicts == {"correct": 1, "wrong": 1}
+
+
 def test_a_gold_that_judged_a_trajectory_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oger.endpoint.reply import Answer
+from oger.endpoint.reply import UNSAID, Answer
 from oger.io.lines import Line, LineFile, read_lines
 from oger.io.lock import HeldError, Lock
 from oger.io.whole import sync
@@ -31,6 +31,8 @@ class Answered:
 
     ids: set[str] = field(default_factory=set)
     truncated: int = 0
+    unsaid: int = 0
+    """Of those: the server gave no finish reason."""
     counted: int = 0
     """Answers whose number of tokens is known."""
     tokens: int = 0
@@ -236,6 +238,7 @@ def _check_settings(row: Mapping[str, Any], settings: Settings, place: str) -> N
 def _count_line(answered: Answered, row: Mapping[str, Any]) -> None:
     answered.ids.add(row["id"])
     answered.truncated += bool(row.get("truncated"))
+    answered.unsaid += row.get("finish_reason") == UNSAID
     if isinstance(row.get("num_tokens"), int):
         answered.counted += 1
         answered.tokens += row["num_tokens"]

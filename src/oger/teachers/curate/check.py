@@ -24,6 +24,7 @@ from oger.teachers.table.schema import prompt_id
 from oger.teachers.table.tokens import TokenCounter
 from oger.verification import verify_many
 from oger.verification.kinds import check_kinds_of_rows, load_kind
+from oger.verification.question import with_question
 from oger.verification.verdict import Verdict
 
 _Gold = tuple[str | None, str | None, str | None]
@@ -195,7 +196,12 @@ class Checker:
             if self.options.trust_claims and case.claim is not None
         }
         asked = [case for case in cases if case.seq not in verdicts]
-        answers = self._verdicts([prompts[c.row].gold for c in asked], [c.text for c in asked], self.options.rules)
+        answers = self._verdicts(
+            [prompts[c.row].gold for c in asked],
+            [c.text for c in asked],
+            self.options.rules,
+            [json.loads(prompts[c.row].prompt) for c in asked],
+        )
         verdicts |= {case.seq: verdict for case, verdict in zip(asked, answers, strict=True)}
         self._check_golds({case.row for case in cases if _reads_gold(verdicts[case.seq])}, result)
         for case in cases:
@@ -232,14 +238,20 @@ class Checker:
             if prompt.row not in decided:
                 prompt.gold_problem = "unreadable gold"
 
-    def _verdicts(self, golds: Sequence[_Gold], texts: Sequence[str], rules: Sequence[str]) -> list[Verdict]:
+    def _verdicts(
+        self, golds: Sequence[_Gold], texts: Sequence[str], rules: Sequence[str], prompts: Sequence[Any] = ()
+    ) -> list[Verdict]:
         if not texts:
             return []
+        kinds = [kind or self.options.kind for _, kind, _ in golds]
+        entries = [None if metadata is None else json.loads(metadata) for _, _, metadata in golds]
+        if prompts:
+            entries = [with_question(*row) for row in zip(kinds, entries, prompts, strict=True)]
         return verify_many(
             [answer or "" for answer, _, _ in golds],
             texts,
-            kind=[kind or self.options.kind for _, kind, _ in golds],
-            metadata=[None if metadata is None else json.loads(metadata) for _, _, metadata in golds],
+            kind=kinds,
+            metadata=entries,
             rules=rules,
             timeout_s=self.options.timeout_s,
             workers=self._workers,

@@ -30,6 +30,7 @@ logger = get_logger(__name__)
 MAX_IN_A_ROW = 3
 """Skipped steps after which a run ends: what breaks every step is not going to pass."""
 
+_UNDECIDED = "outcome/undecided_share"
 _KINDS = ("reward", "embedding", "shaping reward", "probability")
 
 
@@ -169,7 +170,7 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
     """Whether a training that has come to its end has made a policy; every rank takes part.
 
     Raises:
-        RunFaultError: no step was taken, or weights are not finite.
+        RunFaultError: no step was taken, no rollout could be judged, or weights are not finite.
     """
     steps = trainer.state.global_step
     if steps == 0:
@@ -181,6 +182,14 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
         raise RunFaultError(
             f"nothing was trained: in each of the {steps} steps a number was not finite, so none was taken. Find out "
             "why (a reward function or an encoder that divides by 0, weights that are broken, half precision)."
+        )
+    undecided = [row[_UNDECIDED] for row in trainer.state.log_history if _UNDECIDED in row]
+    args: Any = trainer.args
+    drops = args.undecided == "drop" and not args.imitation_weight  # else other rows teach
+    if drops and undecided and min(undecided) == 1.0:
+        raise RunFaultError(
+            f"nothing was trained: not one rollout of the {steps} steps could be judged. Look at the reward functions "
+            "(None is undecided), the gold answers and verify_timeout."
         )
     policy: Any = trainer.model
     parts = (getattr(weight, "to_local", lambda weight=weight: weight)() for weight in policy.parameters())

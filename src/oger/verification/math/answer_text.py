@@ -62,6 +62,7 @@ _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|operatorname\*?|boldsymbol|emph"
     r"|boxed|fbox|framebox|underline|ensuremath)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 )
+_TIMES = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|rm|mbox)\s*\{\s*(min|sec)s?\s*\}")  # no minimum, no secant
 _FUNCTION_NAMES = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
     | {"log", "ln", "exp", "min", "max", "gcd", "lcm", "det", "arg"}
@@ -76,7 +77,7 @@ _SAME_COMMANDS = [
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\(?:leqslant|leqq|leq)(?![a-zA-Z])", r"\\le"),
         (r"\\(?:geqslant|geqq|geq)(?![a-zA-Z])", r"\\ge"),
-        (r"\\neq(?![a-zA-Z])", r"\\ne"),
+        (r"\\neq(?![a-zA-Z])|\\not\s*=", r"\\ne "),
         (r"<=|=<", r"\\le "),
         (r">=", r"\\ge "),
         (r"!=", r"\\ne "),
@@ -105,8 +106,14 @@ _SAME_COMMANDS = [
     )
 ]
 _LEAD = re.compile(
-    r"^(?:(?:so|thus|therefore|hence)\b[, ]*)?(?:(?:the\s+|our\s+|my\s+)?(?:(?:final|only|unique|correct)\s+){0,2}"
+    r"^(?:(?:so|thus|therefore|hence)\b[, ]*)?(?:(?:the\s+|our\s+|my\s+)?(?:(?:final|only|unique|correct|such)\s+){0,3}"
     r"(?:answer|solution|solution set|value|function|result)s?(?:\s+(?:is|are)\b|\s*:|\s*=)\s*:?)\s*",
+    re.I,
+)
+_ONLY_IN_FRONT = re.compile(r"^only\s+(?=\S)", re.I)
+_ONLY_BEHIND = re.compile(
+    r"(?<=\S)[\s,]+(?:only|is the (?:only|unique)(?: possible| such| real)? "
+    r"(?:answer|solution|value|function|possibility|one))$",
     re.I,
 )
 _DECIMAL_GOES_ON = re.compile(r"(\.\d+)\s*(?:\.{3,}|\\(?:ldots|cdots|dots)(?![a-zA-Z]))$")  # 3.14...: as far as written
@@ -129,7 +136,7 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS))
     text = "".join(filter(None, map(_visible, text)))
     text = _strip_dollars(_strip_dressing(text))
-    text = _SPACING.sub(_spacing, text)
+    text = _TIMES.sub(r" \1", _SPACING.sub(_spacing, text))
     for _ in range(_MAX_NESTED_WRAPPERS):
         text, count = _WRAPPER.subn(_unwrapped, text)
         if not count:
@@ -137,7 +144,7 @@ def clean(text: str) -> str:
     for pattern, replacement in _SAME_COMMANDS:
         text = pattern.sub(replacement, text)
     text = _SPACES.sub(" ", text).strip()
-    text = _LEAD.sub("", text)
+    text = _ONLY_BEHIND.sub("", _ONLY_IN_FRONT.sub("", _LEAD.sub("", text)))
     text = _DECIMAL_GOES_ON.sub(r"\1", text)
     text = _ELLIPSIS.sub(r"\\ldots ", text).rstrip()
     while text.endswith((".", ",", ";", ":")) and len(text) > 1:

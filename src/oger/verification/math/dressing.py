@@ -7,9 +7,12 @@ of a number that is written in groups.
 import re
 
 _GROUP = r"\{(?:[^{}]|\{[^{}]*\})*\}"
+_CONTROL_SPACE = re.compile(r"(?<!\\)\\\s+")
 _RULES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        (r"\\(?:text|mathrm)\s*\{\s*,\s*\}(?=\d{3})", ","),
+        (r"\\fontsize\s*\{[^{}]*\}\s*\{[^{}]*\}|\\selectfont(?![a-zA-Z])", ""),
         (r"\\fcolorbox\s*\{[^{}]*\}\s*\{[^{}]*\}", ""),
         (r"\\(?:textcolor|colorbox|color)\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}", ""),
         (
@@ -39,7 +42,7 @@ _ALIGNED = re.compile(
     r"\\(?:begin|end)\s*\{(?:aligned|alignedat|align\*?|gathered|gather\*?|equation\*?|split|multline\*?|center|displaymath|math)\}"
 )
 _THOUSANDS = [
-    (re.compile(r"(?<=\d),\s*\\!\s*(?=\d{3})"), ","),
+    (re.compile(r"(?<=\d),\s*\\[!,:;]\s*(?=\d{3}(?!\d))"), ","),
     (re.compile(r"(?<=\d)(?:\\,|\\thinspace|&thinsp;|\\;|\\:)(?=\d{3}(?!\d))"), " "),
     (re.compile(r"(?<![\d.,'’])\d{1,3}(?:['’]\d{3})+(?![\d'’])"), None),
     (re.compile(r"(?<![\d_.])\d{1,3}(?:\\?_\d{3})+(?![\d_])"), None),
@@ -56,6 +59,7 @@ def undress(text: str) -> str:
     """
     for pattern, replacement in _THOUSANDS:
         text = pattern.sub(replacement if replacement is not None else _digits, text)
+    text = _CONTROL_SPACE.sub(" ", text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     if _ALIGNED.search(text) and r"\begin{matrix}" not in text and r"\begin{cases}" not in text:

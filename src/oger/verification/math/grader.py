@@ -13,9 +13,9 @@ Rulings, where mathematicians may differ:
   not 5 m), mixed ones too (5 ft 6 in). A bare letter glued to a number is a variable (5m), one set apart or in \text
   is a unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
   belongs to its last term.
-- **Words behind a number**: a noun that the gold answer or the question names, with adjectives, or a plural by itself.
-  Anything else says something else (5 squared, 5 not, 5 tenths). Two nouns must agree; a unit, a percent sign and a
-  noun exclude each other.
+- **Words behind a number**: what the gold answer (with adjectives) or the question names, or an everyday counted thing
+  by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree;
+  a unit, a percent sign and a noun exclude each other.
 - **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
 - **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
   tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
@@ -228,12 +228,16 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     """One side has parts, the other has none that were found."""
     shape, plain = (left, answer) if left is not None else (right, gold)
     assert shape is not None
-    if shape.form in ("set", "list") and len(shape.items) == 1:
+    if shape.form in ("set", "list", "matrix") and len(shape.items) == 1:
         return _compare(*((shape.items[0], answer) if left is not None else (gold, shape.items[0])))
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
         numbers = Structure("list", tuple(plain.split(",")))
         return _compare_structures(gold, answer, left or numbers, right or numbers)
-    if shape.form == "list" and (number := joined_thousands(gold if left is not None else answer)):
+    if shape.joined == "and" and read_quantity(gold if left is not None else answer) is not None:
+        return compare_leaves(gold, answer)  # 1 hour and 30 minutes
+    if shape.form == "list" and (
+        number := joined_thousands(gold if left is not None else answer, of_gold=left is not None)
+    ):
         return _compare(*((number, answer) if left is not None else (gold, number)))
     if shape.form in ("interval", "union") and read_quantity(plain) is None and not is_words(plain):
         return compare_expressions(gold, answer)

@@ -59,6 +59,7 @@ _SET_BUILDER = re.compile(r"^\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?
 _MODULUS = re.compile(
     r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\d+|[a-zA-Z])\s*\}?\s*\)?$"
 )
+_ARGUMENT = re.compile(r"(?<=^[a-zA-Z])\s*\([a-zA-Z]\)$")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LETTER = re.compile(r"[a-zA-Z](?:_\{?\w+\}?)?")
 _COORDINATES = ("x", "y", "z")
@@ -109,7 +110,10 @@ def _is_word(text: str) -> bool:
 
 
 def same_name(left: str, right: str) -> bool:
-    """Do two names name the same? Their case does not matter, their primes do."""
+    """Do two names name the same? Their case does not matter, their primes do; f is f(x)."""
+    bare = [_ARGUMENT.sub("", side.strip()) for side in (left, right)]
+    if (bare[0] == right.strip()) != (bare[1] == left.strip()):
+        return True
     return words(left) == words(right) and left.count("'") == right.count("'")
 
 

@@ -1,4 +1,4 @@
-"""Words behind a number: what a counted thing looks like, where nothing but its form can say so."""
+"""Words behind a number: which of them say what is counted, and which say something else."""
 
 import re
 
@@ -6,17 +6,49 @@ _FILLER = frozenset(
     {"a", "an", "and", "are", "in", "is", "of", "the", "there", "total"}
     | {"altogether", "different", "distinct", "possible"}
 )
-_ONE_OR_MORE = frozenset(
-    {"people", "men", "women", "children", "mice", "fish", "feet", "teeth", "geese", "sheep", "deer", "dice", "data"}
-    | {"person", "way"}
-)
-# Plural in form, and yet no thing that is counted: parts of one, verbs, operations.
-_NO_THING = re.compile(
-    r".*(?:ths|thirds|halves|quarters|ss|us|is)|(?:minu|plu|time|squared|cube|hundred|thousand|million|billion|dozen|ten|"
-    r"fail|work|doe|wa|ha|lose|exceed|remain|equal|divide|become|hold|give|goe|lie|exist|perhap|alway|sometime|other|"
-    r"factorial|negative|positive|error|mean|need|seem|make|take|contradict|diverge|converge|look|sound|appear|percent|"
-    r"root|power|exponent|inverse|reciprocal|log|logarithm|mod|modulo|base|multiple)s"
-)
+# Everyday things that word problems count. Only these may stand behind a number where nobody named what is counted: a
+# word that ends in s may as well be a verb (5 fails), a part (5 tenths) or an operation (5 squares).
+_EVERYDAY = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        acorns adults airplanes almonds angles animals ants apartments apples arcs arms arrangements atoms attempts
+        aunts babies bacteria bagels bags balloons balls bananas barrels baskets batteries beads bears beds bees
+        berries bicycles bikes bills birds biscuits blocks blueberries boats books bottles bowls boxes boys bracelets
+        branches bricks bridges brothers buckets buildings bunches bundles bunnies buns burgers buses bushes
+        butterflies buttons cabinets cakes calls calories cameras candidates candies candles cans caps cards carrots
+        cars cartons carts cats cells chairs chapters cherries chickens children chips chocolates choices chords
+        circles cities classes classmates classrooms clocks coats coconuts codes coins columns combinations committees
+        computers containers contestants cookies copies countries couples cousins cows crates crayons crickets
+        cucumbers cupcakes cups customers daisies dancers daughters days decades deer desks diagonals dice dimes
+        dinners divisors doctors dogs dolls donuts doors doughnuts drawers drawings dresses drinks drivers ducks
+        eagles earrings ears edges eggs electrons elements elephants emails employees envelopes erasers eyes faces
+        families farmers feet fingers fish fleas flips floors flowers folders forks foxes friends frogs fruits
+        functions games geese gifts giraffes girls glasses gloves goals goats grapes graphs groups guests hairs
+        hamburgers hands handshakes hats hens hexagons homes horses hotdogs hotels hours houses insects integers
+        intersections ions islands items jackets jars jobs juices kangaroos kids kites kittens knives lambs lamps laps
+        leaves legs lemons lessons letters lilies limes lines lions loaves logs lollipops lunches magazines mangoes
+        mangos marbles markers matrices meals medals melons members men messages mice minutes molecules monkeys months
+        motorcycles moves movies muffins mugs necklaces neighbors neighbours neutrons newspapers nickels notebooks
+        nurses nuts objects offices onions options oranges outcomes owls packages packets packs pages paintings
+        pairings pairs pancakes pans pants parents particles partitions passengers passwords paths patients peaches
+        peanuts pearls pears pebbles pencils penguins pennies pens pentagons people permutations persons petals pets
+        phones photons photos pictures pieces pies pigeons pigs pilots pineapples pizzas planes plants plates players
+        plums poems points polygons polynomials possibilities postcards potatoes pots presents primes prizes problems
+        protons pumpkins pupils puppies puzzles quadrilaterals questions rabbits raspberries rectangles regions
+        ribbons rides rings roads rocks rolls rooms roosters roses rounds routes rows rulers runners sailors samples
+        sandwiches scarves schools scoops screens seats seeds segments selections sequences servings sharks sheep
+        shells shelves ships shirts shoes shops shots siblings sides singers sisters skirts slices snacks snakes socks
+        sodas sofas soldiers solutions songs sons spiders spoonfuls spoons squirrels stairs stamps stars states
+        stations steps stickers sticks stones stores stories strawberries streets students subsets sweets swimmers
+        tables tablespoons tacos tasks teachers teams teaspoons teenagers teeth televisions terms things throws
+        tickets tigers tiles tires toes tokens tomatoes tourists towns toys trains trays trees triangles tricycles
+        tries trips trophies trucks tulips tuples turtles uncles units values vegetables vertices videos villages
+        visitors visits volunteers voters votes waffles wagons walls watermelons ways weeks whales wheels windows
+        wolves women words workers years zebras
+        """,
+    )
+) | {"way", "person"}
 # Words that deny, compare, count or operate: with one of them a number says something else.
 DENYING = frozenset(
     {"not", "no", "never", "none", "non", "wrong", "false", "incorrect", "impossible", "invalid", "undefined", "maybe"}
@@ -62,10 +94,10 @@ def _stem(word: str) -> str:
 def may_stand_for(said: str, wanted: str) -> bool:
     """May `said` stand behind a number where `wanted` (perhaps nothing) stands behind the gold answer's?
 
-    What the gold answer names may; so may adjectives with it, and a plural by itself.
+    What the gold answer names may, with adjectives; else nothing but an everyday counted thing by itself.
 
-    >>> [may_stand_for(*pair) for pair in (("red apples", "apples"), ("apples", ""), ("wrong", ""), ("tenths", ""))]
-    [True, True, False, False]
+    >>> [may_stand_for(said, wanted) for said, wanted in (("red apples", "apples"), ("apples", ""), ("tenths", ""))]
+    [True, True, False]
     """
     named = stems(wanted)
     words = [word for word in re.findall(r"[a-z]+", said.casefold()) if word not in _FILLER]
@@ -80,10 +112,7 @@ def may_stand_for(said: str, wanted: str) -> bool:
         return all(word in _LAST for word in new)
     if named:
         return _stem(words[-1]) in named or not new or all(word in _LAST for word in new)
-    head = words[-1]
-    return len(words) <= 4 and (
-        head in _ONE_OR_MORE or (head.endswith("s") and len(head) > 3 and not _NO_THING.fullmatch(head))
-    )
+    return len(words) == 1 and words[0] in _EVERYDAY
 
 
 def without_named_noun(answer: str, question: str) -> str:
@@ -96,5 +125,6 @@ def without_named_noun(answer: str, question: str) -> str:
     if found is None:
         return answer
     words = set(re.findall(r"[a-z]+", found[2].casefold()))
-    named = words and stems(found[2]) <= stems(question) and not words & DENYING
+    counted = words - _LAST - _FILLER
+    named = counted and {_stem(word) for word in counted} <= stems(question) and not words & DENYING
     return found[1] if named else answer

@@ -8,11 +8,13 @@ _ONE_LETTER = r"(?<![a-zA-Z\\])[a-zA-Z](?:_\{?\w+\}?)?(?![a-zA-Z])"
 _LETTERS = rf"\(?\s*{_ONE_LETTER}(?:\s*(?:,|and)\s*{_ONE_LETTER})*\s*\)?"
 _INTRO = r"(?:for\s+(?:all|any|every|each|some)|\\forall|\\exists|where|with|for|when|if|given)"
 _MEMBERS = re.compile(
-    rf"\s*[,;:]?\s*\(?\s*{_INTRO}?(?:\s+(?:real|integers?|numbers?|all))*\s*({_LETTERS})\s*\\in\s*"
+    # Behind a separator, so that the k of `2k, k \in \mathbb{{Z}}` stays with its factor.
+    rf"(?:\s*[,;:(]\s*|\s+(?={_ONE_LETTER}\s*\\in)|\s*(?<![a-zA-Z])(?={_INTRO}))\(?\s*"
+    rf"{_INTRO}?(?:\s+(?:real|integers?|numbers?|all))*\s*({_LETTERS})\s*\\in\s*"
     rf"\\mathbb\s*\{{?\s*([A-Z])\s*\}}?\s*(?:\^\s*\{{?[+*]?\}}?|_\s*\{{?[^{{}}]*\}}?)?\s*\)?$"
 )
 _WORDS = re.compile(  # possessive: a long word can be split in many ways, and none of them helps
-    rf"\s*[,;:]?\s*\(?\s*(?<![a-zA-Z]){_INTRO}\s+"
+    rf"\s*[,;:]?\s*\(?\s*(?<![a-zA-Z])({_INTRO})\s+"
     r"((?:[a-zA-Z]++(?:_\{?\w+\}?)?+\s*+(?:,\s*+|\\in\s*\\mathbb\s*\{?[A-Z]\}?\s*+)?+)++)\)?$"
 )
 _KINDS = (
@@ -105,9 +107,9 @@ def family(text: str) -> Family:
     """
     if found := _MEMBERS.search(text):
         body, letters, over = text[: found.start()], found[1], _SETS.get(found[2], "")
-    elif (found := _WORDS.search(text)) and _only_quantifies(found[1]):
-        body, letters = text[: found.start()], _MEMBER.sub("", found[1])
-        member = _MEMBER.search(found[1])
+    elif (found := _WORDS.search(text)) and _only_quantifies(found[1], found[2]):
+        body, letters = text[: found.start()], _MEMBER.sub("", found[2])
+        member = _MEMBER.search(found[2])
         over = _SETS.get(member[1], "") if member else next((n for n, p in _KINDS if p.search(letters)), "")
     else:
         return Family(text)
@@ -119,9 +121,11 @@ def family(text: str) -> Family:
     return Family(inner.body, inner.letters + named, inner.over or over)
 
 
-def _only_quantifies(text: str) -> bool:
+def _only_quantifies(intro: str, text: str) -> bool:
+    """Does a text say nothing but for which letters? "if positive" names none, and is a condition."""
     words = re.findall(r"[a-zA-Z]+(?:_\{?\w+\}?)?", _MEMBER.sub("", text))
-    return all(map(_QUANTIFYING.fullmatch, words))
+    names_letter = any(len(word.partition("_")[0]) == 1 for word in words)
+    return all(map(_QUANTIFYING.fullmatch, words)) and (names_letter or intro.startswith(("for", "\\forall")))
 
 
 def same_parameters(gold: Family, answer: Family) -> str | None:

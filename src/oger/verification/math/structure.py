@@ -20,6 +20,7 @@ _TRANSPOSED = re.compile(
 )
 _ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
+_TWO_NUMBERS = re.compile(r"[+-]?\d, [1-9]\d\d")
 _THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
 _AND = re.compile(r"\s+and\s+|\s*\\(?:land|wedge)(?![a-zA-Z])\s*", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+|\s*\\(?:lor|vee)(?![a-zA-Z])\s*", re.IGNORECASE)
@@ -148,8 +149,13 @@ def as_matrix(structure: Structure) -> Structure | None:
     return Structure("matrix", tuple(cell for row in items for cell in row), columns=len(items[0]))
 
 
-def joined_thousands(text: str) -> str | None:
-    """32, 348 as one number, for where it stands beside one number; None when it is not written so."""
+def joined_thousands(text: str, *, of_gold: bool) -> str | None:
+    """32, 348 as one number, for where it stands beside one number; None when it is not written so.
+
+    A gold answer 3, 150 is rather two numbers; a group that begins with 0 is none by itself.
+    """
+    if of_gold and _TWO_NUMBERS.fullmatch(text):
+        return None
     return text.replace(", ", "") if _GROUPED.fullmatch(text) else None
 
 

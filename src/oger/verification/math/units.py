@@ -44,6 +44,7 @@ _TABLE = {
     "radius of the sun": "rsun=1",
     "earth": "mearth=1",
     "prime": "'=1",
+    "parts per million": "ppm=1; ppb=1/1000",
     "none": "unit=1",
 }
 _PREFIXES = "Y|Z|E|P|T|G|M|k|h|da|d|c|m|µ|n|p|f|a"
@@ -67,6 +68,9 @@ _SPELLINGS = [
         (r"\\(?:mu|micro)(?![a-zA-Z])\s*|μ", "µ"),
         (r"\\(?:Omega|ohm)(?![a-zA-Z])|Ω", "Ω"),
         (r"\\(?:AA|angstrom)(?![a-zA-Z])|Å", "Å"),
+        (r"\bsolar (?:mass(?:es)?)\b", "Msun"),
+        (r"\bsolar luminosit(?:y|ies)\b", "Lsun"),
+        (r"(?<![A-Za-z])(?:(k?N|J|T)(m)|(N|J|V|Pa)(s)|([kM]?V)(A)|(kg)(m))(?![A-Za-z])", r"\1\3\5\7 \2\4\6\8"),
         (r"\b([MLR])\s*_\s*\{?\s*(?:\\odot|\\sun|⊙)\s*\}?", r"\1sun"),
         (r"\bM\s*_\s*\{?\s*(?:\\oplus|⊕)\s*\}?", "Mearth"),
         (r"\^\s*\{?\s*\\circ\s*\}?\s*([CF])(?![a-zA-Z])", r"deg\1"),
