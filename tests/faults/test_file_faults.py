@@ -36,6 +36,10 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 ALWAYS = [("curate", "killed"), ("curate", "disk full"), ("collect", "killed"), ("collect", "one error"),
           ("train", "killed"), ("train", "disk full")]  # fmt: skip
+EVERYWHERE = ("killed", "disk full")
+"""What a soak tries at every operation of every command but a study, which starts processes for each."""
+MOST, MOST_OF_A_STUDY = 25, 8
+"""Places of the other faults."""
 COMMANDS = ("train", "resume", "curate", "collect", "evaluate", "evaluate_own", "report", "compare")
 
 
@@ -74,16 +78,17 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 def attack(harness: Harness, name: str, fault: dict[str, Any], at: int) -> Ended:
     """One fault at one operation, and then the user goes on: what holds, always."""
-    scenario, root = harness.scenarios[name], harness.fresh(name)
+    scenario = harness.scenarios[name]
     whole, _ = harness.whole(name, fault.get("what", "changes"))
     root = harness.fresh(name)
+    before = unreadable(root)  # what the kill has left that a resume starts from
     ended = harness.server.run(scenario.command(root), root, at=at, **fault)
     if fault["how"] == KILL:
         assert ended.was_killed or ended.status in (0, 1, 2), ended  # one of its own processes was
     else:
         if ended.status != 0:
             assert_refused(ended)
-        assert unreadable(root) == [], ended.where
+        assert set(unreadable(root)) <= set(before), ended.where
     again = harness.server.run(scenario.again(root), root)
     assert again.status == 0, (ended.where, ended.output, again.output)
     assert scenario.result(root) == whole, (ended.where, ended.output, again.output)
@@ -105,10 +110,13 @@ def test_a_fault_at_some_operation_costs_nothing(harness: Harness, name: str, fa
 def test_a_fault_at_any_operation_costs_nothing(harness: Harness, name: str, fault: str) -> None:
     _, operations = harness.whole(name, FAULTS[fault].get("what", "changes"))
     assert operations > 3
-    hit = 0
-    for at in range(1, operations + 1):
-        hit += attack(harness, name, FAULTS[fault], at).where is not None
-    assert hit > operations // 3
+    places = list(range(1, operations + 1))
+    most = MOST_OF_A_STUDY if name == "compare" else None if fault in EVERYWHERE else MOST
+    if most is not None and operations > most:
+        places = sorted(random.sample(places, most))
+    hit = sum(attack(harness, name, FAULTS[fault], at).where is not None for at in places)
+    print(f"{name}, {fault}: {hit} of {operations} operations hit")
+    assert hit > len(places) // 3  # what takes no space is not refused by a full disk
 
 
 def test_the_harness_hits_what_it_aims_at(harness: Harness) -> None:

@@ -62,7 +62,7 @@ def _trained(root: Path) -> Any:
 
     run = root / "run"
     weights = load_file(run / "model" / "model.safetensors")
-    names = sorted(path.relative_to(run).as_posix() for path in run.rglob("*"))
+    names = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.name != "lock")
     return (names, comparable(run), read_rollouts(run).to_pylist(), {n: w.tobytes() for n, w in weights.items()})
 
 

@@ -163,7 +163,7 @@ def _old(folder: Path) -> Path:
 
 def write_manifest(folder: Path) -> None:
     """Lists the files below `folder`, their sizes and their checksums."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     listed = {path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in files}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
