@@ -35,7 +35,8 @@ def test_what_is_no_record_is_measured_again(tmp_path: Path, content: Any) -> No
     ("key", "value"),
     [("summary", None), ("summary", []), ("summary", {"pass@1": "x"}), ("summary", {**SUMMARY, "ci95": [1]}),
      ("summary", {**SUMMARY, "pass@1": None}), ("outcomes", [1.0]),
-     ("outcomes", None), ("texts", ["a", 2]), ("texts", ["a", None]), ("texts", {})],
+     ("outcomes", None), ("texts", ["a", 2]), ("texts", ["a", None]), ("texts", {}),
+     ("texts", {"": 1, "x": 2}), ("outcomes", {"": 1, "x": 2}), ("texts", "ab")],
 )  # fmt: skip
 def test_a_record_that_could_not_be_shown_is_measured_again(tmp_path: Path, key: str, value: Any) -> None:
     content = copy.deepcopy(BEFORE)

@@ -91,8 +91,10 @@ def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
         before = read_object(path)
         entries = {name: before[name] for name in tests}
         for name, rows in tests.items():
-            texts = entries[name]["texts"]
-            if not len(entries[name]["outcomes"]) == len(texts) == len(rows):
+            outcomes, texts = entries[name]["outcomes"], entries[name]["texts"]
+            if not isinstance(outcomes, list) or not isinstance(texts, list):
+                return None
+            if not len(outcomes) == len(texts) == len(rows):
                 return None
             "".join(texts)  # a TypeError where one is no text
         summaries = {name: dict(entry["summary"]) for name, entry in entries.items()}
