@@ -170,7 +170,9 @@ def _prepare_compare(root: Path) -> None:
     from tests.support import tiny_study
 
     tiny_study.write_data(root)
-    tiny_study.write_study(root, methods={"grpo": {}}, budget={"steps": 1})
+    train, validation, test = (str(root / f"{split}.jsonl") for split in ("train", "validation", "test"))
+    regimes = {"easy": {"train": train, "validation": validation, "test": {"id": test}}}
+    tiny_study.write_study(root, regimes=regimes, methods={"grpo": {}}, budget={"steps": 1})
 
 
 def _compare(root: Path) -> list[Any]:
