@@ -204,7 +204,7 @@ def peak_memory(name: str, variant: str, machine: Machine) -> int:
 
 
 def run_alone(name: str, variant: str, machine: Machine) -> tuple[Lap, int]:
-    """One rollout step of a variant on one of GPU_WORKLOADS, not warmed up, and the most bytes that this process took."""
+    """One rollout step of a variant on one of GPU_WORKLOADS, not warmed up, and its process's most bytes."""
     from benchmarks.step_time_workloads import GPU_WORKLOADS
 
     [lap] = _race({variant: (GPU_WORKLOADS[name], variant)}, 1, 0, machine)[variant]

@@ -223,3 +223,43 @@ def test_vectors_do_not_stay_in_memory(tmp_path: Path) -> None:
     before = psutil.Process(os.getpid()).memory_info().rss
     cache.fill([f"{number} + 1 = {number + 1}" for number in range(10_000)])
     assert psutil.Process(os.getpid()).memory_info().rss - before < 80e6
+
+
+def test_what_is_no_file_of_the_store_is_left_alone_and_not_waited_for(tmp_path: Path) -> None:
+    filled(tmp_path)
+    folder = shard(tmp_path).parent
+    os.mkfifo(folder / "1-pipe.vectors")
+    (folder / "2-folder.vectors").mkdir()
+    (folder / "3-link.vectors").symlink_to("/dev/zero")
+    (folder / "4-dangling.vectors").symlink_to(folder / "gone")
+    assert len(quietly(tmp_path)) == len(TEXTS)
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_a_file_that_cannot_be_read_is_named_and_its_vectors_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    whole = VectorStore._take_in
+
+    def broken(store: VectorStore, path: Path) -> None:
+        if path.name != "good.vectors":
+            raise OSError(5, "Input/output error", str(path))
+        whole(store, path)
+
+    monkeypatch.setattr(VectorStore, "_take_in", broken)
+    with pytest.warns(RuntimeWarning, match=r"\.vectors cannot be read \(Input/output error\)"):
+        cache = CachedEncoder(CountingEncoder(), tmp_path)
+    with warnings.catch_warnings(action="ignore"):
+        assert torch.equal(cache.encode(TEXTS), CountingEncoder().encode(TEXTS))
+    assert cache.computed == len(TEXTS)
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_run(tmp_path: Path) -> None:
+    cache = CachedEncoder(CountingEncoder(), tmp_path)
+    cache.encode(TEXTS[:3])
+    cache._store._own = open("/dev/full", "ab", buffering=0)  # noqa: SIM115 - the store's own
+    with pytest.warns(RuntimeWarning, match="No space left on device.*: no more vectors are kept"):
+        assert torch.equal(cache.encode(TEXTS), CountingEncoder().encode(TEXTS))
+    assert torch.equal(cache.encode(TEXTS), CountingEncoder().encode(TEXTS))  # without another word
+    assert len(quietly(tmp_path)) == 3

@@ -21,8 +21,8 @@ def response(sample: int, text: str = "2") -> Generated:
 def graded(sample: int) -> dict:
     texts = ("prompt", "answer", "kind", "metadata", "extracted", "status", "reason", "rules")
     return {
-        **dict.fromkeys(texts, "x"), "asked": ASKED["p"], "problem": "p", "sample": sample, "text": "2",
-        "num_tokens": None, "finish_reason": "stop",
+        **dict.fromkeys(texts, "x"), "metadata": None, "asked": ASKED["p"], "problem": "p", "sample": sample,
+        "text": "2", "num_tokens": None, "finish_reason": "stop",
     }  # fmt: skip
 
 
@@ -76,3 +76,50 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, name: str, conten
     with pytest.raises(StoreError, match=name):
         ResponseStore(tmp_path, SETTINGS)
     assert (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("num_tokens", [10**400, 2**40, -1, "many", True, [1]])
+def test_a_number_that_no_table_takes_does_not_hold_a_store_up(tmp_path: Path, num_tokens: object) -> None:
+    with ResponseStore(tmp_path, SETTINGS) as store:
+        store.add([response(0)], ASKED)
+    line = json.loads((tmp_path / LINES).read_text())
+    (tmp_path / LINES).write_text(json.dumps({**line, "num_tokens": num_tokens}) + "\n")
+    with ResponseStore(tmp_path, SETTINGS) as store:
+        [kept] = store.responses.values()
+        assert kept.generated.num_tokens is None
+        store.close_table([{**graded(0), "num_tokens": kept.generated.num_tokens}])
+    assert set(stored_responses(tmp_path)) == {("p", 0)}
+
+
+@pytest.mark.parametrize(("name", "value"), [("sample", 2**40), ("sample", -1), ("sample", "0"), ("text", None)])
+def test_a_line_that_holds_no_response_is_named(tmp_path: Path, name: str, value: object) -> None:
+    with ResponseStore(tmp_path, SETTINGS) as store:
+        store.add([response(0)], ASKED)
+    line = json.loads((tmp_path / LINES).read_text())
+    (tmp_path / LINES).write_text(json.dumps({**line, name: value}) + "\n")
+    with pytest.raises(StoreError, match=r"responses\.jsonl line 1 is no response of ours"):
+        ResponseStore(tmp_path, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("text", None), ("groups", "{"), ("groups", "[1]"), ("metadata", "x"), ("status", None)]
+)
+def test_a_damaged_row_of_the_table_is_named(tmp_path: Path, name: str, value: object) -> None:
+    with ResponseStore(tmp_path, SETTINGS) as store:
+        store.close_table([graded(0), {**graded(1), name: value}])
+    with pytest.raises(StoreError, match=r"responses\.parquet row 1 is no response of ours"):
+        stored_responses(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{", "[" * 100_000, "\udcff"])
+def test_damaged_settings_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "settings.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(StoreError, match=r"settings\.json is damaged"):
+        ResponseStore(tmp_path, SETTINGS)
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".responses.parquet.12.tmp").write_text("half")
+    with ResponseStore(tmp_path, SETTINGS):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]

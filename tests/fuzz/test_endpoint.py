@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import threading
@@ -134,6 +135,39 @@ def test_any_bytes_of_a_server_become_an_answer_or_one_line(number: int, complet
         assert KEY not in message
 
     holds(number, REPLIES, check)
+
+
+WORST = {
+    "lists": b"[" + b"[]," * (2**26 // 3) + b"1]",
+    "beginnings of the key": KEY[:-1].encode() * (2**26 // len(KEY)),
+    "escapes": b"\\" * 2**26,
+}
+
+
+@pytest.mark.parametrize("length", [2**26, 2**23 - 2**10], ids=["too long", "just short enough"])
+@pytest.mark.parametrize("content", WORST.values(), ids=WORST)
+def test_a_packed_reply_of_the_worst_content_holds_nothing_up(server: RawServer, content: bytes, length: int) -> None:
+    """Nothing is as slow as what the loop cannot interrupt: neither a deadline nor Ctrl-C is heard meanwhile."""
+    server.reply = http(200, [("Content-Encoding", "gzip")], gzip.compress(content[:length], 1))
+    pauses = []
+
+    async def watch() -> None:
+        while True:
+            before = time.process_time()
+            await asyncio.sleep(0.01)
+            pauses.append(time.process_time() - before)
+
+    async def run() -> None:
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0.05)
+        async with Endpoint(EndpointOptions(server.url, "m", False, 60.0, 0, 0.01), KEY) as endpoint:
+            with pytest.raises(RequestFailed):
+                await endpoint.ask("1+1?", {"seed": 1})
+        await asyncio.sleep(0.05)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert max(pauses) < 5.0
 
 
 @examples(200, 10_000)

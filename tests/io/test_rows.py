@@ -156,3 +156,47 @@ def test_another_room_reads_the_sources_of_its_prefix(tmp_path, monkeypatch) -> 
     assert load_rows("toy:a/b") == [{"source": "a/b", "raw": False}] * 3
     assert load_rows("toy:", 1) == [{"source": "", "raw": False}]
     assert next(read_registered("toy:x", raw=True)) == {"source": "x", "raw": True}
+
+
+def broken_text(path, content: bytes) -> None:
+    """A Parquet file of three rows, the second text of which is `content`."""
+    values = pa.array([b"needle", content, b"third"]).view(pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 3, values.buffers())
+    pq.write_table(pa.table({"prompt": texts, "answer": ["1", "2", "3"]}), path)
+
+
+def test_a_text_that_is_no_utf_8_names_its_file_row_and_column(tmp_path) -> None:
+    path = tmp_path / "rows.parquet"
+    broken_text(path, b"\xff\xfe")
+    with pytest.raises(SourceError, match=r"rows\.parquet row 1 is no row that can be read: column 'prompt'"):
+        load_rows(str(path))
+    kinds = [type(row) for chunk in file_chunks(path) for row in chunk.rows()]
+    assert kinds == [dict, ValueError, dict]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us"),
+        pa.timestamp("s"),
+        pa.timestamp("us", tz="UTC"),
+        pa.date64(),
+        pa.duration("us"),
+        pa.time64("us"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("number", [2**62, -(2**62), 2**63 - 1])
+def test_a_time_outside_the_calendar_costs_its_own_row(tmp_path, kind: pa.DataType, number: int) -> None:
+    path = tmp_path / "rows.parquet"
+    times = pa.array([0, number, None], pa.int64()).view(kind)
+    try:
+        pq.write_table(pa.table({"prompt": ["a", "b", "c"], "when": times}), path)
+    except pa.ArrowInvalid:
+        pytest.skip("Parquet cannot hold it")
+    rows = [row for chunk in file_chunks(path) for row in chunk.rows()]
+    assert [isinstance(row, dict) for row in rows][::2] == [True, True]
+    if isinstance(rows[1], ValueError):
+        assert "column 'when'" in str(rows[1])
+        with pytest.raises(SourceError, match=r"rows\.parquet row 1 is no row that can be read"):
+            load_rows(str(path))

@@ -41,7 +41,7 @@ def compare(
         for option, given in (("--workers", workers), ("--limit-hours", limit_hours), ("--nice", nice or None)):
             if given is not None:
                 raise UserError(f"{option} has no effect with --tables")
-        _say_written(write_tables(plan, folder))
+        _say_written(write_tables(plan, folder, _note))
         return
 
     import torch
@@ -56,11 +56,15 @@ def compare(
     options = RunOptions(folder, command, at_once, nice, limit_hours)
     outcome = run_study(plan, options, console)
     if outcome.stored:
-        _say_written(write_tables(plan, folder))
+        _say_written(write_tables(plan, folder, _note))
     for name, lines in outcome.failed.items():
         say(f"failed: {name}: {lines}", err=True)
     if outcome.failed:
         raise typer.Exit(EXIT_FAILED_CELLS)
+
+
+def _note(line: str) -> None:
+    say(f"note: {line}", err=True)
 
 
 def _say_written(written: list[Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -177,10 +176,13 @@ def evaluate_own_sets(
         asked: num_samples, max_new_tokens, temperature (None = the recipe's), batch_size and seed.
     """
     from oger.io.rows import load_rows
+    from oger.io.whole import check_place, write_json
     from oger.runs.policy import load_policy, locate_target, max_new_tokens
 
-    if out is not None and out.exists():
-        raise UserError(f"{out} exists already; name another file")
+    if out is not None:
+        if out.exists():
+            raise UserError(f"{out} exists already; name another file")
+        check_place(out)
     location = locate_target(target, checkpoint)
     recipe = location.recipe
     limit = limit if limit is not None or recipe is None else recipe.eval_limit
@@ -233,7 +235,7 @@ def evaluate_own_sets(
         console.print(summary_table(families, title="by family"))
     if out is not None:
         report = {"policy": location.label, **options, "sets": results, "families": families}
-        out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(out, report)
 
 
 def _show(bar: Bar, done: int, total: int) -> None:

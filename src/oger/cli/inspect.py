@@ -39,11 +39,13 @@ def inspect(
     """Show how alike the teachers look to an encoder, whether D saturates, and which scale would not."""
     from oger.io import yaml as yaml_dialect
     from oger.io.rows import load_rows
-    from oger.io.whole import write_json
+    from oger.io.whole import check_place, whole_folder, write_json
     from oger.terminal.console import Terminal
 
-    if out is not None and out.exists():
-        raise UserError(f"{out} exists already; name another folder")
+    if out is not None:
+        if out.exists():
+            raise UserError(f"{out} exists already; name another folder")
+        check_place(out, makes_folders=True)
     options: dict[str, Any] = {}
     for pair in option or []:
         key, sign, value = pair.partition("=")
@@ -84,14 +86,8 @@ def inspect(
     title = f"{table}, {encoder}" + ("" if part == "full" else f", {part}")
     Terminal().print(inspection_tables(found, title, acts))
     if out is not None:
-        out.mkdir(parents=True)
-        numbers = {
-            "table": table,
-            "encoder": encoder,
-            "part": part,
-            "policy": policy,
-            **inspection_numbers(found, acts),
-        }
-        write_json(out / "inspection.json", numbers)
-        draw_inspection(found, out / "inspection.png", title)
+        asked = {"table": table, "encoder": encoder, "part": part, "policy": policy}
+        with whole_folder(out) as beside:
+            write_json(beside / "inspection.json", {**asked, **inspection_numbers(found, acts)})
+            draw_inspection(found, beside / "inspection.png", title)
         say(f"{out}: inspection.json, inspection.png")

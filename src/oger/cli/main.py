@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,7 @@ from oger.cli import (
 )
 from oger.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, SHOWN_AS_ONE_LINE, debugging
 from oger.faults import RunStopped
+from oger.io.disk import disk_fault
 from oger.io.processes import leave_working_folder
 from oger.terminal.errors import one_line
 from oger.terminal.plain import say
@@ -110,6 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _say(f"error: {one_line(error)}")
         code = EXIT_USER_ERROR
+    except Exception as error:
+        said = disk_fault(error)
+        if said is None or debugging():
+            raise
+        _say(f"error: {said}")
+        code = EXIT_USER_ERROR
     if code == EXIT_INTERRUPTED:
         _say("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
@@ -120,8 +128,10 @@ def _expanded(found: re.Match[str]) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stdout.flush()
-    say(line, err=True)
+    with suppress(OSError):  # the disk behind standard output may be what is full
+        sys.stdout.flush()
+    with suppress(OSError):
+        say(line, err=True)
 
 
 if __name__ == "__main__":

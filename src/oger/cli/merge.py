@@ -21,7 +21,7 @@ def merge(
 ) -> None:
     """Write a LoRA run's policy as a whole model, which needs neither its base nor peft."""
     from oger.io.pretrained import is_adapter
-    from oger.io.whole import whole_folder
+    from oger.io.whole import check_place, whole_folder
     from oger.runs.paths import MERGED
     from oger.runs.policy import load_policy, locate_target
 
@@ -32,6 +32,7 @@ def merge(
     out = out or folder / MERGED
     if out.exists():
         raise UserError(f"{out} exists already; name another folder with --out")
+    check_place(out, makes_folders=True)
     policy, tokenizer = load_policy(location)
     merged = policy.merge_and_unload()
     with whole_folder(out) as beside:

@@ -5,7 +5,9 @@ Every process appends to a file of its own, so that no lock is needed and a netw
     key (16 bytes) | vector (E little-endian float32) | checksum (8 bytes, over salt, key and vector)
 
 and all records have the same size. Memory holds where each vector is (about 200 bytes per vector), not the vector.
-A record whose checksum or values are wrong is left out with a warning, and the caller makes the vector anew.
+A record whose checksum or values are wrong is left out with a warning, and the caller makes the vector anew; so is a
+file that cannot be read, and what is no regular file is none of the store's. Where the disk refuses a new vector, no
+more are kept, with one warning: a cache is never a reason to stop.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import os
 import secrets
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -42,11 +45,12 @@ class VectorStore:
         self._record_bytes = KEY_BYTES + 4 * dimension + _CHECKSUM_BYTES
         self._places: dict[bytes, tuple[Path, int]] = {}
         self._checked_bytes: dict[Path, int] = {}
-        self._own: BinaryIO | None = None
+        self._own: IO[bytes] | None = None
         self._own_path = folder / f"{os.getpid()}-{secrets.token_hex(8)}{_SUFFIX}"
         folder.mkdir(parents=True, exist_ok=True)
+        self._refused = False
         for path in self.refresh():
-            if (rest := path.stat().st_size % self._record_bytes) != 0:
+            if (rest := _size(path) % self._record_bytes) != 0:
                 self._warn(f"{path} ends within a record ({rest} bytes)")
 
     def __len__(self) -> int:
@@ -54,9 +58,14 @@ class VectorStore:
 
     def refresh(self) -> list[Path]:
         """Take in what other processes have written since; returns the files of the store."""
-        paths = sorted(path for path in self._folder.glob(f"*{_SUFFIX}") if path != self._own_path)
+        named = (path for path in self._folder.glob(f"*{_SUFFIX}") if path != self._own_path)
+        paths = sorted(path for path in named if path.is_file() and not path.is_symlink())
         for path in paths:
-            self._take_in(path)
+            try:
+                self._take_in(path)
+            except OSError as error:
+                self._checked_bytes[path] = _size(path)
+                self._warn(f"{path} cannot be read ({error.strerror})")
         return paths
 
     def read(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
@@ -80,22 +89,44 @@ class VectorStore:
         return found
 
     def add(self, keys: list[bytes], vectors_NE: np.ndarray) -> None:
-        """Append vectors; they are on disk, as far as this machine keeps running, when the call returns."""
-        if self._own is None:
-            self._own = self._own_path.open("ab")
-        start = self._own.tell()
+        """Append vectors; they are on disk, as far as this machine keeps running, when the call returns, unless the
+        disk refuses them."""
+        if self._refused:
+            return
         records = []
         for key, vector in zip(keys, np.ascontiguousarray(vectors_NE, dtype="<f4"), strict=True):
             content = key + vector.tobytes()
             records.append(content + self._checksum(content))
-        self._own.write(b"".join(records))
-        self._own.flush()
+        try:
+            start = self._append(b"".join(records))
+        except OSError as error:
+            self._refused = True
+            warnings.warn(
+                f"{self._own_path} cannot be written ({error.strerror}): no more vectors are kept",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return
         for number, key in enumerate(keys):
             self._places[key] = (self._own_path, start + number * self._record_bytes)
 
+    def _append(self, content: bytes) -> int:
+        """Where the content begins in the file."""
+        if self._own is None:
+            self._own = self._own_path.open("ab", buffering=0)
+        start = self._own.tell()
+        try:
+            while content:
+                content = content[self._own.write(content) or 0 :]
+        except OSError:
+            with suppress(OSError):  # else readers leave out half a record
+                self._own.truncate(start)
+            raise
+        return start
+
     def _take_in(self, path: Path) -> None:
         size, damaged, offset = self._record_bytes, 0, self._checked_bytes.get(path, 0)
-        if path.stat().st_size - offset < size:
+        if _size(path) - offset < size:
             return
         with path.open("rb") as file:
             file.seek(offset)
@@ -120,7 +151,7 @@ class VectorStore:
                     file.seek(offset)
                     records.append(file.read(self._record_bytes))
                 return records
-        except FileNotFoundError:  # someone has removed the file: its vectors are made anew
+        except OSError:  # someone has removed the file, or the disk fails: its vectors are made anew
             return [b""] * len(places)
 
     def _vector(self, record: bytes) -> np.ndarray | None:
@@ -141,3 +172,11 @@ class VectorStore:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def _size(path: Path) -> int:
+    """Bytes; none where the file has just been removed."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -41,8 +41,11 @@ _LONGEST_BACKOFF_S = 60.0
 _LONGEST_RETRY_AFTER_S = 600.0
 """A server that asks for more is not waited for: the request fails, and the next run asks again."""
 _CONNECT_TIMEOUT_S = 30.0
-_MAX_REPLY_BYTES = 64 * 2**20
-"""No answer is that long; an endless reply must not fill the memory before the deadline."""
+_MAX_REPLY_BYTES = 8 * 2**20
+"""No answer is that long; an endless reply must not fill the memory before the deadline, nor take long to read: while
+it is read, neither the deadline nor Ctrl-C is heard."""
+_MOST_LISTS = 500_000
+"""Lists and objects of a reply, which are what takes longest to read."""
 _ANY_HEADER = 47
 """For zlib: gzip's header or zlib's, whichever is there."""
 _SHORTEST_SECRET = 12
@@ -216,6 +219,8 @@ class Endpoint:
             raise _Fault(f"connection lost ({type(error).__name__}: {error})") from None
         self._has_replied = True
         content = self._without_key(content)  # before a message is shortened, which could cut the key in two
+        if content.count(b"[") + content.count(b"{") > _MOST_LISTS:
+            raise _Fault("the reply is nothing but lists", passing=False)
         inside = error_status(content) if status == 200 else None
         if status != 200 or inside is not None:
             raise self._fault(status, retry_after, content, inside)

@@ -65,6 +65,15 @@ class ReplyError:
     """The field that it is about."""
 
 
+def is_count(value: Any) -> bool:
+    """Whether it can be a number of tokens or of a sample, which tables store with 32 bits.
+
+    >>> [is_count(value) for value in (0, 7, -1, 2**31, True, 7.0, None)]
+    [True, True, False, False, False, False, False]
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
 def ended(finish_reason: str) -> bool:
     """Whether an answer with this finish reason came to its own end.
 
@@ -218,8 +227,8 @@ def _encodable(text: str) -> str:
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens; what no answer can have is none, and no table of 32-bit numbers takes it."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+    """A number of tokens; what no answer can have is none."""
+    return value if is_count(value) else None
 
 
 def _short(text: str) -> str:

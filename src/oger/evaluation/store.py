@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from oger.endpoint.reply import is_count
 from oger.evaluation.backends.base import Generated
 from oger.evaluation.problems import Prompt
 from oger.evaluation.summary import Graded
 from oger.io.lines import LineFile, read_lines
 from oger.io.lock import HeldError, Lock
-from oger.io.whole import write_json, write_table
+from oger.io.objects import read_object
+from oger.io.rows import python_rows
+from oger.io.whole import regular, remove_leftovers, write_json, write_table
 from oger.terminal.errors import one_line
 
 LINES, TABLE, SETTINGS, SUMMARY = "responses.jsonl", "responses.parquet", "settings.json", "summary.json"
@@ -114,6 +118,7 @@ class ResponseStore(Responses):
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             held.enter_context(_locked(folder))
+            remove_leftovers(folder)
             self._file = held.enter_context(LineFile(folder / LINES, ascii=True))
             write_json(folder / SETTINGS, self.settings)
             self.responses |= {response.key: response for response in _lines(folder, self._file)}
@@ -188,13 +193,15 @@ def read_table(folder: Path) -> Iterator[StoredResponse]:
     import pyarrow.parquet as pq
 
     path = folder / TABLE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return
     try:
-        rows = pq.read_table(path, columns=schema().names, page_checksum_verification=True).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(regular(path), columns=schema().names, page_checksum_verification=True).cast(schema())
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise StoreError(f"{path} is no table of responses: {one_line(error, 200)}") from error
-    for row in rows:
+    for number, row in enumerate(python_rows(table)):
+        if isinstance(row, ValueError) or not _is_graded(row):
+            raise StoreError(f"{path} row {number} is no response of ours: move the file away, or remove it")
         yield StoredResponse(_generated(row), row["asked"], row)
 
 
@@ -209,15 +216,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     Raises:
         StoreError: not a JSON object.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except ValueError as error:
-        raise StoreError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise StoreError(f"{path} is not a JSON object")
-    return content
+        raise StoreError(str(error)) from error
 
 
 def _lines(folder: Path, file: LineFile | None = None) -> Iterator[StoredResponse]:
@@ -236,4 +240,27 @@ def _lines(folder: Path, file: LineFile | None = None) -> Iterator[StoredRespons
 
 
 def _generated(row: Mapping[str, Any]) -> Generated:
-    return Generated(**{field.name: row[field.name] for field in fields(Generated)})
+    """The response in a row; what no response can have as its number of tokens counts as not known.
+
+    Raises:
+        KeyError, TypeError: it holds none.
+    """
+    generated = Generated(**{field.name: row[field.name] for field in fields(Generated)})
+    for text in (generated.problem, generated.text, generated.finish_reason, row["asked"]):
+        if not isinstance(text, str):
+            raise TypeError("no text")
+    if not is_count(generated.sample):
+        raise TypeError("no number of a sample")
+    return generated if is_count(generated.num_tokens) else replace(generated, num_tokens=None)
+
+
+def _is_graded(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the table holds a response, its verdict, and what a new verdict needs."""
+    texts = ("problem", "text", "finish_reason", "asked", "prompt", "answer", "kind", "status", "rules")
+    if any(row[name] is None for name in texts) or not is_count(row["sample"]):
+        return False
+    try:
+        json.loads(row["metadata"] or "null")
+        return isinstance(json.loads(row["groups"] or "{}"), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from oger.io.local import looks_local, meant
+from oger.io.objects import read_object
 from oger.terminal.errors import UserError, one_line
 
 ADAPTER = "adapter_config.json"
@@ -85,8 +85,8 @@ def adapter_base(adapter: str) -> str:
         UserError: the folder does not say.
     """
     try:
-        base = json.loads((Path(adapter) / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError) as error:
+        base = read_object(Path(adapter) / ADAPTER).get("base_model_name_or_path")
+    except (OSError, ValueError) as error:
         raise UserError(f"{Path(adapter) / ADAPTER} cannot be read: {one_line(error)}") from error
     if not isinstance(base, str) or not base:
         raise UserError(f"{Path(adapter) / ADAPTER} names no base_model_name_or_path")

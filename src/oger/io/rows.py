@@ -69,7 +69,7 @@ class Chunk:
         elif isinstance(self.payload, list):
             yield from (_json_row(row) if isinstance(row, bytes) else row for row in self.payload)
         else:
-            yield from self.payload.to_pylist()
+            yield from python_rows(self.payload)
 
 
 def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -211,6 +211,26 @@ def open_parquet(path: str | os.PathLike[str]) -> Any:
         raise SourceError(f"{path} is not a readable Parquet file: {one_line(error, _REASON_CHARACTERS)}") from error
 
 
+def python_rows(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any] | ValueError]:
+    """Each row of Arrow data; one that Python cannot hold, such as a time outside its calendar or a text that is no
+    UTF-8, is a ValueError that names the column, as a value."""
+    try:
+        yield from table.to_pylist()
+    except (ValueError, OverflowError):
+        for number in range(table.num_rows):
+            yield _python_row(table.slice(number, 1))
+
+
+def _python_row(row: pa.RecordBatch | pa.Table) -> dict[str, Any] | ValueError:
+    values = {}
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        try:
+            [values[name]] = column.to_pylist()
+        except (ValueError, OverflowError) as error:
+            return ValueError(f"no row that can be read: column {name!r}: {one_line(error, _REASON_CHARACTERS)}")
+    return values
+
+
 def _hub_dataset(source: str, **how: bool) -> Any:
     if looks_local(source):
         where = f"looked in {Path.cwd()}, not on the hub, since it is written as a path"
@@ -258,10 +278,13 @@ def _wrong_format(path: str | Path) -> str:
 def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a data file, every one of which must be readable."""
     if path.suffix.lower() == ".parquet":
-        for row in (row for chunk in _parquet_chunks(path, None) for row in chunk.rows()):
-            if isinstance(row, ValueError):
-                raise SourceError(f"{path} is not a readable Parquet file: {row}") from row
-            yield row
+        for chunk in _parquet_chunks(path, None):
+            if isinstance(chunk.payload, str):
+                raise SourceError(f"{path} is not a readable Parquet file: {chunk.payload}")
+            for number, row in enumerate(chunk.rows(), chunk.first_row):
+                if isinstance(row, ValueError):
+                    raise SourceError(f"{path} row {number} is {row}") from row
+                yield row
         return
     for number, line in _json_lines(path):
         try:

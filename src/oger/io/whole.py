@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,7 @@ def is_leftover(path: Path) -> bool:
 
 
 def put_in_place(new: Path, folder: Path) -> None:
-    """Makes `new`, once it is on disk, take the place of `folder`, which need not be there."""
+    """Makes the folder `new`, once it is on disk, take the place of `folder`, which need not be there."""
     old = _old(folder)
     _sync_tree(new)
     if folder.exists():
@@ -123,11 +124,35 @@ def regular(path: Path) -> Path:
     raise FileNotFoundError(f"{path} does not exist")
 
 
+def check_place(path: Path, *, makes_folders: bool = False) -> None:
+    """Whether a file or folder can be made at `path`: asked before the work whose result goes there.
+
+    Args:
+        path: nothing is there yet, or what is there will be replaced.
+        makes_folders: whether the folders above it are made with it.
+
+    Raises:
+        OSError: it cannot; nothing has been made.
+    """
+    folder = path.absolute().parent
+    while makes_folders and not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}, where {path.name} is to go, does not exist")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}, where {path.name} is to go, is no folder")
+    with tempfile.TemporaryFile(dir=folder):  # what a file system refuses, no question about permissions tells
+        pass
+
+
 def sync(path: Path) -> None:
     """Waits until the disk has a file, or the entries of a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)
 
@@ -138,7 +163,7 @@ def _old(folder: Path) -> Path:
 
 def write_manifest(folder: Path) -> None:
     """Lists the files below `folder`, their sizes and their checksums."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     listed = {path.relative_to(folder).as_posix(): [path.stat().st_size, _checksum(path)] for path in files}
     (folder / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 

@@ -37,8 +37,8 @@ def inspection_tables(found: Inspection, title: str, policy: PolicyInspection | 
     words = [verdict(found)]
     if policy is not None:
         nats = _table("Nats per token under the policy", "texts of")
-        for name, values in policy.nats.items():
-            nats.add_row(name, *_cells(values))
+        for name, nats_of in policy.nats.items():
+            nats.add_row(name, *_cells(nats_of))
         parts.append(nats)
         words.append(sentences(policy))
     return Group(*parts, *map(Text, words))

@@ -19,6 +19,7 @@ from oger.evaluation.backends.load import BACKENDS, load_generator, requests_at_
 from oger.evaluation.job import Policy
 from oger.io import pretrained
 from oger.io.local import looks_local, meant
+from oger.io.objects import NUMBER, read_object
 from oger.io.pretrained import is_model
 from oger.io.rows import WORLD_PREFIX, SourceError, load_rows, world_name
 from oger.recipes import Recipe, load_recipe
@@ -321,8 +322,8 @@ def _note(location: PolicyLocation, label: str) -> str:
         return ""
     record = Path(location.source) / VALIDATION
     if record.is_file():
-        best = json.loads(record.read_text(encoding="utf-8"))
-        outcome = next((value for key, value in best.items() if key != "step"), None)
+        best = read_object(record, {"step": int})
+        outcome = next((value for key, value in best.items() if key != "step" and isinstance(value, NUMBER)), None)
         said = "" if outcome is None else f" ({100 * outcome:.1f} % there)"
         return f"{label}: step {best['step']}, chosen as the best on {location.recipe.validation}{said}"
     step = checkpoint_step(Path(location.source))

@@ -9,10 +9,9 @@ CELL/result.json      the numbers; its presence says that the cell is finished
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from oger.io.objects import read_object
 from oger.runs.paths import CONFIG
 
 SPEC, RUN, LOG, OUTCOMES, RESULT = "cell.json", "run", "log.txt", "outcomes.json", "result.json"
@@ -31,15 +30,10 @@ SIGNALS = {
 """Column of a cell's curve -> metric of the run, null where the run has none; what the reward was made of."""
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def finished(folder: Path) -> str | None:
     """Identity of the finished cell in a folder, None where it is not finished."""
     path = folder / RESULT
-    return read_json(path)["identity"] if path.is_file() else None
+    return read_object(path, {"identity": str})["identity"] if path.exists() else None
 
 
 def stored_specs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
@@ -48,6 +42,6 @@ def stored_specs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
     for path in sorted(folder.rglob(SPEC)):
         begun = any((path.parent / name).is_file() for name in (RESULT, f"{RUN}/{CONFIG}"))
         if begun and RUN not in path.relative_to(folder).parts:
-            spec = read_json(path)
+            spec = read_object(path, {"identity": str, "settings": dict})
             found[path.parent.relative_to(folder).as_posix()] = spec["identity"], spec["settings"]
     return found

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from oger.io.whole import whole_file
 from oger.study.analysis import Analysis
 from oger.study.numbers import Standing
 
@@ -43,7 +44,8 @@ def draw_figures(analysis: Analysis, folder: Path) -> list[Path]:
             for name, figure in (("curves", _curves(analysis, regime)), ("forest", _forest(analysis, regime))):
                 if figure is not None:
                     path = folder / f"{name}-{regime}.svg"
-                    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+                    with whole_file(path) as beside:
+                        figure.savefig(beside, format="svg", metadata={"Date": None, "Creator": None})
                     written.append(path)
     return written
 

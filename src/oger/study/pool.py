@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oger.io.processes import python_module, worker_environment
-from oger.io.whole import write_json
+from oger.io.whole import remove_leftovers, write_json
 from oger.study.cell_folder import LOG, RESULT, SPEC
 from oger.study.cells import UNTRAINED, Cell
 from oger.verification.pool.pool import WORKERS_VARIABLE
@@ -54,6 +54,7 @@ class CellPool:
         """Start the process of a cell."""
         folder = self.folder / cell.name
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         write_json(
             folder / SPEC,
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from oger.io.whole import write_text
@@ -14,16 +15,25 @@ from oger.study.store import ResultStore
 from oger.study.tables import CSV, MARKDOWN, leaderboard, leaderboard_csv
 
 
-def write_tables(study: Study, out: Path) -> list[Path]:
+def write_tables(study: Study, out: Path, note: Callable[[str], None] | None = None) -> list[Path]:
     """Write leaderboard.md, leaderboard.csv and the figures into OUT/results; returns the files.
 
     The figures stand in the leaderboard, below the tables.
+
+    Args:
+        study: what is shown.
+        out: folder of the study.
+        note: takes a line about each stored cell that is damaged and left out.
 
     Raises:
         StudyError: nothing is stored there yet.
     """
     folder = out / RESULTS_FOLDER
-    analysis = Analysis(study, ResultStore(folder))
+    store = ResultStore(folder)
+    for cell, why in store.damaged.items():
+        if note is not None:
+            note(f"{cell or 'a cell without a name'} is left out: {folder / why}")
+    analysis = Analysis(study, store)
     if not analysis.rows and not analysis.tuning_rows:
         raise StudyError(f"{folder} holds no results of {study.name} yet: run oger compare without --tables")
     figures = draw_figures(analysis, folder)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from oger.io.lock import HeldError, Lock
+from oger.io.whole import remove_leftovers
 from oger.study.cell_folder import finished, stored_specs
 from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
@@ -67,6 +68,7 @@ def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
     work = options.out / CELLS_FOLDER
     plan = _Plan(study, store, work)
     with _locked(work):
+        remove_leftovers(options.out / RESULTS_FOLDER)
         pool = CellPool(work, options.workers, options.nice)
         session = _Session(plan, pool, options, console)
         session.merge_leftovers()

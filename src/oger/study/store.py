@@ -11,6 +11,7 @@ cell. Tuning cells are stored like the others, on the split "validation".
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from oger.io.whole import write_table
+from oger.io.objects import read_content, read_object
+from oger.io.whole import regular, write_table
 from oger.study.cell_folder import OUTCOMES as CELL_OUTCOMES
-from oger.study.cell_folder import RESULT, SIGNALS, read_json
+from oger.study.cell_folder import RESULT, SIGNALS
 from oger.study.cells import Cell
+from oger.study.damage import damaged_cells, without_cells
 from oger.study.fields import StudyError
 from oger.study.measure import CORRECT
 from oger.terminal.errors import one_line
@@ -118,7 +121,10 @@ class ResultStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables = {name: _read(folder / f"{name}.parquet", schema) for name, schema in _FILES.items()}
+        tables = {name: _read(folder / f"{name}.parquet", schema) for name, schema in _FILES.items()}
+        self.damaged = damaged_cells(tables)
+        """Cell -> what is wrong with what is stored of it, so that it counts as not stored."""
+        self.tables = without_cells(tables, self.damaged) if self.damaged else tables
 
     def cells(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Name of every stored cell -> (identity, settings)."""
@@ -165,7 +171,7 @@ class ResultStore:
 
 def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """File name -> rows of one finished cell."""
-    result = read_json(folder / RESULT)
+    result = read_object(folder / RESULT, {"measures": list, "curve": list, "environment": dict, "train": dict})
     train, machine = result["train"], result["environment"]
     common = {
         "cell": cell.name,
@@ -191,7 +197,7 @@ def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, lis
     results = [{**common, **row, "pass_at": json.dumps(row["pass_at"])} for row in result["measures"]]
     outcomes = [
         {**row, "cell": cell.name, "samples": len(row["outcomes"]), "correct": row["outcomes"].count(CORRECT)}
-        for row in read_json(folder / CELL_OUTCOMES)
+        for row in read_content(folder / CELL_OUTCOMES)
     ]
     return {
         "results": results,
@@ -201,10 +207,10 @@ def cell_rows(cell: Cell, folder: Path, how: Mapping[str, Any]) -> dict[str, lis
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return schema.empty_table()
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(regular(path))
         for name in _LATER.intersection(schema.names).difference(table.column_names):
             table = table.append_column(name, pa.nulls(len(table)))
         return table.select(schema.names).cast(schema)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oger.io.lock import Lock
+from oger.io.objects import read_object
 from oger.io.whole import write_json
 from oger.runs.metrics_log import read_metrics
 from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, METRICS, SUMMARY, VALIDATION, stages
-from oger.study.cell_folder import OUTCOMES, RESULT, RUN, SIGNALS, SPEC, read_json
+from oger.study.cell_folder import OUTCOMES, RESULT, RUN, SIGNALS, SPEC
 
 if TYPE_CHECKING:
     from oger.recipes import Recipe
@@ -31,7 +32,7 @@ _PARENT_CHECK_S = 1.0
 
 def work(cell: Path) -> None:
     """Train, measure and store one cell."""
-    spec = read_json(cell / SPEC)
+    spec = read_object(cell / SPEC)
     started = time.perf_counter()
 
     from oger.recipes import load_recipe
@@ -70,7 +71,7 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
         if not resume and run.exists():
             shutil.rmtree(run)  # killed before the run said what it is
         train_recipe(recipe, resume=resume)
-    summaries = [read_json(stage / SUMMARY) for stage in stages(run)]
+    summaries = [read_object(stage / SUMMARY) for stage in stages(run)]
     last, (tokens, seconds) = summaries[-1], cost_before(run)
     return {
         **last,
@@ -131,7 +132,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
 
 def _last_is_best(run: Path) -> bool:
     """Whether the policy after the last step is the one that validation chose."""
-    return read_json(run / BEST / VALIDATION)["step"] == read_json(run / SUMMARY)["steps"]
+    return read_object(run / BEST / VALIDATION)["step"] == read_object(run / SUMMARY)["steps"]
 
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from oger.teachers.curate.run import curate
 from tests.support.command import Outcome
-from tests.support.planted import good_text, plain_row, prompt_of, read_rejects, read_table, run, write_jsonl
+from tests.support.planted import good_text, options, plain_row, prompt_of, read_rejects, read_table, run, write_jsonl
 
 ROWS = [plain_row(prompt_of(n), str(2 * n + 1), good_text(n, "a")) for n in range(6)]
 
@@ -201,3 +202,21 @@ def test_the_commands_work_on_a_curated_folder(tmp_path: Path, oger: Callable[..
     assert "what is 1 plus 2?" not in shown.out
     assert "6 text prompts, 6 trajectories" in oger("teachers", "validate", tmp_path / "out").out
     assert json.loads((tmp_path / "out" / "card.json").read_text())["report"]["prompts_kept"] == 6
+
+
+def test_a_time_outside_the_calendar_and_a_text_that_is_no_utf_8_cost_their_own_rows(tmp_path: Path) -> None:
+    texts = [good_text(n, "a").encode() for n in range(4)]
+    texts[1] = b"\xff\xfe"
+    column = pa.Array.from_buffers(pa.string(), 4, pa.array(texts).view(pa.binary()).buffers())
+    table = {
+        "prompt": [prompt_of(n) for n in range(4)], "answer": [str(2 * n + 1) for n in range(4)],
+        "teacher": ["alpha"] * 4, "text": column, "metadata": pa.array([0, 0, 2**62, None], pa.timestamp("us")),
+    }  # fmt: skip
+    pq.write_table(pa.table(table), tmp_path / "rows.parquet")
+    report = curate(options(f"mine=plain:{tmp_path / 'rows.parquet'}"), tmp_path / "out")
+    assert report.prompts_kept + sum(report.rejected_rows.values()) + sum(report.rejected_prompts.values()) == 4
+    details = [
+        (line["row"], line["detail"]) for line in read_rejects(tmp_path / "out") if "can be read" in line["detail"]
+    ]
+    assert [(row, detail.split("'")[1]) for row, detail in details] == [(1, "text"), (2, "metadata")]
+    assert {line["file"] for line in read_rejects(tmp_path / "out")} == {str(tmp_path / "rows.parquet")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from oger.teachers.curate import run as curate_module
 from oger.teachers.curate.run import curate
-from tests.support.planted import good_text, options, plain_row, planted, prompt_of, write_jsonl
+from tests.support.planted import good_text, options, plain_row, planted, prompt_of, read_table, write_jsonl
 
 FILES = ("table.parquet", "rejects.jsonl", "card.json", "card.md")
 _START_S = 120.0
@@ -144,3 +145,43 @@ def test_changed_sources_are_refused(stopped: Path) -> None:
 
 def _finished(shards: Path) -> set[int]:
     return {int(path.name) for path in shards.glob("*") if path.name.isdecimal()} if shards.exists() else set()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("left", ["nothing", "a lock", "half a start"])
+def test_what_is_left_of_a_folder_of_work_is_in_no_ones_way(stopped: Path, left: str, resume: bool) -> None:
+    """As a kill leaves it before it has begun, or while it is removed."""
+    work = stopped / "out.work"
+    shutil.rmtree(work)
+    work.mkdir()
+    if left == "a lock":
+        (work / "lock").write_text("process 1 on elsewhere")
+    if left == "half a start":
+        (work / ".started.json.12.tmp").write_text("{")
+    curate(options(f"mine=plain:{stopped / 'data.jsonl'}"), stopped / "out", resume=resume)
+    assert (stopped / "out" / "table.parquet").is_file()
+    assert not work.exists()
+
+
+def test_shards_that_nobody_can_say_the_options_of_are_not_taken(stopped: Path) -> None:
+    (stopped / "out.work" / "started.json").unlink()
+    curate(options(f"mine=plain:{stopped / 'data.jsonl'}", max_tokens=1), stopped / "out", resume=True)
+    assert [row["teachers"] for row in read_table(stopped / "out")] == [[]]  # too long now
+
+
+def test_a_folder_of_someone_else_is_not_worked_in(stopped: Path) -> None:
+    work, source = stopped / "out.work", f"mine=plain:{stopped / 'data.jsonl'}"
+    shutil.rmtree(work)
+    work.mkdir()
+    (work / "notes.txt").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(FileExistsError, match=r"notes\.txt"):
+            curate(options(source), stopped / "out", resume=resume)
+    assert [path.name for path in work.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{", "[" * 100_000, ""])
+def test_a_damaged_record_of_the_start_is_named(stopped: Path, content: str) -> None:
+    (stopped / "out.work" / "started.json").write_text(content)
+    with pytest.raises(ValueError, match=r"started\.json is damaged"):
+        curate(options(f"mine=plain:{stopped / 'data.jsonl'}"), stopped / "out", resume=True)

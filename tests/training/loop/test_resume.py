@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from oger import OGERConfig, OGERTrainer
-from oger.io.whole import settle
+from oger.faults import RunFaultError
+from oger.io.whole import settle, write_manifest
+from oger.training.loop import checkpoint as checkpoint_module
 from oger.training.loop.checkpoint import newest_whole, save_policy
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
@@ -103,9 +105,50 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(saved: Path, tmp_path: Pa
     assert name in line
 
 
+def of_step(checkpoint: Path, step: int, folder: Path) -> Path:
+    """A checkpoint made to be one of another step."""
+    copied = shutil.copytree(checkpoint, folder / f"checkpoint-{step}")
+    state = json.loads((copied / "trainer_state.json").read_text())
+    (copied / "trainer_state.json").write_text(json.dumps({**state, "global_step": step}))
+    write_manifest(copied)
+    return copied
+
+
+@pytest.mark.parametrize("lacks", ["model.safetensors", "trainer_state.json", "oger_loop_state_0.pt"])
+def test_a_folder_that_lacks_what_a_checkpoint_must_hold_is_none_whatever_its_manifest_says(
+    saved: Path, tmp_path: Path, lacks: str
+) -> None:
+    shutil.copytree(saved / "checkpoint-2", tmp_path / "checkpoint-2")
+    (of_step(saved / "checkpoint-2", 3, tmp_path) / lacks).unlink()
+    write_manifest(tmp_path / "checkpoint-3")
+    said: list[str] = []
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-2"
+    name = "a file of weights" if lacks == "model.safetensors" else lacks
+    assert said == [f"{tmp_path / 'checkpoint-3'} is damaged and passed over: {name} is missing"]
+
+
+def test_an_extra_checkpoint_of_another_step_is_passed_over(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved / "checkpoint-2", tmp_path / "checkpoint-2")
+    shutil.copytree(saved / "checkpoint-2", tmp_path / "checkpoint-5")
+    said: list[str] = []
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-2"
+    assert said == [f"{tmp_path / 'checkpoint-5'} is damaged and passed over: it is the checkpoint of step 2"]
+
+
+def test_a_checkpoint_without_the_state_of_every_rank_is_not_kept(saved: Path, tmp_path: Path) -> None:
+    _, _, trainer = run(tmp_path, max_steps=1)
+    trainer.state.global_step = 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_module, "_missing", lambda folder, processes: f"state of rank {processes}")
+        with pytest.raises(RunFaultError, match="state of rank 1 is missing: do all ranks write to one file system"):
+            trainer._save_checkpoint(trainer.model, None)
+    assert newest_whole(tmp_path, pytest.fail) == tmp_path / "checkpoint-1"
+    assert not (tmp_path / "checkpoint-2").exists()
+
+
 def test_checkpoints_are_ordered_by_step_and_what_is_none_is_left_alone(saved: Path, tmp_path: Path) -> None:
-    shutil.copytree(saved / "checkpoint-2", tmp_path / "checkpoint-10")
-    shutil.copytree(saved / "checkpoint-1", tmp_path / "checkpoint-9")
+    of_step(saved / "checkpoint-2", 10, tmp_path)
+    of_step(saved / "checkpoint-1", 9, tmp_path)
     for name in ("checkpoint-best", "checkpoints", ".writing"):
         (tmp_path / name).mkdir()
     assert newest_whole(tmp_path, print) == tmp_path / "checkpoint-10"

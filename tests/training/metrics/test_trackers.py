@@ -131,3 +131,20 @@ def test_a_writer_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     trainer.add_callback(mine)
     assert add_histograms(trainer.callback_handler.callbacks) == []
     assert mine in trainer.callback_handler.callbacks
+
+
+@pytest.mark.parametrize("content", [b"", b"0123", b"\xff\xfe", b"../../x\n", b"0123456g\n", b"01234567" * 1000])
+def test_an_id_that_is_damaged_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "tracker_id").write_bytes(content)
+    made = tracker_id(tmp_path)
+    assert len(made) == 8
+    assert int(made, 16) >= 0
+    assert tracker_id(tmp_path) == made
+    assert (tmp_path / "tracker_id").read_text() == f"{made}\n"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_an_id_is_never_waited_for(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "tracker_id")
+    with pytest.raises(ValueError, match="no regular file"):
+        tracker_id(tmp_path)

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import oger
 from oger.io.lock import HeldError, LockFile
-from oger.io.whole import remove_leftovers, whole_folder, write_json
+from oger.io.whole import is_leftover, put_in_place, regular, remove_leftovers, whole_folder, write_json
 from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _STARTED = "started.json"
 _SHARDS = "shards"
+_LOCK = "lock"
+_OURS = {_SHARDS, _LOCK, "temporary", "texts", "result"}
 _REJECTS, _COUNTS = "rejects.jsonl", "counts.json"
 _TABLES = {"prompts": prompts_schema, "passed": passed_schema}
 _ROWS_PER_BATCH = 256
@@ -42,7 +45,8 @@ class WorkFolder:
         """Make the folder, or take over one that was left.
 
         Raises:
-            FileExistsError: OUT exists; or OUT.work does and `resume` is false.
+            FileExistsError: OUT exists; or OUT.work holds an unfinished curation and `resume` is false, or files of
+                others.
             ValueError: OUT.work was started with other options or files (the line names the difference), or another
                 process is at it.
         """
@@ -57,27 +61,54 @@ class WorkFolder:
         """For the texts on their way into groups."""
         self.result = self.path / "result"
         """What becomes OUT."""
-        if self.path.exists() and not resume:
-            raise FileExistsError(f"{self.path} holds an unfinished curation: continue it with --resume, or remove it")
         started = _fingerprint(options, files)
-        if (self.path / _STARTED).exists():
-            _require_same(json.loads((self.path / _STARTED).read_text()), started, self.path)
-        self._shards.mkdir(parents=True, exist_ok=True)
+        self._check(started, resume=resume)
+        self.path.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock = LockFile(self.path / "lock")
+            self._lock = LockFile(self.path / _LOCK)
         except HeldError as error:
             raise ValueError(f"another process is curating into {self.path}") from error
-        remove_leftovers(self._shards)
-        for folder in (self.temporary, self.texts, self.result):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-        write_json(self.path / _STARTED, started)
+        except OSError as error:
+            raise ValueError(f"cannot write into {self.path} ({error.strerror}): name another --out") from error
+        try:
+            self._check(started, resume=resume)  # another process may have been at it meanwhile
+            remove_leftovers(self.path)
+            if not (self.path / _STARTED).exists():  # shards that nobody can say the options of
+                _remove(self._shards)
+            self._shards.mkdir(exist_ok=True)
+            remove_leftovers(self._shards)
+            for folder in (self.temporary, self.texts, self.result):
+                _remove(folder)
+                folder.mkdir()
+            write_json(self.path / _STARTED, started)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> WorkFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    def _check(self, started: Mapping[str, Any], *, resume: bool) -> None:
+        """Whether the folder may be worked in. One without `_STARTED` has begun nothing, or was on its way out."""
+        if (self.path / _STARTED).exists():
+            if not resume:
+                raise FileExistsError(
+                    f"{self.path} holds an unfinished curation: continue it with --resume, or remove it"
+                )
+            _require_same(_read_started(self.path / _STARTED), started, self.path)
+        elif os.path.lexists(self.path):
+            if not self.path.is_dir():
+                raise FileExistsError(f"{self.path} is no folder of a curation: move it, or name another --out")
+            others = sorted(
+                path.name for path in self.path.iterdir() if path.name not in _OURS and not is_leftover(path)
+            )
+            if others:
+                raise FileExistsError(
+                    f"{self.path} holds {others[0]!r}, which is no curation's: move it, or name another --out"
+                )
 
     def shards(self) -> list[Path]:
         """Finished shards in order."""
@@ -114,9 +145,12 @@ class WorkFolder:
                 yield from file
 
     def finish(self) -> None:
-        """Move the result into place and remove the folder."""
-        os.rename(self.result, self.out)
-        shutil.rmtree(self.path)
+        """Move the result into place, once it is on disk, and remove the folder."""
+        put_in_place(self.result, self.out)
+        # First: without it, what a kill or a disk leaves of the folder is in no one's way.
+        with suppress(OSError):
+            (self.path / _STARTED).unlink()
+            shutil.rmtree(self.path)
 
 
 def shard_folder(work: Path, number: int) -> Path:
@@ -160,6 +194,24 @@ def _fingerprint(options: CurateOptions, files: Sequence[SourceFile]) -> dict[st
     ]
     plain: dict[str, Any] = json.loads(json.dumps(stated))
     return plain
+
+
+def _remove(folder: Path) -> None:
+    """With all that is in it; a link is removed, not followed."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _read_started(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: remove {path.parent} to start anew")
+    return content
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -11,6 +11,7 @@ have written and everything is on disk.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from trl.trainer.utils import RepeatSampler
 from oger.encoders.base import Encoder
 from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
+from oger.io.objects import read_object
 from oger.io.whole import damage, put_in_place, write_manifest
 from oger.runs.paths import VALIDATION, checkpoint_step
 from oger.terminal.errors import one_line
@@ -35,6 +37,8 @@ from oger.training.loop.nonfinite import StepGuard
 from oger.training.metrics.sums import MetricSums
 from oger.training.rollouts.guided import Guidance
 
+_WEIGHTS = re.compile(r"(adapter_)?model.*\.safetensors|pytorch_model|global_step|adapter_model\.bin")
+"""Beginnings of names of weights: whole, in parts, of an adapter, sharded by FSDP, by DeepSpeed."""
 STAGING = ".writing"
 """Folder of a checkpoint that is being written."""
 
@@ -90,6 +94,8 @@ class Checkpoints:
                     best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}"
                     state.best_model_checkpoint = str(best) if best == target or best.is_dir() else None
                     state.save_to_json(str(staging / TRAINER_STATE_NAME))
+                if missing := _missing(staging, trainer.accelerator.num_processes):
+                    raise OSError(f"{missing} is missing: do all ranks write to one file system?")
                 write_manifest(staging)
         if trainer.args.push_to_hub:
             trainer._push_from_checkpoint(str(target))
@@ -210,11 +216,32 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
         say: takes a line about each damaged checkpoint that was passed over.
     """
     for path in reversed(_checkpoints(folder)):
-        wrong = damage(path)
+        wrong = damage(path) or _not_a_checkpoint(path)
         if wrong is None:
             return path
         say(f"{path} is damaged and passed over: {wrong}")
     return None
+
+
+def _missing(folder: Path, processes: int) -> str | None:
+    """What a checkpoint cannot do without and a folder does not hold; None where it holds everything."""
+    names = [path.name for path in folder.iterdir()]
+    wanted = [TRAINER_STATE_NAME, *(_state_file(folder, rank).name for rank in range(processes))]
+    lacking = [name for name in wanted if name not in names]
+    if not any(_WEIGHTS.match(name) for name in names):
+        lacking.append("a file of weights")
+    return lacking[0] if lacking else None
+
+
+def _not_a_checkpoint(folder: Path) -> str | None:
+    """Why a folder whose files are as they were written is no checkpoint of the step that its name says."""
+    if missing := _missing(folder, 1):  # how many ranks there were, the state of the first one says
+        return f"{missing} is missing"
+    try:
+        step = read_object(folder / TRAINER_STATE_NAME, {"global_step": int})["global_step"]
+    except ValueError as error:
+        return str(error)
+    return None if step == checkpoint_step(folder) else f"it is the checkpoint of step {step}"
 
 
 def _checkpoints(folder: Path) -> list[Path]:

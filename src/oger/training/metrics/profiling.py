@@ -14,6 +14,7 @@ from rich.console import Console
 from torch.profiler import ProfilerActivity, profile, schedule
 from transformers import TrainerCallback
 
+from oger.io.whole import write_text
 from oger.runs.paths import PROFILE
 from oger.training.metrics.sums import STAGE_MARK
 
@@ -59,7 +60,7 @@ class Profile(TrainerCallback):
         self._folder.mkdir(parents=True, exist_ok=True)
         recorded.export_chrome_trace(str(self._folder / "trace.json.gz"))
         text = costs_table(recorded)
-        (self._folder / "costs.md").write_text(text, encoding="utf-8")
+        write_text(self._folder / "costs.md", text)
         self._console.print(text, markup=False, highlight=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +18,12 @@ from typing import Any
 import numpy as np
 from transformers.integrations import TensorBoardCallback, TrackioCallback, WandbCallback
 
+from oger.io.whole import regular, write_text
 from oger.runs.paths import TENSORBOARD, TRACKER_ID
 from oger.training.metrics.histograms import NUM_BINS, RANGES, Taker
+
+_ID = re.compile(r"[0-9a-f]{8}")
+_ID_BYTES = 16  # more is read of no file
 
 
 class PendingHistograms:
@@ -57,12 +62,19 @@ def add_histograms(callbacks: list[Any]) -> list[Taker]:
 
 
 def tracker_id(folder: Path) -> str:
-    """Eight hexadecimal digits that are this run folder's own; made at the first call."""
+    """Eight hexadecimal digits that are this run folder's own; made at the first call, and where others stand there.
+
+    Raises:
+        ValueError: a pipe or a folder is in its place.
+    """
     path = folder / TRACKER_ID
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
-    return path.read_text(encoding="utf-8").strip()
+    folder.mkdir(parents=True, exist_ok=True)
+    found = regular(path).read_bytes()[:_ID_BYTES].decode("ascii", "replace").strip() if path.exists() else ""
+    if _ID.fullmatch(found):
+        return found
+    made = secrets.token_hex(4)
+    write_text(path, made + "\n")
+    return made
 
 
 def _named(args: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trl.trainer.utils import create_model_from_path
 
+from oger.io.objects import read_object
 from oger.io.pretrained import ADAPTER, on_base
 from oger.runs.policy import base_of
 from oger.training.config import OGERConfig
@@ -20,7 +20,7 @@ def check_continues(adapter: str, asked: Mapping[str, Any] | None) -> None:
     Raises:
         ValueError: it is not; names what differs.
     """
-    has = json.loads((Path(adapter) / ADAPTER).read_text(encoding="utf-8"))
+    has = read_object(Path(adapter) / ADAPTER)
     for key, value in (asked or {}).items():
         is_known = has.get(key) is not None and not (isinstance(value, str) and isinstance(has[key], list))
         if is_known and _plain(has[key]) != _plain(value):  # "all-linear" is stored as the list of its modules

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from transformers import TrainerCallback
 
+from oger.io.objects import NUMBER, read_object
 from oger.io.whole import settle
 from oger.reporting.glossary import canonical
 from oger.runs.alarms import AlarmWatch
@@ -92,8 +92,12 @@ class BestPolicy(TrainerCallback):
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """{"step", "eval/outcome"} of the best policy so far."""
-        return json.loads(self._record.read_text()) if self._record.is_file() else None
+        """{"step", "eval/outcome"} of the best policy so far.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        return read_object(self._record, {"step": int, BEST_METRIC: NUMBER}) if self._record.exists() else None
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any] | None = None, **_: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
 from oger.evaluation.statistics.diversity import different_solutions
 from oger.evaluation.summary import by_problem, summarize_solutions
-from oger.io.whole import regular, write_json
+from oger.io.objects import NUMBER, read_object
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
@@ -93,14 +93,22 @@ def evaluate_before(
 def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
     """What a file holds, None where that is not one entry for each test set."""
     try:
-        before = json.loads(regular(path).read_text(encoding="utf-8"))
+        before = read_object(path)
+        entries = {name: before[name] for name in tests}
         for name, rows in tests.items():
-            entry = before[name]
-            if len(entry["outcomes"]) != len(rows) or len(entry["texts"]) != len(rows) or not dict(entry["summary"]):
+            outcomes, texts = entries[name]["outcomes"], entries[name]["texts"]
+            if not isinstance(outcomes, list) or not isinstance(texts, list):
                 return None
-    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+            if not len(outcomes) == len(texts) == len(rows):
+                return None
+            "".join(texts)  # a TypeError where one is no text
+        summaries = {name: dict(entry["summary"]) for name, entry in entries.items()}
+        if not all(isinstance(summary["pass@1"], NUMBER) for summary in summaries.values()):
+            return None
+        comparison_table(summaries, summaries)  # what will be shown of them at the end can be shown
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         return None
-    return before
+    return entries
 
 
 def numbers(source: str, result: Result) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 from accelerate.utils.memory import should_reduce_batch_size
 
 from oger.faults import RunFaultError
+from oger.io.disk import disk_fault
 from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
-
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
             raise
         raise RunFaultError(memory_advice(trainer)) from error
     except OSError as error:
-        if error.errno not in _DISK and "No space left" not in str(error):
+        if disk_fault(error) is None:
             raise
         raise RunFaultError(
             f"cannot write into the run folder ({one_line(error, 200)}): make room, or make it writable, and go on "

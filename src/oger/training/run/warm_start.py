@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from accelerate import PartialState
 from rich.console import Console
 
+from oger.io.objects import NUMBER, read_object
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
@@ -60,7 +60,7 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
         if PartialState().is_main_process:
             write_json(path, {**found, "first_above": recipe.first_above})
     else:
-        unsolved = json.loads(path.read_text(encoding="utf-8"))["unsolved_share"]
+        unsolved = read_object(path, {"unsolved_share": NUMBER})["unsolved_share"]
     needed = unsolved > recipe.first_above
     console.print(
         f"{unsolved:.0%} of the prompts have no correct rollout: "
@@ -74,11 +74,12 @@ def cost_before(run: Path) -> tuple[int, float]:
     """(generated tokens, seconds) of the stages before a run, and of deciding on them."""
     tokens, seconds = 0, 0.0
     if (run / WARM_START).is_file():
-        found = json.loads((run / WARM_START).read_text(encoding="utf-8"))
+        found = read_object(run / WARM_START)
         tokens, seconds = found.get("generated_tokens", 0), found.get("seconds", 0.0)
     first = run / FIRST
     if (first / SUMMARY).is_file():
-        summary, earlier = json.loads((first / SUMMARY).read_text(encoding="utf-8")), cost_before(first)
+        summary = read_object(first / SUMMARY, {"generated_tokens": NUMBER, "train_seconds": NUMBER})
+        earlier = cost_before(first)
         tokens += summary["generated_tokens"] + earlier[0]
         seconds += summary["train_seconds"] + earlier[1]
     return tokens, seconds

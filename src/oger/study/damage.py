@@ -1,0 +1,127 @@
+"""Stored results with a damaged row cost their own cell: it counts as not stored, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oger.io.rows import python_rows
+from oger.study.measure import CORRECT, UNDECIDED, WRONG
+
+if TYPE_CHECKING:
+    Tables = Mapping[str, pa.Table]
+
+_MAY_BE_NULL = {
+    "results": {"best_step", "source", "commit", "stages", "tuned", "teacher_divergence", "solution_distance", "length",
+                "solutions", "correct_solutions", "undecided", "truncated", "machine", "command"},
+    "outcomes": {"family", "blind", "distinct", "strategies"},
+    "curves": {"reward", "validation", "entropy", "length", "divergence"},
+}  # fmt: skip
+_SIGNALS_BEGIN = "divergence"
+"""Column of curves.parquet behind which every number may be null."""
+_OUTCOMES = f"^[{CORRECT}{WRONG}{UNDECIDED}]*$"
+
+
+def damaged_cells(tables: Tables) -> dict[str, str]:
+    """Name of every cell with a damaged row -> what is wrong with it, in file and row.
+
+    A text is no UTF-8, a number is not finite or negative where it counts something, JSON is none, an outcome is no
+    outcome, or a value that is always there is missing.
+    """
+    found: dict[str, str] = {}
+    for name, table in tables.items():
+        for number, why in _damaged_rows(name, table):
+            cell = table["cell"][number]
+            try:
+                owner = cell.as_py() or ""
+            except ValueError:  # no UTF-8: no cell of ours is named so
+                owner = ""
+            found.setdefault(owner, f"{name}.parquet row {number}: {why}")
+    return found
+
+
+def without_cells(tables: Tables, names: Mapping[str, str]) -> dict[str, pa.Table]:
+    """The tables without these cells, and without rows of no cell that can be named."""
+    kept = {}
+    for name, table in tables.items():
+        wanted = []
+        for cell in table["cell"]:
+            try:
+                wanted.append(cell.as_py() is not None and cell.as_py() not in names)
+            except ValueError:
+                wanted.append(False)
+        kept[name] = table.filter(pa.array(wanted, pa.bool_()))
+    return kept
+
+
+def _damaged_rows(name: str, table: pa.Table) -> Iterator[tuple[int, str]]:
+    nullable = set(_MAY_BE_NULL[name])
+    if name == "curves":
+        names = table.schema.names
+        nullable |= set(names[names.index(_SIGNALS_BEGIN) :]) - {"generated_tokens", "seconds"}
+    for column in table.schema.names:
+        values = table[column]
+        if column not in nullable:
+            yield from _where(pc.is_null(values), f"{column} is missing")
+        if pa.types.is_floating(values.type):
+            yield from _where(pc.invert(pc.is_finite(values)), f"{column} is not finite")
+    if name == "outcomes":
+        for column in ("outcomes", "blind"):
+            right = pc.match_substring_regex(table[column].cast(pa.binary()), _OUTCOMES)
+            yield from _where(pc.invert(right), f"{column} holds what is no outcome")
+    if name == "results":
+        for column in ("problems", "samples"):
+            yield from _where(pc.less(table[column], 1), f"{column} is below 1")
+    rows = () if _is_text(table) else python_rows(table)
+    broken = {number: str(row) for number, row in enumerate(rows) if isinstance(row, ValueError)}
+    yield from broken.items()
+    readable = pc.invert(pc.is_in(pa.array(range(len(table))), pa.array(list(broken), pa.int64())))
+    for column, is_right in _JSON.get(name, {}).items():
+        different = table.filter(readable)[column].unique().to_pylist()
+        wrong = [text for text in different if text is not None and not _is(text, is_right)]
+        if wrong:
+            is_wrong = pc.is_in(table[column].cast(pa.binary()), pa.array([text.encode() for text in wrong]))
+            yield from _where(is_wrong, f"{column} is not what is stored there")
+
+
+def _is_text(table: pa.Table) -> bool:
+    """Whether every text is UTF-8."""
+    try:
+        for column in table.columns:
+            if pa.types.is_string(column.type):
+                column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _where(mask: Any, why: str) -> Iterator[tuple[int, str]]:
+    for number in pc.indices_nonzero(pc.fill_null(mask, False)):
+        yield number.as_py(), why
+
+
+def _is(text: str, right: Callable[[Any], bool]) -> bool:
+    try:
+        return right(json.loads(text))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _numbers(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(value, int | float) for value in content.values())
+
+
+def _stages(content: Any) -> bool:
+    return isinstance(content, list) and all(_numbers(s) and {"steps", "generated_tokens"} <= s.keys() for s in content)
+
+
+_JSON: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
+    "results": {"settings": lambda content: isinstance(content, dict), "pass_at": _numbers, "stages": _stages,
+                "versions": lambda content: isinstance(content, dict)},
+    "outcomes": {"strategies": _numbers},
+}  # fmt: skip
+"""File -> column of JSON -> whether its content is of the right form."""
