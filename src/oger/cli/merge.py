@@ -22,6 +22,7 @@ def merge(
     """Write a LoRA run's policy as a whole model, which needs neither its base nor peft."""
     from oger.io.pretrained import is_adapter
     from oger.io.whole import whole_folder
+    from oger.runs.card import write_card
     from oger.runs.paths import MERGED
     from oger.runs.policy import load_policy, locate_target
 
@@ -37,4 +38,6 @@ def merge(
     with whole_folder(out) as beside:
         merged.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
+        if location.recipe is not None:
+            write_card(folder, beside, MERGED)
     say(f"{out}: {location.label} merged into {location.base}")

@@ -8,10 +8,10 @@ from oger.io.whole import write_text
 from oger.study.analysis import Analysis
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
+from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import Study
-from oger.study.run import RESULTS_FOLDER
 from oger.study.store import ResultStore
-from oger.study.tables import CSV, MARKDOWN, leaderboard, leaderboard_csv
+from oger.study.tables import leaderboard, leaderboard_csv
 
 
 def write_tables(study: Study, out: Path) -> list[Path]:

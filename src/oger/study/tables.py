@@ -15,8 +15,6 @@ from oger.study.plan import BASE, DISTINCT
 from oger.study.provenance import stamp
 from oger.terminal.grid import render
 
-MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
-
 _INTERVALS = (
     "Accuracy is the share of correct samples in percent; an undecided sample counts as wrong. Square brackets hold "
     "95 % intervals with problems and seeds both random (two-way variance, Student's t), not adjusted for the number "

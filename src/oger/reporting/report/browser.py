@@ -14,6 +14,7 @@ TEXT_BUDGET = 2_000_000
 LONGEST_TEXT = 8_000
 """Bytes of one text."""
 SHORTEST_TEXT = 200
+_LONGEST_TITLE = 400
 
 _FACTORS = ("outcome", "divergence", "entropy_last", "entropy_mean", "confidence", "bonus", "reward", "advantage")
 
@@ -49,6 +50,7 @@ def _group(key: GroupKey, rows: Rows, longest: int) -> dict[str, Any]:
     return {
         "step": key.step,
         "group": key.group,
+        "title": cut_middle(question(rows[0]["prompt"]), _LONGEST_TITLE)[0],
         "prompt": prompt,
         "prompt_cut": prompt_cut,
         "rows": [_row(row, longest) for row in rows],
@@ -72,12 +74,32 @@ def _row(row: Mapping[str, Any], longest: int) -> dict[str, Any]:
 
 def readable_prompt(prompt: str) -> str:
     """A chat prompt, stored as JSON, as "role: content" lines; any other as it is."""
-    if not prompt.startswith("["):
+    messages = _messages(prompt)
+    if messages is None:
         return prompt
+    return "\n".join(f"{message.get('role', 'message')}: {message['content']}" for message in messages)
+
+
+def question(prompt: str) -> str:
+    """What the user asked, in one line: the last message of a chat that is the user's; any other prompt as it is.
+
+    >>> question('[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]')
+    '1 + 1?'
+    """
+    messages = _messages(prompt) or [{"content": prompt}]
+    asked = [message for message in messages if message.get("role") == "user"] or messages
+    return " ".join(str(asked[-1]["content"]).split())
+
+
+def _messages(prompt: str) -> list[dict[str, Any]] | None:
+    """The messages of a chat prompt, None for any other."""
+    if not prompt.startswith("["):
+        return None
     try:
         messages = json.loads(prompt)
     except (ValueError, RecursionError):
-        return prompt
-    if not all(isinstance(message, dict) and "content" in message for message in messages):
-        return prompt
-    return "\n".join(f"{message.get('role', 'message')}: {message['content']}" for message in messages)
+        return None
+    whole = isinstance(messages, list) and messages
+    if not whole or not all(isinstance(message, dict) and "content" in message for message in messages):
+        return None
+    return messages

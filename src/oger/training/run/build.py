@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 from datasets import Dataset
+from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
 
 from oger.io.answers import ANSWER, rows_with_answers
@@ -27,6 +28,7 @@ from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.run.adapters import check_continues, continued
+from oger.training.run.hub import hub_line
 from oger.training.trainer import OGERTrainer
 from oger.verification.formats import extract_answer
 from oger.verification.rewards import accuracy_with, format_reward
@@ -132,7 +134,9 @@ def build_trainer(
             policy = continued(start.model, start.args, as_adapter=recipe.peft is not None)
             return OGERTrainer(policy, start.rewards, start.args, *sets)
         return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
-    except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
+    except (OSError, ImportError, HTTPError) as error:  # weights, a package or the hub that are not there
+        if start.args.push_to_hub and not isinstance(error, ImportError):
+            raise ValueError(hub_line(error)) from error
         raise ValueError(f"cannot start: {one_line(error)}") from error
 
 

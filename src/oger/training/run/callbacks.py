@@ -14,8 +14,9 @@ from transformers import TrainerCallback
 from oger.io.whole import settle
 from oger.reporting.glossary import canonical
 from oger.runs.alarms import AlarmWatch
+from oger.runs.card import run_card
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.runs.paths import ALARMS, METRICS, VALIDATION
+from oger.runs.paths import ALARMS, BEST, METRICS, VALIDATION
 from oger.terminal.bar import Bars
 from oger.training.loop.checkpoint import save_policy
 
@@ -106,7 +107,8 @@ class BestPolicy(TrainerCallback):
         [is_better] = broadcast_object_list([is_better])
         if not is_better:
             return
-        save_policy(self._trainer, self._folder, {"step": state.global_step, BEST_METRIC: value})
+        record = {"step": state.global_step, BEST_METRIC: value}
+        save_policy(self._trainer, self._folder, record, card=run_card(self._folder.parent, BEST, validation=record))
 
 
 class LiveProgress(TrainerCallback):

@@ -13,6 +13,7 @@ from rich.text import Text
 from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
+from oger.evaluation.statistics.accuracy import change
 from oger.evaluation.summary import by_problem
 from oger.io.whole import regular, write_json
 from oger.recipes.recipe import Recipe
@@ -65,7 +66,9 @@ def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, 
 def evaluate_before(
     path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
 ) -> dict[str, dict[str, Any]]:
-    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it.
+    """Name -> {"summary", "correct" samples of each problem, "outcomes", "texts"}; stored, so a resumed run reads it.
+
+    Outcomes and texts are those of each problem's first sample.
 
     The policy is still the untrained one: what is stored and damaged is measured again.
     """
@@ -78,6 +81,7 @@ def evaluate_before(
         first = [samples[0] for samples in by_problem(result.responses).values()]
         before[name] = {
             "summary": result.accuracy,
+            "correct": correct_samples(result),
             "outcomes": [response.outcome for response in first],
             "texts": [response.text for response in first],
         }
@@ -91,11 +95,30 @@ def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
         before = json.loads(regular(path).read_text(encoding="utf-8"))
         for name, rows in tests.items():
             entry = before[name]
-            if len(entry["outcomes"]) != len(rows) or len(entry["texts"]) != len(rows) or not dict(entry["summary"]):
+            per_problem = entry["outcomes"], entry["texts"], entry.get("correct", rows)
+            if any(len(values) != len(rows) for values in per_problem) or not dict(entry["summary"]):
                 return None
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
     return before
+
+
+def correct_samples(result: Result) -> list[int]:
+    """Of each problem, in their order."""
+    return [sum(each.outcome == 1 for each in samples) for samples in by_problem(result.responses).values()]
+
+
+def changes(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
+    """Test set -> how far training moved pass@1 and pass@8, paired by problem, for summary.json.
+
+    A before.json of an earlier version has no counts of each problem: no change of its sets.
+    """
+    found = {}
+    for name, result in after.items():
+        counts, samples = before[name].get("correct"), result.accuracy["samples"]
+        if isinstance(counts, list) and before[name]["summary"].get("samples") == samples:
+            found[name] = change(counts, correct_samples(result), samples)
+    return found
 
 
 def show_change(
