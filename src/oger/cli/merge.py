@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import CheckpointOption, TargetArgument
+from oger.cli.options import CheckpointOption, TargetArgument, can_be_written
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -15,7 +15,13 @@ from oger.terminal.plain import say
 def merge(
     target: TargetArgument,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="A folder that does not exist; default: RUN/merged.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="A folder that does not exist; default: RUN/merged.",
+            callback=can_be_written,
+        ),
     ] = None,
     checkpoint: CheckpointOption = "last",
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oger.cli.options import can_be_written
 from oger.terminal.plain import say
 
 
@@ -26,6 +27,8 @@ def report(
     """Make one self-contained HTML page: what changed, curves, groups, map, cost and differences of runs."""
     import os
 
+    if not watch:
+        can_be_written(out)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a report is made of what is on the disk
 
     from rich.text import Text

@@ -84,6 +84,8 @@ def _made(config: Mapping[str, Any], policy: str, validation: Mapping[str, Any])
 
 def _method(config: Mapping[str, Any]) -> list[str]:
     method = all_methods().get(str(config.get("method"))) or _method_of(config)
+    if method is None and not config.get("preset"):
+        return []
     if method is None:
         return [
             "## Method",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from oger.io.whole import write_text
@@ -11,13 +12,13 @@ from oger.study.figures import draw_figures
 from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.store import ResultStore
-from oger.study.tables import leaderboard, leaderboard_csv
+from oger.study.tables import glance, leaderboard, leaderboard_csv
 
 
-def write_tables(study: Study, out: Path) -> list[Path]:
+def write_tables(study: Study, out: Path, say: Callable[[str], None] = lambda text: None) -> list[Path]:
     """Write leaderboard.md, leaderboard.csv and the figures into OUT/results; returns the files.
 
-    The figures stand in the leaderboard, below the tables.
+    The figures stand in the leaderboard, below the tables. `say` takes the accuracies of all methods as text.
 
     Raises:
         StudyError: nothing is stored there yet.
@@ -26,6 +27,7 @@ def write_tables(study: Study, out: Path) -> list[Path]:
     analysis = Analysis(study, ResultStore(folder))
     if not analysis.rows and not analysis.tuning_rows:
         raise StudyError(f"{folder} holds no results of {study.name} yet: run oger compare without --tables")
+    say(glance(analysis))
     figures = draw_figures(analysis, folder)
     shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in figures)
     written = [folder / MARKDOWN, folder / CSV]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oger.reporting.prompts import question, readable_prompt
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups
 
@@ -70,36 +71,3 @@ def _row(row: Mapping[str, Any], longest: int) -> dict[str, Any]:
         "shaping": dict(row["shaping"]) if row["shaping"] else None,
         **{name: row[name] for name in _FACTORS},
     }
-
-
-def readable_prompt(prompt: str) -> str:
-    """A chat prompt, stored as JSON, as "role: content" lines; any other as it is."""
-    messages = _messages(prompt)
-    if messages is None:
-        return prompt
-    return "\n".join(f"{message.get('role', 'message')}: {message['content']}" for message in messages)
-
-
-def question(prompt: str) -> str:
-    """What the user asked, in one line: the last message of a chat that is the user's; any other prompt as it is.
-
-    >>> question('[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]')
-    '1 + 1?'
-    """
-    messages = _messages(prompt) or [{"content": prompt}]
-    asked = [message for message in messages if message.get("role") == "user"] or messages
-    return " ".join(str(asked[-1]["content"]).split())
-
-
-def _messages(prompt: str) -> list[dict[str, Any]] | None:
-    """The messages of a chat prompt, None for any other."""
-    if not prompt.startswith("["):
-        return None
-    try:
-        messages = json.loads(prompt)
-    except (ValueError, RecursionError):
-        return None
-    whole = isinstance(messages, list) and messages
-    if not whole or not all(isinstance(message, dict) and "content" in message for message in messages):
-        return None
-    return messages

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from oger.reporting.report.browser import cut_middle, question
+from oger.reporting.prompts import question
+from oger.reporting.report.browser import cut_middle
 
 if TYPE_CHECKING:
     import numpy as np

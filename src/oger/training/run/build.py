@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from oger.io.answers import ANSWER, rows_with_answers
 from oger.io.local import looks_local, meant
@@ -33,6 +34,7 @@ from oger.training.trainer import OGERTrainer
 from oger.verification.formats import extract_answer
 from oger.verification.rewards import accuracy_with, format_reward
 from oger.verification.self_test import gold_line, probe_rows
+from oger.words import did_you_mean
 from oger.worlds import load_world
 
 REWARD_GROUP = "oger.rewards"
@@ -212,7 +214,10 @@ def run_options(recipe: Recipe) -> OGERConfig:
     trackers = options["report_to"] or []
     for tracker in [trackers] if isinstance(trackers, str) else trackers:
         if tracker not in ("none", "all", *get_available_reporting_integrations()):
-            raise ValueError(f"report_to: the tracker {tracker!r} is unknown or not installed (pip install {tracker}).")
+            if tracker in INTEGRATION_TO_CALLBACK:
+                raise ValueError(f"report_to: the tracker {tracker!r} is not installed.")
+            known = ("none", *INTEGRATION_TO_CALLBACK)
+            raise ValueError(f"report_to: unknown tracker {tracker!r}{did_you_mean(str(tracker), known)}")
     return OGERConfig(**options)
 
 

@@ -17,6 +17,7 @@ from oger.evaluation.statistics.accuracy import change
 from oger.evaluation.summary import by_problem
 from oger.io.whole import regular, write_json
 from oger.recipes.recipe import Recipe
+from oger.reporting.prompts import readable_prompt
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
@@ -138,7 +139,7 @@ def show_change(
     teachers = row.get("teachers") or []
     console.print(
         sample_panel(
-            str(row["prompt"]),
+            readable_prompt(row["prompt"]),
             teacher=teachers[0]["text"] if teachers else None,
             before=before[name]["texts"][index],
             after=first[index].text,
