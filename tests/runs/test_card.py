@@ -40,7 +40,7 @@ def test_the_card_says_how_the_policy_was_made_and_how_good_it_is(run: Path) -> 
     for line in (
         "LoRA adapter trained with", "exp(-H_i) R_m", "12 prompts, 2 of them without a teacher", "| brisk | 9 |",
         "| calm | 4 |", "- seed: 0", "- steps: 3", "oger train x.yaml", "trl 1.16", "@article{oger2026",
-        "| in distribution | 25.0 [12.5, 37.5] | 50.0 [12.5, 37.5] | +25.0 [+10.0, +40.0] | 40 x 8 |", "## Licence",
+        "| in distribution | 25.0 [12.5, 37.5] | 50.0 [37.5, 62.5] | +25.0 [+10.0, +40.0] | 40 x 8 |", "## Licence",
     ):  # fmt: skip
         assert line in text, line
 

@@ -60,8 +60,8 @@ def make_run(
         MetricsLog(path / "alarms.jsonl").log(step, rang)
     if finished:
         evaluation = {"pass@1": 0.25, "ci95": [0.125, 0.375], "pass@8": 0.5, "problems": 40, "samples": 8}
-        summary = {"before": {"id": evaluation}, "after": {"id": {**evaluation, "pass@1": 0.5, "ci95": [0.375, 0.625]}}, "steps": steps,
-                   "wall_seconds": 61.0, "seed": seed}  # fmt: skip
+        summary = {"before": {"id": evaluation}, "after": {"id": {**evaluation, "pass@1": 0.5, "ci95": [0.375, 0.625]}},
+                   "steps": steps, "wall_seconds": 61.0, "seed": seed}  # fmt: skip
         (path / "summary.json").write_text(json.dumps(summary))
     return path
 
