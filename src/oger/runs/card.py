@@ -137,7 +137,8 @@ def _training(config: Mapping[str, Any], summary: Mapping[str, Any], environment
     for name, value in facts.items():
         if value is not None:
             yield f"- {name}: {value}"
-    packages = environment.get("packages") if isinstance(environment.get("packages"), Mapping) else {}
+    packages = environment.get("packages")
+    packages = packages if isinstance(packages, Mapping) else {}
     versions = {"oger": environment.get("oger"), "python": environment.get("python")}
     versions |= {name: packages.get(name) for name in _PACKAGES}
     if any(versions.values()):
