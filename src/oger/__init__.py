@@ -9,15 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oger.training.config import OGERConfig as OGERConfig
+    from oger.training.run.python_run import RunFolder as RunFolder
     from oger.training.trainer import OGERTrainer as OGERTrainer
 
 __version__ = "0.1.0"
 
-_LAZY = {"OGERConfig": "oger.training.config", "OGERTrainer": "oger.training.trainer"}
-__all__ = ["OGERConfig", "OGERTrainer", "__version__"]
+_LAZY = {
+    "OGERConfig": "oger.training.config",
+    "OGERTrainer": "oger.training.trainer",
+    "RunFolder": "oger.training.run.python_run",
+}
+__all__ = ["OGERConfig", "OGERTrainer", "RunFolder", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'oger' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

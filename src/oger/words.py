@@ -6,6 +6,9 @@ from typing import TypeVar
 
 Option = TypeVar("Option")
 
+_NEAR = 0.6
+"""Of difflib's ratio: a letter or two changed, left out or swapped."""
+
 
 def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:
     """Look an option up by its name.
@@ -19,7 +22,7 @@ def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:
         `table[name]`.
 
     Raises:
-        ValueError: `name` is not in the table; the message names the nearest valid option and lists all of them.
+        ValueError: `name` is not in the table; the message lists the valid ones, and names one that is near.
 
     >>> choose({"mean": 1, "max": 2}, "max", "aggregation")
     2
@@ -29,13 +32,17 @@ def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    raise ValueError(f"unknown {kind} {name!r}; did you mean {nearest(str(name), table)!r}? Valid: {', '.join(table)}")
+    raise ValueError(f"unknown {kind} {name!r}{did_you_mean(str(name), table) or '.'} Valid: {', '.join(table)}")
 
 
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word that looks most like another; there must be one.
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """A hint at the valid word that looks most like another, for the end of a sentence; "" where none is near.
 
-    >>> nearest("maen", ["mean", "max"])
-    'mean'
+    >>> did_you_mean("MAEN", ["mean", "max"])
+    "; did you mean 'mean'?"
+    >>> did_you_mean("xyz", ["mean", "max"])
+    ''
     """
-    return get_close_matches(word, list(valid), n=1, cutoff=0.0)[0]
+    spelled = {each.casefold(): each for each in valid}
+    found = get_close_matches(word.casefold(), spelled, n=1, cutoff=_NEAR)
+    return f"; did you mean {spelled[found[0]]!r}?" if found else ""

@@ -14,7 +14,7 @@ from oger.training.run.build import run_options
 
 REQUIRED = {
     "grpo", "dr_grpo", "sft", "sft_then_rl", "rl_sft", "luffy", "luffy_multi", "ampo", "oger", "oger_paper_text",
-    "oger_plus",
+    "oger_plus", "sft_one", "sft_one_then_rl",
 }  # fmt: skip
 
 

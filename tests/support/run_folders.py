@@ -39,14 +39,15 @@ def make_run(
     draw = random.Random(seed)
     path.mkdir(parents=True)
     options = {"model": "tiny", "train": "gone.jsonl", "preset": "luffy_code", "teacher_rows": 1, "encoder": "ngram",
-               "exploration_weight": 1.0, "max_steps": steps, "seed": seed, "output_dir": str(path)}  # fmt: skip
+               "exploration_weight": 1.0, "per_device_train_batch_size": 8,
+               "max_steps": steps, "seed": seed, "output_dir": str(path)}  # fmt: skip
     (path / "config.yaml").write_text(yaml_dialect.dump({**options, **(config or {})}))
     (path / "environment.json").write_text(json.dumps({"oger": "0", "python": "3.11", "packages": {"torch": "2"}}))
     (path / "encoder.json").write_text(json.dumps(identity_record(create_encoder("ngram"))))
     metrics, histograms = MetricsLog(path / "metrics.jsonl"), MetricsLog(path / "histograms.jsonl")
     for step in range(1, steps + 1):
         row = {name: draw.random() for name in PANELS if name != "eval/outcome"}
-        row |= dict.fromkeys(COSTS, 0.5) | {"time/step": 2.5}
+        row |= dict.fromkeys(COSTS, 0.5) | {"time/step": 2.5, "completions/mean_length": 20.0}
         metrics.log(step, row | ({"eval/outcome": step / steps} if step % 2 == 0 else {}))
         counts = [draw.randrange(20) for _ in range(20)]
         histograms.log(step, {name: {"range": [0.0, 1.0], "counts": counts} for name in ("divergence", "bonus")})
@@ -59,8 +60,8 @@ def make_run(
         MetricsLog(path / "alarms.jsonl").log(step, rang)
     if finished:
         evaluation = {"pass@1": 0.25, "ci95": [0.125, 0.375], "pass@8": 0.5, "problems": 40, "samples": 8}
-        summary = {"before": {"id": evaluation}, "after": {"id": {**evaluation, "pass@1": 0.5}}, "steps": steps,
-                   "wall_seconds": 61.0, "seed": seed}  # fmt: skip
+        summary = {"before": {"id": evaluation}, "after": {"id": {**evaluation, "pass@1": 0.5, "ci95": [0.375, 0.625]}},
+                   "steps": steps, "wall_seconds": 61.0, "seed": seed}  # fmt: skip
         (path / "summary.json").write_text(json.dumps(summary))
     return path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oger.cli.errors import EXIT_INTERRUPTED
-from oger.cli.options import BodyOption, SeedOption, parsed_body
+from oger.cli.options import BodyOption, SeedOption, can_be_written, finite, parsed_body
 from oger.io.secrets import api_key
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
@@ -26,12 +26,17 @@ def collect(
     prompts: Annotated[str, typer.Option("--prompts", metavar="SOURCE", help="Rows with prompt, answer, kind.")],
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Such as http://localhost:8000/v1.")],
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="Answers; an existing file is continued.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE.jsonl", help="Answers; an existing file is continued.", callback=can_be_written
+        ),
+    ],
     teacher: Annotated[str | None, typer.Option("--teacher", help="Name of the teacher; default: the model's.")] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Answers per prompt.")] = 1,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Rows of the source.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.0)] = 0.6,
-    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0)] = 0.95,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, callback=finite)] = 0.6,
+    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0, callback=finite)] = 0.95,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Length limit of an answer.")] = 8192,
     system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="A system message.")] = None,
     seed: SeedOption = 0,
@@ -40,16 +45,23 @@ def collect(
         bool, typer.Option("--completions", help="Ask /completions with raw text, not /chat/completions.")
     ] = False,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests at once.")] = 16,
-    deadline: Annotated[float, typer.Option("--deadline", min=0.001, help="Seconds for one whole reply.")] = 600.0,
+    deadline: Annotated[
+        float, typer.Option("--deadline", min=0.001, help="Seconds for one whole reply.", callback=finite)
+    ] = 600.0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="After a fault that may pass.")] = 6,
     retry_wait: Annotated[
-        float, typer.Option("--retry-wait", min=0.001, help="Seconds before the first retry, then doubled.")
+        float,
+        typer.Option("--retry-wait", min=0.001, help="Seconds before the first retry, then doubled.", callback=finite),
     ] = 1.0,
     api_key_env: Annotated[
         str | None, typer.Option("--api-key-env", metavar="VARIABLE", help="Environment variable with the API key.")
     ] = None,
-    price_in: Annotated[float | None, typer.Option("--price-in", min=0.0, help="USD per million tokens.")] = None,
-    price_out: Annotated[float | None, typer.Option("--price-out", min=0.0, help="USD per million tokens.")] = None,
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0.0, help="USD per million tokens.", callback=finite)
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0.0, help="USD per million tokens.", callback=finite)
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be asked and its cost, ask nothing.")
     ] = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from oger.cli.options import can_be_written, finite
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -16,14 +17,17 @@ EXIT_FAILED_CELLS = 1
 def compare(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What is compared; see docs/compare.md.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the study; default: studies/NAME.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the study; default: studies/NAME.", callback=can_be_written
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Cells at once; default: one per core, one with a GPU.")
     ] = None,
     nice: Annotated[int, typer.Option("--nice", min=0, max=19, help="Niceness of the cells' processes.")] = 0,
     limit_hours: Annotated[
-        float | None, typer.Option("--limit-hours", min=0.0, help="Start no cell after so many hours.")
+        float | None, typer.Option("--limit-hours", min=0.0, help="Start no cell after so many hours.", callback=finite)
     ] = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="Make tables and figures from the stored results; run nothing.")
@@ -41,7 +45,7 @@ def compare(
         for option, given in (("--workers", workers), ("--limit-hours", limit_hours), ("--nice", nice or None)):
             if given is not None:
                 raise UserError(f"{option} has no effect with --tables")
-        _say_written(write_tables(plan, folder, _note))
+        _say_written(write_tables(plan, folder, say, _note))
         return
 
     import torch
@@ -56,7 +60,7 @@ def compare(
     options = RunOptions(folder, command, at_once, nice, limit_hours)
     outcome = run_study(plan, options, console)
     if outcome.stored:
-        _say_written(write_tables(plan, folder, _note))
+        _say_written(write_tables(plan, folder, say, _note))
     for name, lines in outcome.failed.items():
         say(f"failed: {name}: {lines}", err=True)
     if outcome.failed:

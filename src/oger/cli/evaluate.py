@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oger.cli.options import BodyOption, CheckpointOption, SeedOption, parsed_body
+from oger.cli.options import BodyOption, CheckpointOption, SeedOption, can_be_written, finite, parsed_body
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -42,20 +42,22 @@ def evaluate(
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Samples per problem.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Problems per set.")] = None,
     seed: SeedOption = 0,
-    temperature: Annotated[float | None, typer.Option("--temperature", min=0.0)] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0.0, callback=finite)] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Length limit of a response.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Responses generated at once.")] = 256,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="With --benchmarks the folder of responses (default: evaluations); else a JSON file."
+            "--out",
+            help="With --benchmarks the folder of responses (default: evaluations); else a JSON file.",
+            callback=can_be_written,
         ),
     ] = None,
     benchmarks: Annotated[
         str | None,
         typer.Option("--benchmarks", metavar="NAMES", help="math, ood, aime24, ..., FILE.yaml, FILE.jsonl, world:..."),
     ] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", min=0.0, max=1.0)] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", min=0.0, max=1.0, callback=finite)] = None,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Folder with NAME.jsonl or NAME.parquet of benchmarks.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import CheckpointOption, TargetArgument
+from oger.cli.options import CheckpointOption, TargetArgument, can_be_written
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -15,13 +15,20 @@ from oger.terminal.plain import say
 def merge(
     target: TargetArgument,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="A folder that does not exist; default: RUN/merged.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="A folder that does not exist; default: RUN/merged.",
+            callback=can_be_written,
+        ),
     ] = None,
     checkpoint: CheckpointOption = "last",
 ) -> None:
     """Write a LoRA run's policy as a whole model, which needs neither its base nor peft."""
     from oger.io.pretrained import is_adapter
     from oger.io.whole import check_place, whole_folder
+    from oger.runs.card import write_card
     from oger.runs.paths import MERGED
     from oger.runs.policy import load_policy, locate_target
 
@@ -38,4 +45,6 @@ def merge(
     with whole_folder(out) as beside:
         merged.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
+        if location.recipe is not None:
+            write_card(folder, beside, MERGED)
     say(f"{out}: {location.label} merged into {location.base}")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from oger.io.secrets import find_secrets
 from oger.terminal.errors import UserError
+
+if TYPE_CHECKING:
+    from oger.recipes import Recipe
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
 OverridesArgument = Annotated[
@@ -24,6 +30,27 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 BodyOption = Annotated[
     str, typer.Option("--body", metavar="JSON", help="More fields of every request; null leaves one out.")
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """Callback of an option that is a number: nan and infinity are none."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def can_be_written(path: Path | None) -> Path | None:
+    """Callback of an option that names what is to be made: said before the work, not after it."""
+    if path is None:
+        return None
+    parent = Path(os.path.abspath(path)).parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        raise typer.BadParameter(f"{path} cannot be made: {parent} is no folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"{path} cannot be made: {parent} may not be written into")
+    return path
 
 
 def _no_constant(name: str) -> None:
@@ -45,3 +72,19 @@ def parsed_body(text: str) -> dict[str, Any]:
     if found := next(find_secrets(body), None):
         raise UserError(f"--body has {found}, which looks like a secret and would be saved: use --api-key-env")
     return body
+
+
+def look_at_files(recipe: Recipe) -> None:
+    """The first row of each data set of a recipe that is a local file, before anything heavy is loaded.
+
+    Raises:
+        SourceError, UserError: it cannot be read, or has no prompt.
+    """
+    from oger.io.local import looks_local
+    from oger.io.rows import FILE_FORMATS, load_rows
+
+    for source in (recipe.train, *filter(None, [recipe.validation]), *recipe.test.values()):
+        if looks_local(source) or source.endswith(FILE_FORMATS):
+            [row] = load_rows(source, 1)
+            if "prompt" not in row:
+                raise UserError(f"{source}, row 0 has no column 'prompt'; it has {', '.join(sorted(map(str, row)))}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument, RecipeArgument
+from oger.cli.options import OverridesArgument, RecipeArgument, finite
 from oger.terminal.errors import UserError
 
 EXIT_DOES_NOT_FIT = 1
@@ -33,18 +33,27 @@ def plan(
         int | None, typer.Option("--teacher-tokens", min=1, help="Of a teacher trajectory; default: as a rollout.")
     ] = None,
     trajectories: Annotated[
-        float, typer.Option("--trajectories", min=0, help="Of teachers per prompt, where all are imitated.")
+        float,
+        typer.Option("--trajectories", min=0, help="Of teachers per prompt, where all are imitated.", callback=finite),
     ] = 2.0,
     mfu: Annotated[
-        float, typer.Option("--mfu", min=0.001, max=1, help="Part of the peak that training reaches.")
+        float, typer.Option("--mfu", min=0.001, max=1, help="Part of the peak that training reaches.", callback=finite)
     ] = 0.35,
     bandwidth_share: Annotated[
-        float, typer.Option("--bandwidth-share", min=0.001, max=1, help="Part of the bandwidth that decoding reaches.")
+        float,
+        typer.Option(
+            "--bandwidth-share", min=0.001, max=1, help="Part of the bandwidth that decoding reaches.", callback=finite
+        ),
     ] = 0.5,
     tokens_per_s: Annotated[
-        float | None, typer.Option("--tokens-per-s", min=0.001, help="Generated per GPU; default: from the bandwidth.")
+        float | None,
+        typer.Option(
+            "--tokens-per-s", min=0.001, help="Generated per GPU; default: from the bandwidth.", callback=finite
+        ),
     ] = None,
-    overhead: Annotated[float, typer.Option("--overhead", min=0, help="GiB per GPU that nothing here counts.")] = 2.0,
+    overhead: Annotated[
+        float, typer.Option("--overhead", min=0, help="GiB per GPU that nothing here counts.", callback=finite)
+    ] = 2.0,
 ) -> None:
     """Show what a recipe needs on some GPUs: memory, tokens per step, hours. Exit code 1 where it does not fit."""
     from oger.planning.devices import parse_gpus

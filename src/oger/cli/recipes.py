@@ -1,7 +1,9 @@
-"""`oger recipes`: the shipped recipes, listed or copied."""
+"""`oger recipes`: the shipped recipes, listed or copied; every key of a recipe."""
 
 from __future__ import annotations
 
+import json
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
-app = typer.Typer(help="List the shipped recipes, or copy one to edit.", invoke_without_command=True)
+app = typer.Typer(help="List the shipped recipes, copy one to edit, or list every key.", invoke_without_command=True)
 
 
 @app.callback()
@@ -46,3 +48,29 @@ def copy(
     except FileExistsError as error:
         raise UserError(f"{target} exists already; name another file") from error
     say(f"{target}: run it with  oger train {target}")
+
+
+@app.command("keys")
+def keys(
+    word: Annotated[
+        str, typer.Argument(metavar="[WORD]", help="Only keys with this word in their name or meaning.")
+    ] = "",
+) -> None:
+    """List every key of a recipe with its type, its default and what it means."""
+    from oger.training.run.keys import recipe_keys
+
+    found = recipe_keys(word)
+    if not found:
+        raise UserError(f"no key has {word!r} in its name or meaning; oger recipes keys lists all")
+    for key in found:
+        say(f"{key.name}  ({key.kinds}; default: {key.shown_default}; {key.origin})")
+        for line in textwrap.wrap(key.meaning, 96):
+            say(f"    {line}")
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print a JSON schema of recipes, which editors check and complete YAML by."""
+    from oger.training.run.keys import recipe_schema
+
+    say(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))

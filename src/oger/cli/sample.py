@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oger.cli.options import CheckpointOption, SeedOption, TargetArgument
+from oger.cli.options import CheckpointOption, SeedOption, TargetArgument, finite
 from oger.terminal.errors import UserError
 from oger.terminal.plain import say
 
@@ -15,7 +15,7 @@ def sample(
     target: TargetArgument,
     problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="The problem, as the training prompts state it.")],
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many solutions.")] = 4,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")] = 1.0,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.", callback=finite)] = 1.0,
     checkpoint: CheckpointOption = "last",
     seed: SeedOption = 0,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Length limit of a response.")] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oger.cli.collect import collect
+from oger.cli.options import can_be_written, finite
 from oger.terminal.plain import ends, say
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def curate(
             help="Layouts: openr1, luffy, plain, table, world, champ. PATH: a file, a folder, or hub:OWNER/NAME.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A folder that does not exist.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="A folder that does not exist.", callback=can_be_written)
+    ],
     tokenizer: Annotated[
         str, typer.Option("--tokenizer", metavar="MODEL", help="The policy's: folder or hub id; or words, characters.")
     ],
@@ -43,7 +46,7 @@ def curate(
     rules: Annotated[
         str, typer.Option("--rules", metavar="RULE[,RULE]", help="How the answer is found, such as last_boxed.")
     ] = "last_boxed",
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to verify one answer.")] = 5.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to verify one answer.", callback=finite)] = 5.0,
     trust_claims: Annotated[
         bool, typer.Option("--trust-claims", help="Believe a source's own verdicts where it has them.")
     ] = False,
@@ -51,7 +54,10 @@ def curate(
         str, typer.Option("--duplicates", metavar="anywhere|prompt", help="Where a repeated text is dropped.")
     ] = "anywhere",
     near_duplicates: Annotated[
-        float, typer.Option("--near-duplicates", help="Similarity under one prompt, 0 to 1; 1 = equal texts only.")
+        float,
+        typer.Option(
+            "--near-duplicates", help="Similarity under one prompt, 0 to 1; 1 = equal texts only.", callback=finite
+        ),
     ] = 0.95,
     decontaminate: Annotated[
         list[str] | None, typer.Option("--decontaminate", metavar="SOURCE", help="Evaluation problems to keep out.")
@@ -141,7 +147,9 @@ def validate(table: TableArgument) -> None:
 def export(
     table: TableArgument,
     to: Annotated[str, typer.Option("--to", metavar="luffy|trl|sft", help="Form of the export.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet", help="A file that does not exist.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.parquet", help="A file that does not exist.", callback=can_be_written)
+    ],
 ) -> None:
     """Write a table as LUFFY's Parquet, as a data set for TRL's GRPO, or as prompts and completions for SFT."""
     from oger.teachers.table.export import export_table

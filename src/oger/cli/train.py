@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument, RecipeArgument
+from oger.cli.options import OverridesArgument, RecipeArgument, look_at_files
 
 
 def train(
@@ -18,6 +18,7 @@ def train(
     from oger.recipes import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
+    look_at_files(loaded)  # torch takes seconds to load, and a wrong path none to find
     from oger.training.run.train import train_recipe
 
     train_recipe(loaded, resume=resume)

@@ -23,7 +23,7 @@ from oger.io.whole import write_text
 from oger.recipes.methods import all_methods, is_file, load_method, method_keys
 from oger.recipes.paths import moved_paths
 from oger.verification.formats import ANSWER_RULES
-from oger.words import choose, nearest
+from oger.words import choose, did_you_mean
 
 
 class RecipeError(ValueError):
@@ -225,7 +225,8 @@ def recipe_names() -> list[str]:
 def recipe_text(name: str) -> str:
     """A shipped recipe as it stands in its file, comments included."""
     if name not in recipe_names():
-        raise RecipeError(f"no shipped recipe {name!r}; did you mean {nearest(name, recipe_names())!r}?")
+        meant = did_you_mean(name, recipe_names())
+        raise RecipeError(f"no shipped recipe {name!r}{meant or ':'} {', '.join(recipe_names())}")
     return resources.files("oger.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 

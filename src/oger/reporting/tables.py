@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oger.recipes.methods import Method
+from oger.reporting.prompts import readable_prompt
 from oger.terminal.console import plain_table
 from oger.terminal.plain import ends
 
@@ -139,7 +140,7 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
         if row["origin"] == "replaced":
             reason = f"\nRow {row['row']} gave way to a teacher and is not trained on: {why_replaced}."
             texts.append(Text(reason, style=_ROW_STYLES["replaced"]))
-    heading = Text.assemble(("One group of  ", "bold"), str(rows[0]["prompt"]).strip())
+    heading = Text.assemble(("One group of  ", "bold"), readable_prompt(rows[0]["prompt"]).strip())
     return Group(heading, table, *texts, Text(f"\n{_PREVIEW_LEGEND}", style="dim"))
 
 

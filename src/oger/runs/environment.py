@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,9 @@ _PACKAGES = (
     "torch", "transformers", "trl", "accelerate", "datasets", "peft", "numpy", "pyarrow", "scikit-learn", "math-verify",
     "reasoning-gym", "tokenizers", "vllm", "deepspeed",
 )  # fmt: skip
+
+_OGER = ("oger", "__main__.py", "main.py")
+"""The first word of a process that is the command."""
 
 
 def environment() -> dict[str, Any]:
@@ -39,7 +43,16 @@ def environment() -> dict[str, Any]:
         "source_commit": git_commit(Path(oger.__file__).parent),
         "working_directory_commit": git_commit(Path.cwd()),
         "arguments": without_secrets(sys.argv[1:]),
+        "command": command_line(),
     }
+
+
+def command_line() -> str:
+    """What started this process, as one would type it, without secrets."""
+    program, *arguments = sys.argv or ["python"]
+    name = Path(program).name
+    typed = ["oger"] if name in _OGER else ["python", name]
+    return shlex.join([*typed, *without_secrets(arguments)])
 
 
 def write_environment(run: str | os.PathLike[str]) -> Path:

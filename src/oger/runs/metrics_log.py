@@ -15,6 +15,9 @@ from typing import Any
 from oger.io.lines import Line, LineFile, read_lines
 from oger.io.whole import whole_file
 
+LENGTH = "completions/mean_length"
+"""TRL's mean length of the rollouts of a batch; absent from steps that made none."""
+
 
 class MetricsLog:
     """Writer of one metrics file; an existing file is continued."""
@@ -80,6 +83,19 @@ def metrics_row(line: Line) -> dict[str, Any] | None:
         return None
     step = row.get("step")
     return row if isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**53 else None
+
+
+def generated_tokens(row: Mapping[str, Any], rollouts: int) -> int:
+    """Tokens that the policy generated for the rollout batch that a metrics row belongs to; 0 where it made none.
+
+    Args:
+        row: of metrics.jsonl.
+        rollouts: rows of one rollout batch over all processes (`OGERConfig.generation_batch_size`).
+
+    >>> generated_tokens({"step": 1, "completions/mean_length": 17.5}, 8), generated_tokens({"step": 2}, 8)
+    (140, 0)
+    """
+    return round((row.get(LENGTH) or 0.0) * rollouts)
 
 
 def _rows(path: Path) -> Iterator[tuple[Line, dict[str, Any]]]:

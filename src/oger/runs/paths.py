@@ -2,9 +2,11 @@
 
 RUN/config.yaml         the resolved recipe
 RUN/started.yaml        what the run was started with: recipe, processes, checksums of its data; a resume has the same
+RUN/sent_in/            data sets and model of a run that was started from Python, where they were no files
 RUN/first/              the run of the stage before, where the recipe has one
 RUN/warm_start.json     what was measured to decide on that stage, and what it cost
 RUN/environment.json    versions, hardware, commit
+RUN/data.json           prompts of the training set, and trajectories of each teacher
 RUN/encoder.json        identity of the encoder
 RUN/metrics.jsonl       one row per optimiser step
 RUN/histograms.jsonl    distributions of D, H, c and the bonus among correct rollouts, one row per rollout batch
@@ -19,7 +21,8 @@ RUN/checkpoints/        what `--resume` continues from
 RUN/faults/             Parquet, rows of each step that was skipped because a number was not finite
 RUN/lock                while a process trains here
 RUN/before.json         evaluation of the untrained policy
-RUN/model/, RUN/best/   the last policy, and the best one on the validation set, with validation.json
+RUN/model/, RUN/best/   the last policy, and the best one on the validation set, with validation.json;
+                        each with its model card, README.md
 RUN/merged/             the last policy of a LoRA run as a whole model, where oger merge has made one
 RUN/summary.json        before and after; its presence says that the run has finished
 """
@@ -30,9 +33,11 @@ from pathlib import Path
 
 CONFIG = "config.yaml"
 STARTED = "started.yaml"
+SENT_IN = "sent_in"
 FIRST = "first"
 WARM_START = "warm_start.json"
 ENVIRONMENT = "environment.json"
+DATA = "data.json"
 ENCODER = "encoder.json"
 METRICS = "metrics.jsonl"
 HISTOGRAMS = "histograms.jsonl"

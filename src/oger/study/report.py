@@ -9,13 +9,18 @@ from oger.io.whole import write_text
 from oger.study.analysis import Analysis
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
+from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import Study
-from oger.study.run import RESULTS_FOLDER
 from oger.study.store import ResultStore
-from oger.study.tables import CSV, MARKDOWN, leaderboard, leaderboard_csv
+from oger.study.tables import glance, leaderboard, leaderboard_csv
 
 
-def write_tables(study: Study, out: Path, note: Callable[[str], None] | None = None) -> list[Path]:
+def write_tables(
+    study: Study,
+    out: Path,
+    say: Callable[[str], None] = lambda text: None,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[Path]:
     """Write leaderboard.md, leaderboard.csv and the figures into OUT/results; returns the files.
 
     The figures stand in the leaderboard, below the tables.
@@ -23,6 +28,7 @@ def write_tables(study: Study, out: Path, note: Callable[[str], None] | None = N
     Args:
         study: what is shown.
         out: folder of the study.
+        say: takes the accuracies of all methods as text.
         note: takes a line about each stored cell that is damaged and left out.
 
     Raises:
@@ -31,11 +37,11 @@ def write_tables(study: Study, out: Path, note: Callable[[str], None] | None = N
     folder = out / RESULTS_FOLDER
     store = ResultStore(folder)
     for cell, why in store.damaged.items():
-        if note is not None:
-            note(f"{cell or 'a cell without a name'} is left out: {folder / why}")
+        note(f"{cell or 'a cell without a name'} is left out: {folder / why}")
     analysis = Analysis(study, store)
     if not analysis.rows and not analysis.tuning_rows:
         raise StudyError(f"{folder} holds no results of {study.name} yet: run oger compare without --tables")
+    say(glance(analysis))
     figures = draw_figures(analysis, folder)
     shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in figures)
     written = [folder / MARKDOWN, folder / CSV]

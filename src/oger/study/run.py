@@ -15,12 +15,11 @@ from oger.io.whole import remove_leftovers
 from oger.study.cell_folder import finished, stored_specs
 from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
+from oger.study.names import CELLS_FOLDER, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.pool import CellPool
 from oger.study.progress import Board
 from oger.study.store import ResultStore
-
-RESULTS_FOLDER, CELLS_FOLDER = "results", "cells"
 
 _POLL_S = 0.5
 

@@ -15,8 +15,6 @@ from oger.study.plan import BASE, DISTINCT
 from oger.study.provenance import stamp
 from oger.terminal.grid import render
 
-MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
-
 _INTERVALS = (
     "Accuracy is the share of correct samples in percent; an undecided sample counts as wrong. Square brackets hold "
     "95 % intervals with problems and seeds both random (two-way variance, Student's t), not adjusted for the number "
@@ -113,13 +111,29 @@ def leaderboard_csv(analysis: Analysis) -> str:
     return out.getvalue()
 
 
+def glance(analysis: Analysis) -> str:
+    """The accuracies of the methods in all places, for a terminal."""
+    grid = _glance_grid(analysis)
+    note = f"accuracy in % [95 %]; ▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05)"
+    return f"{render(grid, 'plain')}\n{note}" if len(grid) > 1 else ""
+
+
 def _glance(analysis: Analysis) -> list[str]:
     """Accuracies of the methods in all places, where there are several; - where a method was not run."""
     policy = analysis.study.evaluation.policies[0]
     places = [place for place in analysis.places if place.policy == policy]
-    rows = [{row.method: row for row in analysis.standings(place)} for place in places]
     if len(places) < 2:
         return []
+    title = f"## Accuracy at a glance ({policy} policy)"
+    note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
+    grid = _glance_grid(analysis)
+    return [*_section(grid, title, note), *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
+
+
+def _glance_grid(analysis: Analysis) -> list[list[str]]:
+    policy = analysis.study.evaluation.policies[0]
+    places = [place for place in analysis.places if place.policy == policy]
+    rows = [{row.method: row for row in analysis.standings(place)} for place in places]
     methods = [method for method in (BASE, *analysis.study.methods) if any(method in found for found in rows)]
     grid = [["method", "seeds", *(f"{place.regime}, {place.split}" for place in places)]]
     for method in methods:
@@ -127,9 +141,7 @@ def _glance(analysis: Analysis) -> list[str]:
         seeds = sorted({len(row.seeds) for row in standings if row})
         cells = [_marked(interval(row.accuracy), row.against_reference) if row else "-" for row in standings]
         grid.append([method, "-" if method == BASE else "-".join(map(str, seeds)), *cells])
-    title = f"## Accuracy at a glance ({policy} policy)"
-    note = f"▲ and ▼: ahead of and behind {analysis.study.reference} (p (Holm) < 0.05); -: not run."
-    return [*_section(grid, title, note), *_glance_at_contrasts(analysis, places), _made_with(analysis, places), ""]
+    return grid
 
 
 def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[str]:

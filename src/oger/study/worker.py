@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from oger.io.lock import Lock
 from oger.io.objects import read_object
 from oger.io.whole import write_json
-from oger.runs.metrics_log import read_metrics
+from oger.runs.metrics_log import generated_tokens, read_metrics
 from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, METRICS, SUMMARY, VALIDATION, stages
 from oger.study.cell_folder import OUTCOMES, RESULT, RUN, SIGNALS, SPEC
 
@@ -137,7 +137,7 @@ def _last_is_best(run: Path) -> bool:
 
 def _curve(recipe: Recipe, run: Path) -> list[dict[str, Any]]:
     """One row per step of the last stage, costs of the stages before included; see `oger.study.store.CURVES`."""
-    from oger.training.run.budget import generated_tokens, train_seconds
+    from oger.training.run.budget import train_seconds
     from oger.training.run.build import run_options
     from oger.training.run.warm_start import cost_before
 

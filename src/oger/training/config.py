@@ -29,7 +29,7 @@ from oger.method.undecided import UNDECIDED
 from oger.training.guidance_options import GuidanceOptions
 from oger.training.imitation_options import ImitationOptions
 from oger.training.ranges import check_ranges
-from oger.words import choose, nearest
+from oger.words import choose, did_you_mean
 
 _TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
@@ -109,7 +109,7 @@ class _KnownOptions:
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         for name in options:
             if name not in known:
-                raise TypeError(f"{cls.__name__} has no option {name!r}; did you mean {nearest(name, known)!r}?")
+                raise TypeError(f"{cls.__name__} has no option {name!r}{did_you_mean(name, known)}")
         return super().__new__(cls)
 
 

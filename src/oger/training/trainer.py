@@ -10,18 +10,23 @@ what TRL does: metrics, columns, and the loop state that a checkpoint needs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.logging import get_logger
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import RewardFunc
 from trl.trainer.utils import RepeatSampler
 
+from oger.runs.card import write_card
+from oger.runs.paths import CONFIG, MODEL
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import ScoredBatch
 from oger.training.config import OGERConfig
@@ -32,6 +37,7 @@ from oger.training.groups.replace import replace
 from oger.training.groups.tensors import tensorise
 from oger.training.groups.vectors import BatchVectors
 from oger.training.groups.verdicts import UNDECIDED, outcome_of, verdicts_of
+from oger.training.keeper import RunKeeper
 from oger.training.logprobs.forward import forward_without_gradient
 from oger.training.loop import data
 from oger.training.loop.checkpoint import Checkpoints, skip_epochs
@@ -54,6 +60,9 @@ from oger.training.scores.score import score, settle, without_dropped
 from oger.training.scores.shaping import active_rewards, shape, shaping_weights
 from oger.training.step import StepContext
 
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+
 logger = get_logger(__name__)
 
 
@@ -67,7 +76,9 @@ class OGERTrainer(GRPOTrainer):
         args: an `OGERConfig`.
         train_dataset: as in `trl.GRPOTrainer`, plus the column `teachers`: a list, possibly empty, of texts or of
             mappings {text, teacher, verdict}.
-        **kwargs: everything else of `trl.GRPOTrainer`.
+        run: `oger.RunFolder`, where the training is to leave a run folder.
+        eval_dataset, processing_class, reward_processing_classes, callbacks, optimizers, quantization_config,
+            peft_config, tools, rollout_func, environment_factory: as in `trl.GRPOTrainer`.
 
     Raises:
         ValueError: on options or data that contradict each other; the message says what to change.
@@ -93,14 +104,22 @@ class OGERTrainer(GRPOTrainer):
 
     def __init__(
         self,
-        model: Any,
-        reward_funcs: Any = None,
+        model: str | PreTrainedModel | PeftModel,
+        reward_funcs: RewardFunc | list[RewardFunc] | None = None,
         args: OGERConfig | None = None,
-        train_dataset: Any = None,
-        eval_dataset: Any = None,
-        processing_class: Any = None,
-        *more: Any,
-        **kwargs: Any,
+        train_dataset: Dataset | IterableDataset | None = None,
+        eval_dataset: Dataset | IterableDataset | dict[str, Dataset | IterableDataset] | None = None,
+        processing_class: PreTrainedTokenizerBase | ProcessorMixin | None = None,
+        reward_processing_classes: Any = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        quantization_config: Any = None,
+        peft_config: PeftConfig | None = None,
+        tools: list[Callable[..., Any]] | None = None,
+        rollout_func: Callable[..., Any] | None = None,
+        environment_factory: Any = None,
+        *,
+        run: RunKeeper | None = None,
     ) -> None:
         args = OGERConfig("OGER") if args is None else args
         if not isinstance(args, OGERConfig):
@@ -110,10 +129,15 @@ class OGERTrainer(GRPOTrainer):
         if not self._stock:
             data.check_whole_groups(args)
             if required:
-                data.check_guidance(train_dataset, kwargs)
+                data.check_guidance(train_dataset, {"tools": tools, "environment_factory": environment_factory})
         data.check_batch(train_dataset, args)
         train_dataset = data.read_answers(train_dataset, reward_funcs, "the training set")
         eval_dataset = data.read_answers(eval_dataset, reward_funcs, "the validation set")
+        self._run = run
+        if run is not None:
+            run.prepare(
+                model, reward_funcs, args, train_dataset, eval_dataset, processing_class, peft_config
+            )  # before anything is built: it sets where checkpoints and records go
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer = getattr(processing_class, "tokenizer", processing_class)
@@ -122,7 +146,10 @@ class OGERTrainer(GRPOTrainer):
                 data.check_prompts(train_dataset, tokenizer, args, data.context_config(model))
             train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
-        super().__init__(model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *more, **kwargs)
+        super().__init__(
+            model, reward_funcs, args, train_dataset, eval_dataset, processing_class, reward_processing_classes,
+            callbacks, optimizers, quantization_config, peft_config, tools, rollout_func, environment_factory,
+        )  # fmt: skip
 
         if processing_class is None and isinstance(self.train_dataset, Dataset) and not self._is_vlm:
             data.check_prompts(self.train_dataset, self._tokenizer, args, self.model.config)
@@ -189,6 +216,15 @@ class OGERTrainer(GRPOTrainer):
             indices = islice(self._get_train_sampler(), self.args.generation_batch_size)
             first = [self.train_dataset[index]["prompt"] for index in indices]
         return replay.Replay(path, self.args, replay.origin(self.args, self._tokenizer), first)
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; with a `run`, the run's own: evaluated before and after, and everything kept."""
+        if self._run is None:
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+        if resume_from_checkpoint is not None:
+            raise ValueError("a run goes on from its newest checkpoint: RunFolder(..., resume=True)")
+        keeper, self._run = self._run, None
+        return keeper.train(self, lambda checkpoint: GRPOTrainer.train(self, checkpoint, *args, **kwargs))
 
     # --- construction -------------------------------------------------------------------------------------------
 
@@ -381,6 +417,16 @@ class OGERTrainer(GRPOTrainer):
             for name in [name for name in logs if name.endswith(("_runtime", "_per_second"))]:
                 del logs[name]
         super().log(logs, start_time)
+
+    def create_model_card(
+        self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
+    ) -> None:
+        """README.md beside the checkpoints, which a push takes along: the run's card; TRL's without a run folder."""
+        run = Path(self.args.record_dir) if self.args.record_dir is not None else None
+        if run is None or not (run / CONFIG).is_file():
+            super().create_model_card(model_name, dataset_name, tags)
+        elif self.is_world_process_zero():
+            write_card(run, Path(str(self.args.output_dir)), MODEL)
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from oger.evaluation.statistics.accuracy import (
+    change,
     outcome_matrix,
     pass_at_k,
     pass_curve,
@@ -71,3 +72,15 @@ def test_the_curve_of_pass_at_k_by_hand() -> None:
 @pytest.mark.parametrize(("n", "ks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (32, [1, 2, 4, 8, 16, 32])])
 def test_the_ks_of_a_curve_end_with_all_samples(n: int, ks: list[int]) -> None:
     assert powers_of_two(n) == ks
+
+
+def test_a_change_is_paired_by_problem() -> None:
+    before, after = [0, 4, 8, 2] * 25, [2, 6, 8, 4] * 25  # of 8 samples: two more each, where there was room
+    found = change(before, after, 8)
+    value, low, high = found["pass@1"]
+    assert value == pytest.approx(3 * 0.25 / 4)
+    assert low < value < high
+    assert high - low < 0.06, "as if unpaired it would be 0.2: problems differ far more than their changes"
+    assert change(before, after, 4)["pass@8"] is None
+    with pytest.raises(ValueError, match="the same problems twice"):
+        change([1], [1, 2], 8)

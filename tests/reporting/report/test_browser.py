@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from oger.reporting.report import build_report
+from oger.reporting.report.watch import address_of
+from oger.runs.metrics_log import MetricsLog
+from tests.reporting.report.test_watch import served
 from tests.support.run_folders import make_run
 
 REQUIRED = os.environ.get("OGER_REQUIRE_BROWSER", "") not in ("", "0")
@@ -84,7 +87,8 @@ def until(condition: Callable[[], Any]) -> Any:
 def curve_names(page: Any) -> list[list[str]]:
     """Names of the traces in each learning curve."""
     return page.execute_script(
-        "return [...document.querySelectorAll('.curve')].map((box) => box.data.map((trace) => trace.name))"
+        "return [...document.querySelectorAll('.curve')]"
+        ".map((box) => box.data.map((trace) => trace.name).filter((name) => name !== 'alarms'))"
     )
 
 
@@ -109,6 +113,8 @@ def test_the_page_draws_every_section_and_says_what_is_missing(page: Any) -> Non
     assert any("other is not finished: step 8 of 8" in note for note in notes)
     assert "other: environment.json is missing." in notes
     assert "undecided" in page.find_element("id", "alarms").text
+    heading = page.find_element("css selector", "main > section").text
+    assert heading.startswith("What changed")
     assert "teacher_rows" in page.find_element("id", "setup").text
 
 
@@ -216,7 +222,8 @@ def test_the_map_of_probes_also_says_in_numbers_how_far_the_policy_is(page: Any)
 
 
 def test_the_keyboard_reaches_every_control(page: Any) -> None:
-    wanted = {"theme", "zoom-from", "zoom-to", "zoom-all", "map-run", "map-view", "map-step", "search", "group-rows",
+    wanted = {"theme", "smoothing", "across",
+              "zoom-from", "zoom-to", "zoom-all", "map-run", "map-view", "map-step", "search", "group-rows",
               "group-teacher", "group-run", "histogram-run", "histogram-step"}  # fmt: skip
     seen: set[str] = set()
     legend = 0
@@ -265,6 +272,80 @@ def test_a_telephone_shows_it_without_scrolling_sideways(page: Any) -> None:
         until(lambda: page.execute_script(plots) <= 390)
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_strip_says_what_changed_and_what_it_cost(page: Any) -> None:
+    first, _, other = (each.text for each in page.find_elements("css selector", ".answer"))
+    assert "finished" in first
+    assert "luffy_code · tiny · 12 steps · seed 0" in first
+    assert "▲ +25.0\n[+7.3, +42.7] *\n25.0 → 50.0 %" in first, "each side contributes the half of its own interval"
+    assert "pass@8\n" in first
+    assert "1 alarm: undecided" in first
+    assert "30 s of training · 61 s in all" in first
+    assert "not finished" in other
+    assert "held-out accuracy 25.0 % at step 2, 100.0 % at step 8" in other
+    top = "return document.querySelector('.answer').getBoundingClientRect().top"
+    assert page.execute_script(top) < 350, "before anything is scrolled"
+
+
+def test_alarms_stand_on_the_curves_and_say_themselves(page: Any) -> None:
+    marks = page.execute_script(
+        "return document.querySelector('.curve').data.filter((trace) => trace.name === 'alarms')"
+        ".map((trace) => [[...trace.x], [...trace.text]])"
+    )
+    assert marks == [[[7], ["first, step 7: undecided<br>look"]]]
+    press(page, "first")
+    assert page.execute_script("return document.querySelector('.curve').data.some((t) => t.name === 'alarms')") is False
+
+
+def test_curves_go_by_step_tokens_or_time(page: Any) -> None:
+    title = "return document.querySelector('.curve').layout.xaxis.title.text"
+    places = "return [...document.querySelector('.curve').data.find((t) => t.name === 'other').x]"
+    assert page.execute_script(title) == "step"
+    assert page.execute_script(places) == [2, 4, 6, 8]
+    choose(page, "across", "tokens")
+    assert page.execute_script(title) == "tokens generated"
+    assert page.execute_script(places) == [320, 640, 960, 1280], "8 rows of 20 tokens in each step"
+    choose(page, "across", "hours")
+    assert page.execute_script(title) == "minutes of training"
+    assert page.execute_script(places) == pytest.approx([5 / 60, 10 / 60, 15 / 60, 20 / 60], rel=1e-3)
+    choose(page, "across", "step")
+
+
+def test_smoothing_keeps_the_values_pale_behind(browser: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "long", steps=40, rollouts_every=20)
+    build_report([run], tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    lines = "return document.querySelectorAll('.curve')[1].data.map((t) => [t.name, [...t.y]])"
+    (behind, raw), (name, smooth) = browser.execute_script(lines)
+    assert (behind, name) == ("long: not smoothed", "long")
+    assert len(raw) == len(smooth) == 40
+    assert smooth[20] == pytest.approx(sum(raw[19:22]) / 3, rel=1e-4), "light: three of forty points"
+    choose(browser, "smoothing", "none")
+    assert browser.execute_script(lines) == [["long", raw]]
+    steps = "return [...document.getElementById('tests-plot').data[0].x]"
+    assert browser.execute_script(steps) == [0, 40], "the test set before training stands at step 0"
+
+
+def test_a_watched_page_refreshes_in_place(browser: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", steps=4, finished=False)
+    with served(run) as server:
+        browser.get(address_of(server))
+        until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+        choose(browser, "across", "hours")
+        choose(browser, "group-rows", "correct")
+        browser.find_element("css selector", "#all-numbers summary").click()
+        browser.execute_script("window.scrollTo(0, 900)")
+        MetricsLog(run / "metrics.jsonl").log(5, {"reward/total": 0.5, "time/step": 2.5})
+        until(lambda: "step 5" in browser.find_element("css selector", ".answer").text)
+        assert browser.execute_script("return window.scrollY") == 900
+        assert browser.find_element("id", "across").get_property("value") == "hours"
+        assert browser.find_element("id", "group-rows").get_property("value") == "correct"
+        assert browser.execute_script("return document.getElementById('all-numbers').open")
+    until(lambda: "no longer followed" in browser.find_element("id", "following").get_attribute("textContent"))
+    failed = [entry for entry in browser.get_log("browser") if "ERR_CONNECTION" not in entry["message"]]
+    assert failed == []
 
 
 def test_runs_are_told_apart_without_colour(page: Any) -> None:

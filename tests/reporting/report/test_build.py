@@ -24,6 +24,7 @@ from oger.reporting.report import build_report
 from oger.reporting.report.browser import LONGEST_TEXT
 from oger.reporting.report.curves import MAX_POINTS, curves
 from oger.reporting.report.page import LIBRARY, asset, read_data
+from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.spread import MAX_HISTOGRAMS, histograms
 from oger.runs.metrics_log import MetricsLog, read_metrics
 from oger.runs.rollouts import PROBES, read_rollouts
@@ -396,7 +397,7 @@ def test_long_runs_and_long_texts_stay_under_five_megabytes(tmp_path: Path, step
 
 def test_a_curve_of_very_many_steps_is_shown_by_means() -> None:
     rows = [{"step": step, "loss": float(step)} for step in range(1, 2 * MAX_POINTS + 1)]
-    shown = curves(rows)
+    shown = curves(RunFolder(path=Path("run"), label="run", metrics=rows))
     assert shown["rows_per_point"] == 2
     assert shown["step"][:2] == [2, 4]
     assert shown["values"]["loss"][:2] == [1.5, 3.5]

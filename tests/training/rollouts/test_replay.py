@@ -211,7 +211,7 @@ def test_a_damaged_file_is_named(recorded: Path, tmp_path: Path, damage: Any) ->
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("replay", "did you mean"), ("recrd", "did you mean 'record'"), ("replay:", "PATH"), (None, "PATH"), (3, "PATH")],
+    [("replay", "unknown"), ("recrd", "did you mean 'record'"), ("replay:", "PATH"), (None, "PATH"), (3, "PATH")],
 )
 def test_an_unknown_source_of_rollouts_is_refused(tmp_path: Path, value: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -31,7 +31,7 @@ def test_a_whole_number_may_be_written_as_a_float_where_one_is_needed() -> None:
         ({"learning_rat": 1}, "unknown key 'learning_rat'; did you mean 'learning_rate'"),
         ({"exploration-weight": 1}, "did you mean 'exploration_weight'"),
         ({"modle": "x"}, "unknown key 'modle'; did you mean 'model'"),
-        ({"zzz": 1}, "unknown key 'zzz'; did you mean"),
+        ({"zzz": 1}, "unknown key 'zzz' (oger recipes keys lists them)"),
         ({1: 2}, "unknown key '1'"),
         ({"learning_rate": "fast"}, "learning_rate must be a number, got 'fast'"),
         ({"max_steps": 1.5}, "max_steps must be a whole number, got 1.5"),

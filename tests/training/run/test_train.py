@@ -43,8 +43,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_folder_holds_what_is_promised(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert names == {
-        "config.yaml", "environment.json", "encoder.json", "metrics.jsonl", "histograms.jsonl", "rollouts", "probes",
-        "checkpoints", "before.json", "model", "best",
+        "config.yaml", "environment.json", "data.json", "encoder.json", "metrics.jsonl", "histograms.jsonl", "rollouts",
+        "probes", "checkpoints", "before.json", "model", "best",
         "started.yaml", "summary.json",
     }  # fmt: skip
     metrics = read_metrics(whole / "metrics.jsonl")
@@ -57,6 +57,22 @@ def test_run_folder_holds_what_is_promised(whole: Path) -> None:
     assert best["eval/outcome"] == max(row["eval/outcome"] for row in metrics if "eval/outcome" in row)
 
 
+def test_every_saved_policy_carries_a_card(whole: Path) -> None:
+    counts = json.loads((whole / "data.json").read_text())
+    assert len(counts["teachers"]) == 3
+    after = json.loads((whole / "summary.json").read_text())["after"]["id"]["pass@1"]
+    for policy in ("model", "best"):
+        card = (whole / policy / "README.md").read_text()
+        assert "from `world:arithmetic`" in card
+        assert "exp(-H_i)" in card, "the method's equation"
+        assert all(f"| {name} | {count} |" in card for name, count in counts["teachers"].items())
+        assert f"{100 * after:.1f} [" in card
+        assert f"- steps: {STEPS}" in card
+        assert "oger train smoke" in card
+        assert "@article{oger2026" in card
+    assert "Chosen at step" in (whole / "best" / "README.md").read_text()
+
+
 def test_summary_has_the_documented_form(whole: Path) -> None:
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["steps"] == STEPS
@@ -67,6 +83,9 @@ def test_summary_has_the_documented_form(whole: Path) -> None:
         low, high = entry["ci95"]
         assert 0 <= low <= entry["pass@1"] <= high <= 1
         assert "pass@8" in entry
+    value, low, high = summary["change"]["id"]["pass@1"]
+    assert value == pytest.approx(summary["after"]["id"]["pass@1"] - summary["before"]["id"]["pass@1"])
+    assert low <= value <= high
 
 
 def test_saved_config_is_resolved_and_makes_the_same_recipe(whole: Path) -> None:

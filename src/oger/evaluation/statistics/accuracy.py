@@ -60,16 +60,51 @@ def summarize(outcomes: ArrayLike | Sequence[Sequence[float | None]], *, ks: Seq
     num_problems, num_samples = matrix_PS.shape
     correct_P = (matrix_PS == 1.0).sum(axis=1)
     share_P = correct_P / num_samples
-    at = {k: [pass_at_k(num_samples, int(count), k) for count in correct_P] for k in ks if k <= num_samples}
+    at = {k: at_P for k in ks if (at_P := _at_k(correct_P, num_samples, k)) is not None}
     return {
         "pass@1": float(share_P.mean()),
         "ci95": list(bootstrap_interval(share_P)),
-        **{f"pass@{k}": float(np.mean(at_P)) for k, at_P in at.items()},
+        **{f"pass@{k}": float(at_P.mean()) for k, at_P in at.items()},
         **{f"pass@{k}_ci95": list(bootstrap_interval(at_P)) for k, at_P in at.items()},
         "undecided": float(np.isnan(matrix_PS).mean()),
         "problems": num_problems,
         "samples": num_samples,
     }
+
+
+def change(before: ArrayLike, after: ArrayLike, num_samples: int, *, k: int = 8) -> dict[str, list[float] | None]:
+    """How far pass@1 and pass@k moved on the same problems: {"pass@1": [difference, low, high], "pass@k": ... or None}.
+
+    The intervals are paired: problems are resampled together with both of their results, 95 %, bootstrap.
+
+    Args:
+        before: correct samples of each problem; (problems,).
+        after: the same of the later policy, of as many samples.
+        num_samples: samples of each problem.
+        k: pass@k is None where fewer samples were drawn.
+
+    >>> change([0, 1], [1, 2], 2)["pass@1"]  # each problem gained one of its two samples
+    [0.5, 0.5, 0.5]
+    """
+    before_P, after_P = np.asarray(before), np.asarray(after)
+    if before_P.shape != after_P.shape or before_P.ndim != 1 or before_P.size == 0:
+        raise ValueError(f"a change needs the same problems twice; got {before_P.shape} and {after_P.shape}")
+    at_k = _at_k(before_P, num_samples, k), _at_k(after_P, num_samples, k)
+    return {
+        "pass@1": _paired(before_P / num_samples, after_P / num_samples),
+        f"pass@{k}": None if at_k[0] is None or at_k[1] is None else _paired(at_k[0], at_k[1]),
+    }
+
+
+def _at_k(correct_P: NDArray[Any], num_samples: int, k: int) -> NDArray[np.float64] | None:
+    if k > num_samples:
+        return None
+    return np.array([pass_at_k(num_samples, int(count), k) for count in correct_P])
+
+
+def _paired(before_P: NDArray[np.float64], after_P: NDArray[np.float64]) -> list[float]:
+    difference_P = after_P - before_P
+    return [float(difference_P.mean()), *bootstrap_interval(difference_P)]
 
 
 def powers_of_two(num_samples: int) -> list[int]:

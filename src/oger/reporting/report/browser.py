@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oger.reporting.prompts import question, readable_prompt
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups
 
@@ -14,6 +15,7 @@ TEXT_BUDGET = 2_000_000
 LONGEST_TEXT = 8_000
 """Bytes of one text."""
 SHORTEST_TEXT = 200
+_LONGEST_TITLE = 400
 
 _FACTORS = ("outcome", "divergence", "entropy_last", "entropy_mean", "confidence", "bonus", "reward", "advantage")
 
@@ -49,6 +51,7 @@ def _group(key: GroupKey, rows: Rows, longest: int) -> dict[str, Any]:
     return {
         "step": key.step,
         "group": key.group,
+        "title": cut_middle(question(rows[0]["prompt"]), _LONGEST_TITLE)[0],
         "prompt": prompt,
         "prompt_cut": prompt_cut,
         "rows": [_row(row, longest) for row in rows],
@@ -68,16 +71,3 @@ def _row(row: Mapping[str, Any], longest: int) -> dict[str, Any]:
         "shaping": dict(row["shaping"]) if row["shaping"] else None,
         **{name: row[name] for name in _FACTORS},
     }
-
-
-def readable_prompt(prompt: str) -> str:
-    """A chat prompt, stored as JSON, as "role: content" lines; any other as it is."""
-    if not prompt.startswith("["):
-        return prompt
-    try:
-        messages = json.loads(prompt)
-    except (ValueError, RecursionError):
-        return prompt
-    if not all(isinstance(message, dict) and "content" in message for message in messages):
-        return prompt
-    return "\n".join(f"{message.get('role', 'message')}: {message['content']}" for message in messages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,26 @@ def build_report(
         FileNotFoundError: a run folder does not exist.
         ValueError: no run, a folder that is not a run's, one given twice, or fewer than one group.
     """
+    out = Path(out)
+    check_out(out, force)
+    data, problems = report_data(runs, groups=groups, progress=progress)
+    progress(f"writing {out}")
+    write_page(render_page(data, title_of(data)), out)
+    return problems
+
+
+def report_data(
+    runs: Sequence[str | os.PathLike[str]], *, groups: int = GROUPS, progress: Callable[[str], None] = lambda line: None
+) -> tuple[dict[str, Any], list[str]]:
+    """What the page about `runs` shows, and one line for each thing that was missing or damaged.
+
+    Raises:
+        FileNotFoundError, ValueError: as `build_report`.
+    """
     if not runs:
         raise ValueError("name at least one run folder")
     if groups < 1:
         raise ValueError(f"groups must be at least 1, got {groups}")
-    out = Path(out)
-    _check_out(out, force)
     places = [Path(run) for run in runs]
     folders = [read_run(place, label) for place, label in zip(places, labels(places), strict=True)]
     entries = []
@@ -72,9 +86,12 @@ def build_report(
         "config_differences": differences([entry["config"] for entry in entries]),
         "environment_differences": differences([entry["environment"] for entry in entries]),
     }
-    progress(f"writing {out}")
-    write_page(render_page(data, ", ".join(run.label for run in folders)), out)
-    return [f"{run.label}: {line}" for run in folders for line in run.problems]
+    return data, [f"{run.label}: {line}" for run in folders for line in run.problems]
+
+
+def title_of(data: Mapping[str, Any]) -> str:
+    """Of the page about these data."""
+    return ", ".join(run["label"] for run in data["runs"])
 
 
 def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -> dict[str, Any]:
@@ -92,7 +109,7 @@ def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -
         "state": run.state,
         "finished": run.finished,
         "headline": headline(run),
-        "curves": curves(run.metrics),
+        "curves": curves(run),
         "alarms": alarms(run),
         "cost": cost(run),
         "histograms": part("histograms", lambda: histograms(run), []),
@@ -106,7 +123,12 @@ def _entry(run: RunFolder, groups: int, budget: int, tables: dict[str, Table]) -
     return {**entry, "problems": run.problems}  # last, since every part may have added to them
 
 
-def _check_out(out: Path, force: bool) -> None:
+def check_out(out: Path, force: bool) -> None:
+    """Refuse to replace a file that is no report, or one that `force` was not asked for.
+
+    Raises:
+        FileExistsError: see there.
+    """
     if not out.exists():
         return
     if not force:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from typing import Any
 
 from oger.reporting.glossary import GLOSSARY
+from oger.reporting.report.facts import STEP_TIME
 from oger.reporting.report.run_folder import Row, RunFolder, number
+from oger.runs.metrics_log import LENGTH, generated_tokens
 
 MAX_POINTS = 600
 """Points of a curve; a longer run is shown by means over equally many consecutive rows."""
@@ -17,15 +20,18 @@ SEED_KEYS = ("seed", "data_seed", "output_dir", "run_name", "logging_dir", "desc
 """Keys of a configuration in which the runs of one family may differ: the seed, and where a run lies."""
 
 PANELS = {
-    "reward/total": "Reward, bonus included",
-    "reward/outcome": "Outcome: correct online rollouts",
     "eval/outcome": "Held-out accuracy",
+    "reward/outcome": "Outcome: correct online rollouts",
+    "reward/total": "Reward, bonus included",
     "reward/exploration": "Bonus",
     "divergence/mean": "Divergence D, all rollouts",
     "divergence/correct_mean": "Divergence D, correct rollouts",
     "confidence/mean": "Confidence c",
     "entropy/mean": "Entropy, mean over tokens",
     "entropy/last": "Entropy at the last token",
+    "loss": "Loss",
+    "grad_norm": "Gradient norm, before clipping",
+    "objective/kl": "KL to the reference policy",
     "group/solve_none": "Groups with no correct rollout",
     "group/solve_all": "Groups with only correct rollouts",
     "group/replaced_correct_share": "Replaced rollouts that were correct",
@@ -41,16 +47,41 @@ PANELS = {
 _NOT_CURVES = ("step",)
 
 
-def curves(rows: Sequence[Row]) -> dict[str, Any]:
-    """`{"step": [...], "values": {metric: [...]}, "rows_per_point": n}`; None where a point has no value."""
+def curves(run: RunFolder) -> dict[str, Any]:
+    """`{"step", "tokens", "hours": [...], "values": {metric: [...]}, "rows_per_point": n}`.
+
+    Tokens are those generated so far, hours those of the optimiser steps so far; a list of None where the run does not
+    say. None is a point that has no value.
+    """
+    rows = run.metrics
     per_point = -(-len(rows) // MAX_POINTS) or 1
-    windows = [rows[start : start + per_point] for start in range(0, len(rows), per_point)]
+    starts = range(0, len(rows), per_point)
+    windows = [rows[start : start + per_point] for start in starts]
     names = sorted({name for row in rows for name, value in row.items() if number(value) is not None})
+    hours = _so_far([(number(row.get(STEP_TIME)) or 0.0) / 3600 for row in rows])
+    tokens = _tokens_so_far(run)
+    ends = [min(start + per_point, len(rows)) - 1 for start in starts]
     return {
         "step": [window[-1]["step"] for window in windows],
+        "tokens": [tokens[end] for end in ends],
+        "hours": [hours[end] for end in ends],
         "values": {name: [_mean(window, name) for window in windows] for name in names if name not in _NOT_CURVES},
         "rows_per_point": per_point,
     }
+
+
+def _so_far(values: Sequence[float]) -> list[float | None]:
+    """Sums up to each row; no row has one where nothing was counted in any."""
+    sums = list(accumulate(values))
+    return list(sums) if sums and sums[-1] > 0 else [None] * len(sums)
+
+
+def _tokens_so_far(run: RunFolder) -> list[float | None]:
+    rollouts = run.rollouts_per_batch
+    if rollouts is None:
+        return [None] * len(run.metrics)
+    lengths = [{LENGTH: number(row.get(LENGTH))} for row in run.metrics]
+    return _so_far([generated_tokens(row, rollouts) for row in lengths])
 
 
 def panels(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:

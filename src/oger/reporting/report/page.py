@@ -24,20 +24,23 @@ GENERATOR = '<meta name="generator" content="oger report">'
 
 LIBRARY = "plotly-basic.min.js"
 STYLES = ("page.css",)
-SCRIPTS = tuple(
-    f"{name}.js" for name in ("core", "plots", "headline", "curves", "browser", "spread", "map", "facts", "start")
-)
+_PARTS = "core plots answer headline curves browser spread map facts follow start"
+SCRIPTS = tuple(f"{name}.js" for name in _PARTS.split())
 
 _SIGNIFICANT = 5
 
 
 def render_page(data: Mapping[str, Any], title: str) -> str:
-    """The page of `data`, which build.py makes and the scripts of assets/ read."""
+    """The page of `data`, which build.py makes and the scripts of assets/ read.
+
+    A page that is followed (`data["watched"]`, see watch.py) may ask the server that it came from, and no other.
+    """
     library = asset(LIBRARY)
     scripts = '(function () {\n"use strict";\n' + "\n".join(asset(name) for name in SCRIPTS) + "\n})();\n"
     styles = "\n".join(asset(name) for name in STYLES)
+    connect = "connect-src 'self'; " if data.get("watched") else ""
     policy = (
-        "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+        f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; {connect}"
         f"script-src {_hash(library)} {_hash(scripts)}; base-uri 'none'; form-action 'none'"
     )
     parts = {
@@ -45,7 +48,7 @@ def render_page(data: Mapping[str, Any], title: str) -> str:
         "policy": html.escape(policy, quote=False),
         "title": html.escape(title),
         "styles": styles,
-        "data": _json(data),
+        "data": data_json(data),
         "library": library,
         "scripts": scripts,
     }
@@ -82,7 +85,8 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _json(data: Any) -> str:
+def data_json(data: Any) -> str:
+    """The data as the scripts read it, inside the page or by themselves."""
     text = json.dumps(_strict(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     text = text.encode("utf-8", "replace").decode()  # lone surrogates, which JSON can hold and UTF-8 cannot
     return (

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from oger.reporting.report.browser import cut_middle, readable_prompt
+from oger.reporting.prompts import question
+from oger.reporting.report.browser import cut_middle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,7 @@ class Problem:
 
 def short_prompt(prompt: str) -> str:
     """A prompt in one line."""
-    return cut_middle(" ".join(readable_prompt(prompt).split()), _SNIPPET)[0]
+    return cut_middle(question(prompt), _SNIPPET)[0]
 
 
 def view(title: str, problems: Sequence[Problem], *, relative: bool) -> dict[str, Any] | None:

@@ -45,6 +45,7 @@ class RunFolder:
     metrics: Sequence[Row] = ()
     histograms: Sequence[Row] = ()
     alarms: Sequence[Row] = ()
+    started: Mapping[str, Any] = field(default_factory=dict)
     finished: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -58,6 +59,15 @@ class RunFolder:
         """Steps that the run was asked for, where its configuration says so."""
         steps = self.config.get("max_steps")
         return steps if isinstance(steps, int) and steps > 0 else None
+
+    @property
+    def rollouts_per_batch(self) -> int | None:
+        """Rows of one rollout batch over all processes, where configuration and start say so."""
+        if isinstance(whole := self.config.get("generation_batch_size"), int):
+            return whole
+        steps = self.config.get("steps_per_generation") or self.config.get("gradient_accumulation_steps", 1)
+        factors = (self.config.get("per_device_train_batch_size"), steps, self.started.get("processes", 1))
+        return math.prod(factors) if all(isinstance(factor, int) and factor > 0 for factor in factors) else None
 
     @property
     def state(self) -> str:
@@ -101,6 +111,7 @@ def read_run(path: Path, label: str) -> RunFolder:
         raise ValueError(f"{path} is not a run folder: it holds neither {paths.CONFIG} nor {paths.METRICS}")
     run = RunFolder(path=path, label=label, finished=(path / paths.SUMMARY).is_file())
     run.config = _mapping(run, paths.CONFIG, yaml_dialect.load)
+    run.started = _mapping(run, paths.STARTED, yaml_dialect.load, required=False)
     run.environment = _mapping(run, paths.ENVIRONMENT, json.loads)
     run.encoder = _mapping(run, paths.ENCODER, json.loads)
     run.summary = _mapping(run, paths.SUMMARY, json.loads, required=False)

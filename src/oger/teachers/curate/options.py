@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from oger.teachers.curate.layouts import load_layout
 from oger.verification.formats import DEFAULT_RULES
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S
-from oger.words import choose, nearest
+from oger.words import choose, did_you_mean
 
 ORDERS = {"first": "in the order of the sources", "shortest": "fewest tokens first", "random": "drawn by the seed"}
 DUPLICATE_SCOPES = {"anywhere": "the same text under any prompt", "prompt": "the same text under the same prompt"}
@@ -114,7 +114,6 @@ def parse_maps(sources: list[Source], maps: list[str]) -> tuple[Source, ...]:
         if not equals or not dot:
             raise ValueError(f"{text!r} is no column map: write NAME.FIELD=COLUMN, such as mine.text=solution")
         if name not in columns:
-            meant = nearest(name, columns or ["nothing"])
-            raise ValueError(f"no source is called {name!r}; did you mean {meant!r}?")
+            raise ValueError(f"no source is called {name!r}{did_you_mean(name, columns)}")
         columns[name][field_name] = column
     return tuple(Source(s.name, s.layout, s.path, columns[s.name]) for s in sources)

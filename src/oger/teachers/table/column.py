@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -138,6 +138,22 @@ def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]
         {**row, COLUMN: [entry for entry in cell if entry["teacher"] in chosen]}
         for row, cell in zip(rows, cells, strict=True)
     ]
+
+
+def count_trajectories(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """{"prompts", "without_teachers", "teachers": {name: trajectories}} of a training set, by falling number.
+
+    >>> count_trajectories([{"prompt": "1 + 1?", "teachers": [{"teacher": "a", "text": "2"}]}, {"prompt": "2?"}])
+    {'prompts': 2, 'without_teachers': 1, 'teachers': {'a': 1}}
+    """
+    counts: Counter[str] = Counter()
+    prompts = without = 0
+    for row in rows:
+        entries = parse_cell(row.get(COLUMN))
+        counts.update(entry["teacher"] or "unnamed" for entry in entries)
+        prompts += 1
+        without += not entries
+    return {"prompts": prompts, "without_teachers": without, "teachers": dict(counts.most_common())}
 
 
 def _entries(cell: Any) -> Sequence[Any]:

@@ -31,6 +31,7 @@ from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
 from oger.io.objects import read_object
 from oger.io.whole import damage, put_in_place, write_manifest
+from oger.runs.card import CARD
 from oger.runs.paths import VALIDATION, checkpoint_step
 from oger.terminal.errors import one_line
 from oger.training.loop.nonfinite import StepGuard
@@ -149,13 +150,16 @@ class Checkpoints:
         self._guidance.load_state_dict(state.get("guidance", {}))  # none in checkpoints of versions without it
 
 
-def save_policy(trainer: GRPOTrainer, folder: Path, record: Mapping[str, Any] | None = None) -> None:
+def save_policy(
+    trainer: GRPOTrainer, folder: Path, record: Mapping[str, Any] | None = None, *, card: str | None = None
+) -> None:
     """Writes the policy in transformers format into `folder`, whole or not at all; every rank takes part.
 
     Args:
         trainer: holds the policy.
         folder: what it held before is replaced.
         record: content of validation.json beside the policy, if any.
+        card: its model card, in the place of what a library writes of its own.
 
     Raises:
         RunFaultError: it cannot be written; `folder` is as it was.
@@ -166,6 +170,8 @@ def save_policy(trainer: GRPOTrainer, folder: Path, record: Mapping[str, Any] | 
             staging.mkdir(parents=True, exist_ok=True)
             if record is not None:
                 (staging / VALIDATION).write_text(json.dumps(record) + "\n", encoding="utf-8")
+            if card is not None:
+                (staging / CARD).write_text(card, encoding="utf-8")
 
 
 def _save_weights(trainer: GRPOTrainer, folder: Path) -> None:

@@ -14,23 +14,12 @@ from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
 
+from oger.runs.metrics_log import generated_tokens
+
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
 
-_LENGTH, _SECONDS = "completions/mean_length", "time/step"
-
-
-def generated_tokens(row: Mapping[str, Any], rollouts: int) -> int:
-    """Tokens that the policy generated for the rollout batch that a metrics row belongs to; 0 where it made none.
-
-    Args:
-        row: of metrics.jsonl.
-        rollouts: rows of one rollout batch over all processes (`OGERConfig.generation_batch_size`).
-
-    >>> generated_tokens({"step": 1, "completions/mean_length": 17.5}, 8), generated_tokens({"step": 2}, 8)
-    (140, 0)
-    """
-    return round((row.get(_LENGTH) or 0.0) * rollouts)
+_SECONDS = "time/step"
 
 
 def train_seconds(row: Mapping[str, Any]) -> float:

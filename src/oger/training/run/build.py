@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 import torch
 from datasets import Dataset
+from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from oger.io.answers import ANSWER, rows_with_answers
 from oger.io.local import looks_local, meant
@@ -27,10 +29,12 @@ from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
 from oger.training.run.adapters import check_continues, continued
+from oger.training.run.hub import hub_line
 from oger.training.trainer import OGERTrainer
 from oger.verification.formats import extract_answer
 from oger.verification.rewards import accuracy_with, format_reward
 from oger.verification.self_test import gold_line, probe_rows
+from oger.words import did_you_mean
 from oger.worlds import load_world
 
 REWARD_GROUP = "oger.rewards"
@@ -132,7 +136,9 @@ def build_trainer(
             policy = continued(start.model, start.args, as_adapter=recipe.peft is not None)
             return OGERTrainer(policy, start.rewards, start.args, *sets)
         return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
-    except (OSError, ImportError) as error:  # weights that are not there, a package that an option needs
+    except (OSError, ImportError, HTTPError) as error:  # weights, a package or the hub that are not there
+        if start.args.push_to_hub and not isinstance(error, ImportError):
+            raise ValueError(hub_line(error)) from error
         raise ValueError(f"cannot start: {one_line(error)}") from error
 
 
@@ -208,7 +214,10 @@ def run_options(recipe: Recipe) -> OGERConfig:
     trackers = options["report_to"] or []
     for tracker in [trackers] if isinstance(trackers, str) else trackers:
         if tracker not in ("none", "all", *get_available_reporting_integrations()):
-            raise ValueError(f"report_to: the tracker {tracker!r} is unknown or not installed (pip install {tracker}).")
+            if tracker in INTEGRATION_TO_CALLBACK:
+                raise ValueError(f"report_to: the tracker {tracker!r} is not installed.")
+            known = ("none", *INTEGRATION_TO_CALLBACK)
+            raise ValueError(f"report_to: unknown tracker {tracker!r}{did_you_mean(str(tracker), known)}")
     return OGERConfig(**options)
 
 

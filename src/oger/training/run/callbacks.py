@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from oger.io.objects import NUMBER, read_object
 from oger.io.whole import settle
 from oger.reporting.glossary import canonical
 from oger.runs.alarms import AlarmWatch
+from oger.runs.card import run_card
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.runs.paths import ALARMS, METRICS, VALIDATION
-from oger.terminal.bar import Bars
+from oger.runs.paths import ALARMS, BEST, METRICS, VALIDATION
+from oger.terminal.bar import Bars, clock
 from oger.training.loop.checkpoint import save_policy
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ class BestPolicy(TrainerCallback):
         [is_better] = broadcast_object_list([is_better])
         if not is_better:
             return
-        save_policy(self._trainer, self._folder, {"step": state.global_step, BEST_METRIC: value})
+        record = {"step": state.global_step, BEST_METRIC: value}
+        save_policy(self._trainer, self._folder, record, card=run_card(self._folder.parent, BEST, validation=record))
 
 
 class LiveProgress(TrainerCallback):
@@ -120,9 +123,11 @@ class LiveProgress(TrainerCallback):
         bar = "wide bar" if console.width > _NARROW else "short bar"
         self._bars = Bars(bar, "count", "note", "left", console=console)
         self._bar = self._bars.add()
+        self._began, self._first_step = time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Starts the bar at the step of a resumed run."""
+        self._began, self._first_step = time.monotonic(), state.global_step
         if state.is_world_process_zero:
             self._bar.update(total=state.max_steps, completed=state.global_step)
             self._bars.start()
@@ -135,7 +140,13 @@ class LiveProgress(TrainerCallback):
         shown = "  ".join(f"{label} {logs[name]:.{digits}f}" for label, name in _SHOWN.items() if name in logs)
         self._bar.update(completed=state.global_step, note=shown)
         if state.global_step % max(state.max_steps // _PLAIN_LINES, 1) == 0:
-            self._bars.tell(f"step {state.global_step}/{state.max_steps}  {shown}")
+            self._bars.tell(f"step {state.global_step}/{state.max_steps}  {shown}{self._left(state)}")
+
+    def _left(self, state: Any) -> str:
+        done, left = state.global_step - self._first_step, state.max_steps - state.global_step
+        if done < 1 or left < 1:
+            return ""
+        return f"  about {clock((time.monotonic() - self._began) / done * left)} left"
 
     def close(self) -> None:
         """Stops the bar and gives the cursor back."""

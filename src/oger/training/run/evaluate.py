@@ -12,11 +12,13 @@ from rich.text import Text
 from oger.evaluation.backends.base import SamplingSettings
 from oger.evaluation.job import Result, own_job
 from oger.evaluation.runner import run_job
+from oger.evaluation.statistics.accuracy import change
 from oger.evaluation.statistics.diversity import different_solutions
 from oger.evaluation.summary import by_problem, summarize_solutions
 from oger.io.objects import NUMBER, read_object
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe
+from oger.reporting.prompts import readable_prompt
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
@@ -70,7 +72,9 @@ def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, 
 def evaluate_before(
     path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
 ) -> dict[str, dict[str, Any]]:
-    """Name -> {"summary", "outcomes", "texts"} (first sample of each problem); stored, so a resumed run reads it.
+    """Name -> {"summary", "correct" samples of each problem, "outcomes", "texts"}; stored, so a resumed run reads it.
+
+    Outcomes and texts are those of each problem's first sample.
 
     The policy is still the untrained one: what is stored and damaged is measured again.
     """
@@ -82,7 +86,8 @@ def evaluate_before(
     for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
         first = [samples[0] for samples in by_problem(result.responses).values()]
         before[name] = {
-            "summary": numbers(recipe.test[name], result),
+            "summary": numbers(recipe, name, result),
+            "correct": correct_samples(result),
             "outcomes": [response.outcome for response in first],
             "texts": [response.text for response in first],
         }
@@ -99,6 +104,9 @@ def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
             outcomes, texts = entries[name]["outcomes"], entries[name]["texts"]
             if not isinstance(outcomes, list) or not isinstance(texts, list):
                 return None
+            counts = entries[name].get("correct")  # an earlier version wrote none
+            if counts is not None and not (len(counts) == len(rows) and all(type(count) is int for count in counts)):
+                return None
             if not len(outcomes) == len(texts) == len(rows):
                 return None
             "".join(texts)  # a TypeError where one is no text
@@ -111,10 +119,28 @@ def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
     return entries
 
 
-def numbers(source: str, result: Result) -> dict[str, Any]:
+def numbers(recipe: Recipe, name: str, result: Result) -> dict[str, Any]:
     """What summary.json says of one test set: accuracy, different correct solutions, ways of solving."""
     rows = [problem.row for problem in result.job.problems]
-    return {**result.accuracy, **summarize_solutions(result.responses, rows, strategy_rule(source))}
+    return {**result.accuracy, **summarize_solutions(result.responses, rows, strategy_rule(recipe.test.get(name, "")))}
+
+
+def correct_samples(result: Result) -> list[int]:
+    """Of each problem, in their order."""
+    return [sum(each.outcome == 1 for each in samples) for samples in by_problem(result.responses).values()]
+
+
+def changes(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
+    """Test set -> how far training moved pass@1 and pass@8, paired by problem, for summary.json.
+
+    A before.json of an earlier version has no counts of each problem: no change of its sets.
+    """
+    found = {}
+    for name, result in after.items():
+        counts, samples = before[name].get("correct"), result.accuracy["samples"]
+        if isinstance(counts, list) and before[name]["summary"].get("samples") == samples:
+            found[name] = change(counts, correct_samples(result), samples)
+    return found
 
 
 def show_change(
@@ -144,7 +170,7 @@ def show_change(
     after_texts = found[index] or [next(iter(list(by_problem(result.responses).values())[index])).text]
     console.print(
         sample_panel(
-            str(row["prompt"]),
+            readable_prompt(row["prompt"]),
             teacher=row["teachers"][0]["text"] if taught[index] else None,
             before=before[name]["texts"][index],
             after=after_texts,

@@ -10,7 +10,7 @@ from pathlib import Path
 from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.paths import absolute_paths
 from oger.recipes.recipe import Recipe, load_recipe, make_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, ENCODER, ENVIRONMENT, LOCK, STARTED, SUMMARY
+from oger.runs.paths import CHECKPOINTS, CONFIG, DATA, ENCODER, ENVIRONMENT, LOCK, SENT_IN, STARTED, SUMMARY
 from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
@@ -26,7 +26,7 @@ _MAY_CHANGE = (
 )
 """Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
 
-_MADE_AT_THE_START = (CONFIG, ENVIRONMENT, ENCODER, STARTED)
+_MADE_AT_THE_START = (CONFIG, ENVIRONMENT, ENCODER, DATA, STARTED)
 """In the order in which they are removed: `STARTED`, by which they are known as ours, last."""
 
 
@@ -78,6 +78,7 @@ def clear(run: Path) -> None:
     remove_leftovers(run)
     if _holds_no_step(run):
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(run / SENT_IN, ignore_errors=True)
         for name in _MADE_AT_THE_START:
             (run / name).unlink(missing_ok=True)
 
@@ -88,7 +89,7 @@ def _holds_no_step(run: Path) -> bool:
     names = {path.name for path in run.iterdir() if path.name != LOCK and not is_leftover(path)}
     if CHECKPOINTS in names and {path.name for path in (run / CHECKPOINTS).iterdir()} <= {STAGING}:
         names.remove(CHECKPOINTS)
-    return not names or (STARTED in names and names <= set(_MADE_AT_THE_START))
+    return not names or (STARTED in names and names <= {*_MADE_AT_THE_START, SENT_IN})
 
 
 @contextmanager

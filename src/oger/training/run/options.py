@@ -12,7 +12,7 @@ from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError
 from oger.runs.alarms import AlarmWatch
 from oger.training.config import OGERConfig
 from oger.training.ranges import RANGES, check_ranges
-from oger.words import nearest
+from oger.words import did_you_mean
 
 
 def check_training(recipe: Recipe) -> Recipe:
@@ -26,8 +26,8 @@ def check_training(recipe: Recipe) -> Recipe:
     known = training_fields()
     for key in recipe.training:
         if key not in known:
-            meant = nearest(key.replace("-", "_"), [*OWN_KEYS, *known])
-            raise RecipeError(f"unknown key {key!r}; did you mean {meant!r}?")
+            meant = did_you_mean(key.replace("-", "_"), [*OWN_KEYS, *known])
+            raise RecipeError(f"unknown key {key!r}{meant} (oger recipes keys lists them)")
     training = {key: _check_type(key, value, known[key]) for key, value in recipe.training.items()}
     if training.get("learning_rate") == 0:
         raise RecipeError("learning_rate=0 trains nothing: set one above 0")

@@ -17,7 +17,7 @@ const FACTORS = [
   ["reward", "reward", "reward"], ["advantage", "advantage", "reward relative to the group"],
 ];
 
-const allGroups = RUNS.flatMap((run, index) => run.groups.map((group) => ({ ...group, run: index })));
+let allGroups = [];
 let groupsShown = PAGE;
 
 function verdict(row) {
@@ -74,8 +74,9 @@ function groupCard({ group, rows }, query, open) {
   const teachers = group.rows.filter((row) => row.origin === "teacher").map((row) => row.teacher || "teacher");
   const facts = [`${RUNS[group.run].label}, step ${group.step}, group ${group.group}`, `${correct} of ${online.length} rollouts correct`,
     teachers.length ? `teacher ${teachers.join(", ")}` : "no teacher row"].join(" · ");
-  const first = group.prompt.replace(/\s+/g, " ").slice(0, 100);
-  const card = element("details", { class: "group" }, element("summary", {}, element("strong", {}, first), element("br"), facts));
+  const key = `${group.run}-${group.step}-${group.group}`;
+  const card = element("details", { class: "group", "data-key": key },
+    element("summary", {}, element("strong", { class: "question" }, group.title), element("span", { class: "faint" }, facts)));
   const fill = () => { if (card.children.length === 1) card.append(...groupBody(group, rows, query)); };
   card.addEventListener("toggle", () => { if (card.open) fill(); });
   if (open) { card.open = true; fill(); }
@@ -110,6 +111,7 @@ function drawGroups() {
 
 function browserSection() {
   const made = section("groups", "Groups");
+  allGroups = RUNS.flatMap((run, index) => run.groups.map((group) => ({ ...group, run: index })));
   if (!allGroups.length) {
     made.append(element("p", {}, "No group is stored in these runs."));
     return;

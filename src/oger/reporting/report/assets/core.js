@@ -2,7 +2,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUNS = DATA.runs;
 
-const state = { hidden: new Set(), range: null };
+const state = { hidden: new Set(), range: null, smoothing: "light", across: "step" };
 const whenRunsChange = [];
 
 function element(tag, attributes, ...children) {
@@ -47,17 +47,18 @@ function shownRuns() {
   return RUNS.map((_, run) => run).filter(isShown);
 }
 
-// A table in a box of its own that scrolls sideways; columns of numbers are set right, long values are broken.
+// A table in a box of its own that scrolls sideways, on a narrow screen a card for each row; columns of numbers are set
+// right, long values are broken. The roles are said, since cards lose those of a table.
 function table(caption, heads, rows, longValues) {
   const numbers = heads.map((_, column) => rows.every((row) => /^([-+]?\d.*|-)$/.test(String(row[column]))));
   const kind = (column) => (column === 0 ? null : longValues ? "value" : numbers[column] ? "number" : null);
   const cell = (value, column) => (column === 0
-    ? element("th", { scope: "row" }, String(value))
-    : element("td", { class: kind(column) }, String(value)));
+    ? element("th", { scope: "row", role: "rowheader" }, String(value))
+    : element("td", { class: kind(column), role: "cell", "data-head": heads[column] }, String(value)));
   return element("div", {}, element("p", { class: "faint" }, caption), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    element("table", { "aria-label": caption },
-      element("thead", {}, element("tr", {}, ...heads.map((head, column) => element("th", { scope: "col", class: kind(column) }, head)))),
-      element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map(cell)))))));
+    element("table", { "aria-label": caption, role: "table", class: "rows" },
+      element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads.map((head, column) => element("th", { scope: "col", role: "columnheader", class: kind(column) }, head)))),
+      element("tbody", { role: "rowgroup" }, ...rows.map((row) => element("tr", { role: "row" }, ...row.map(cell)))))));
 }
 
 function labelled(text, control, wide) {

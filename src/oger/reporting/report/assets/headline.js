@@ -6,13 +6,22 @@ function accuracy(summary) {
 }
 
 function atEight(summary) {
-  return summary && summary["pass@8"] !== null ? (100 * summary["pass@8"]).toFixed(1) : "-";
+  if (!summary || summary["pass@8"] === null) return "-";
+  const interval = summary["pass@8_ci95"] ? ` [${summary["pass@8_ci95"].map((bound) => (100 * bound).toFixed(1)).join(", ")}]` : "";
+  return (100 * summary["pass@8"]).toFixed(1) + interval;
 }
 
 function headlineSection() {
-  const made = section("headline", "Runs");
+  const made = section("headline", RUNS.length > 1 ? "What changed, run by run" : "What changed");
+  made.append(answerStrip());
   const option = (value) => (value === null || value === undefined ? "-" : String(value));
-  made.append(table("What was run. Bonus weight is the factor of the exploration reward (exploration_weight).",
+  for (const run of RUNS) {
+    if (!run.finished) made.append(element("p", { class: "note" }, `${run.label} is ${run.state}.`));
+    for (const problem of run.problems) made.append(element("p", { class: "note problem" }, `${run.label}: ${problem}.`));
+  }
+  const more = element("details", { id: "all-numbers" }, element("summary", {}, "Every run in numbers"));
+  made.append(more);
+  more.append(table("What was run. Bonus weight is the factor of the exploration reward (exploration_weight).",
     ["run", "state", "preset", "teacher rows", "bonus weight", "seed", "steps", "time", "best held-out accuracy"],
     RUNS.map((run) => {
       const { options, steps, max_steps, seconds, training_seconds, best } = run.headline;
@@ -32,14 +41,10 @@ function headlineSection() {
     }
   }
   if (rows.length) {
-    made.append(element("p", {}), table("Problems solved, % [95 % bootstrap interval over problems]",
+    more.append(element("p", {}), table("Problems solved, % [95 % bootstrap interval over problems]",
       ["run", "test set", "pass@1 before", "pass@1 after", "pass@8 before", "pass@8 after", "problems x tries"], rows));
   } else {
-    made.append(element("p", { class: "faint" }, "No evaluation before or after training is stored yet."));
-  }
-  for (const run of RUNS) {
-    if (!run.finished) made.append(element("p", { class: "note" }, `${run.label} is ${run.state}.`));
-    for (const problem of run.problems) made.append(element("p", { class: "note problem" }, `${run.label}: ${problem}.`));
+    more.append(element("p", { class: "faint" }, "No evaluation before or after training is stored yet."));
   }
 }
 
@@ -59,6 +64,7 @@ function swatch(family) {
 }
 
 function drawLegend() {
+  document.getElementById("legend").hidden = RUNS.length < 2;
   document.getElementById("legend").replaceChildren(...RUNS.map((run, index) => {
     const button = element("button", { type: "button", "aria-pressed": String(isShown(index)), "data-run": index },
       swatch(DATA.families[index]), run.label);

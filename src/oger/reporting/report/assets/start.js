@@ -15,16 +15,25 @@ document.getElementById("theme").addEventListener("click", () => {
   retheme(theme() === "dark" ? "light" : "dark");
 });
 
-document.getElementById("made").textContent =
-  `${RUNS.map((run) => `${run.label}: ${run.state}`).join(" · ")} · made ${DATA.made} by oger ${DATA.oger}`;
-drawLegend();
-headlineSection();
-curvesSection();
-mapSection();
-browserSection();
-histogramsSection();
-bonusSection();
-alarmsSection();
-costSection();
-setupSection();
+function render() {
+  document.getElementById("main").replaceChildren();
+  document.getElementById("sections").replaceChildren();
+  plots.clear();
+  curvePlots.length = 0;
+  whenRunsChange.length = 0;
+  document.getElementById("made").textContent = `made ${DATA.made.replace("T", " ")} by oger ${DATA.oger}`;
+  drawLegend();
+  headlineSection();
+  curvesSection();
+  mapSection();
+  browserSection();
+  histogramsSection();
+  bonusSection();
+  alarmsSection();
+  costSection();
+  setupSection();
+}
+
+render();
 document.documentElement.dataset.ready = "true";
+if (DATA.watched) follow();

@@ -1,0 +1,185 @@
+"""The training of a run, from its first record to its summary: what every run goes through, however it was started."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from rich.console import Console
+from transformers import PrinterCallback
+
+from oger.encoders.identity import identity_record
+from oger.io.whole import remove_leftovers, write_json
+from oger.recipes.recipe import Recipe, dump_recipe
+from oger.runs.card import run_card, write_card
+from oger.runs.environment import write_environment
+from oger.runs.lock import run_lock
+from oger.runs.metrics_log import MetricsLog, read_metrics
+from oger.runs.paths import (
+    ALARMS,
+    BEFORE,
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    DATA,
+    ENCODER,
+    HISTOGRAMS,
+    METRICS,
+    MODEL,
+    SUMMARY,
+    checkpoint_step,
+)  # fmt: skip
+from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
+from oger.teachers.table.column import count_trajectories
+from oger.training.keeper import Train
+from oger.training.loop.checkpoint import newest_whole, save_policy
+from oger.training.loop.nonfinite import check_trained
+from oger.training.metrics.profiling import Profile
+from oger.training.run.budget import BudgetStop, finish_from
+from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
+from oger.training.run.evaluate import (
+    Tests,
+    can_evaluate,
+    changes,
+    evaluate_before,
+    evaluate_now,
+    numbers,
+    show_change,
+)
+from oger.training.run.faults import one_line_faults
+from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure
+from oger.training.run.hub import push
+from oger.training.run.probes import probe_callbacks
+from oger.training.run.show import describe
+from oger.training.run.start import start_record
+from oger.training.run.stop_signals import StopSignals
+from oger.training.run.warm_start import cost_before
+from oger.training.trainer import OGERTrainer
+
+
+def claim(recipe: Recipe, resume: bool, owned: ExitStack, console: Console) -> None:
+    """Makes the run folder this process's own until `owned` ends; the main process alone.
+
+    Raises:
+        FileExistsError, FileNotFoundError, ValueError: as `train_recipe`.
+    """
+    run = recipe.output_dir
+    check_folder(run, recipe, resume=resume)
+    owned.enter_context(run_lock(run, console.print))
+    check_folder(run, recipe, resume=resume)  # another process may have trained there meanwhile
+    if resume:
+        remove_leftovers(run)
+        return
+    clear(run)
+    owned.enter_context(no_trace_of_failure(run))
+    start_record(run, as_saved(recipe), PartialState().num_processes)
+    dump_recipe(as_saved(recipe), run / CONFIG)  # so that --resume finds a run killed before its first step
+
+
+def conduct(
+    recipe: Recipe,
+    trainer: OGERTrainer,
+    tests: Tests,
+    console: Console,
+    signals: StopSignals,
+    train: Train,
+    *,
+    resume: bool,
+    started: float,
+) -> dict[str, Any]:
+    """Records, evaluates, trains, saves and evaluates again; returns what summary.json holds.
+
+    Args:
+        recipe: of the run, whose folder is claimed.
+        trainer: of that recipe.
+        tests: name -> problems.
+        console: where the run tells how it goes.
+        signals: that end it.
+        train: the training itself, from a checkpoint or from the start.
+        resume: go on from the newest whole checkpoint.
+        started: `time.perf_counter` when the process began with it.
+    """
+    run = recipe.output_dir
+    if not can_evaluate(trainer):
+        tests = {}
+    is_main = trainer.accelerator.is_main_process
+    if is_main:
+        dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / CONFIG)
+        write_environment(run)
+        write_json(run / ENCODER, identity_record(trainer.encoder))
+        write_json(run / DATA, count_trajectories(trainer.train_dataset))
+        console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
+    checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
+    if resume and is_main:
+        step = 0 if checkpoint is None else checkpoint_step(checkpoint) or 0
+        for log in (METRICS, HISTOGRAMS, ALARMS):
+            if (run / log).is_file():
+                MetricsLog(run / log).cut_after(step)
+        for store in (ROLLOUTS, PROBES):
+            cut_rollouts_after(run, step, store=store)
+        console.print(f"resuming after step {step}", highlight=False)
+    trainer.accelerator.wait_for_everyone()
+
+    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
+    best = BestPolicy(run / BEST, trainer)
+    trainer.remove_callback(PrinterCallback)
+    bell = AlarmBell(run, recipe.alarms, console)
+    limits = recipe.max_generated_tokens, recipe.max_train_seconds
+    rollouts, past = trainer.args.generation_batch_size, read_metrics(run / METRICS)
+    budget = BudgetStop(*limits, rollouts, past, before=cost_before(run))
+    probes = probe_callbacks(recipe, trainer, console)
+    live = LiveProgress(console)
+    profile = [Profile(run, console)] if recipe.profile else []
+    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
+        trainer.add_callback(callback)
+    with closing(live), one_line_faults(trainer):
+        if not finish_from(trainer, checkpoint, budget):
+            train(None if checkpoint is None else str(checkpoint))
+        signals.raise_if_received()
+        check_trained(trainer, trainer.step_guard)
+        save_policy(trainer, run / MODEL, card=run_card(run))
+    after = evaluate_now(recipe, trainer, tests, "after", console)
+    summary = {
+        "before": {name: entry["summary"] for name, entry in before.items()},
+        "after": {name: numbers(recipe, name, result) for name, result in after.items()},
+        "change": changes(before, after),
+        "wall_seconds": round(time.perf_counter() - started, 1),
+        "steps": trainer.state.global_step,
+        "generated_tokens": budget.tokens,
+        "train_seconds": round(budget.seconds, 1),
+        "seed": trainer.args.seed,
+        "best": best.record,
+    }
+    if is_main:
+        write_json(run / SUMMARY, summary)
+        for policy in (MODEL, BEST):
+            if (run / policy).is_dir():  # once more, now that the accuracy afterwards is known
+                write_card(run, run / policy, policy)
+        show_change(console, summary, before, after, tests)
+        console.print(
+            f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
+            f"(oger evaluate {run}, oger sample {run} PROBLEM)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    push(trainer)
+    return summary
+
+
+def resolved_recipe(recipe: Recipe, trainer: OGERTrainer) -> Recipe:
+    """The recipe with every value that a preset or a default stands for, as the run uses it."""
+    resolved = trainer.args.resolved_options()
+    return dataclasses.replace(recipe, training={**recipe.training, **resolved})
+
+
+def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:
+    """The newest whole checkpoint, as the main process finds it; that one names the damaged ones it passes over."""
+    found: list[Path | None] = [None]
+    if PartialState().is_main_process:
+        found = [newest_whole(run / CHECKPOINTS, lambda line: console.print(line, highlight=False, soft_wrap=True))]
+    return broadcast_object_list(found)[0]
