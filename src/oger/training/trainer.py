@@ -140,7 +140,7 @@ class OGERTrainer(GRPOTrainer):
             )  # before anything is built: it sets where checkpoints and records go
         counts = None
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
-            tokenizer = getattr(processing_class, "tokenizer", processing_class)
+            tokenizer: Any = getattr(processing_class, "tokenizer", processing_class)
             turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
             if isinstance(train_dataset, Dataset) and tokenizer is processing_class:
                 data.check_prompts(train_dataset, tokenizer, args, data.context_config(model))
@@ -418,7 +418,7 @@ class OGERTrainer(GRPOTrainer):
                 del logs[name]
         super().log(logs, start_time)
 
-    def create_model_card(
+    def create_model_card(  # type: ignore[override]  # TRL's signature, not transformers'
         self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
     ) -> None:
         """README.md beside the checkpoints, which a push takes along: the run's card; TRL's without a run folder."""

@@ -73,10 +73,8 @@ def make_server(watched: Watched) -> ThreadingHTTPServer:
 
         def do_GET(self) -> None:
             """The page, or its data where they are newer than those the page has."""
-            if self.headers.get("Host") not in (
-                f"{HOST}:{self.server.server_port}",
-                f"localhost:{self.server.server_port}",
-            ):  # type: ignore[attr-defined]
+            port = self.connection.getsockname()[1]
+            if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
                 self._answer(HTTPStatus.FORBIDDEN)
                 return
             asked = urlsplit(self.path)

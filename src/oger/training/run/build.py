@@ -71,7 +71,7 @@ def read_data(recipe: Recipe) -> RunData:
 class Start:
     """What a run starts from, checked without its weights."""
 
-    rewards: list[Callable[..., Any]]
+    rewards: list[Any]
     args: OGERConfig
     train: Dataset
     validation: Dataset | None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
@@ -112,7 +113,7 @@ def conduct(
         dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / CONFIG)
         write_environment(run)
         write_json(run / ENCODER, identity_record(trainer.encoder))
-        write_json(run / DATA, count_trajectories(trainer.train_dataset))
+        write_json(run / DATA, count_trajectories(cast("Iterable[Mapping[str, Any]]", trainer.train_dataset)))
         console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
     checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
     if resume and is_main:

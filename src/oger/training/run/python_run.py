@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals
 from oger.verification.rewards import accuracy_reward, format_reward
 
-Rows = Dataset | Sequence[Mapping[str, Any]]
+Rows: TypeAlias = Dataset | Sequence[Mapping[str, Any]]
 
 _SHIPPED = {accuracy_reward: "accuracy", format_reward: "format"}
 _ALWAYS = ("eval_strategy", "eval_steps", "report_to", "dataloader_pin_memory", "seed")
@@ -164,7 +164,7 @@ def reward_name(function: Any) -> str:
             "the top level of a file, or leave out run="
         )
     if module.__name__ == "__main__" or "." not in module.__name__:
-        file = inspect.getsourcefile(function)
+        file = inspect.getsourcefile(getattr(module, name))
         if file is None or not Path(file).is_file():
             raise UserError(f"the reward {name} stands in no file, and a run folder names its rewards: put it into one")
         return f"{Path(file).resolve()}:{name}"
