@@ -26,7 +26,12 @@ BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+) -->\n+)?```python\n(?P<
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text()) and page.name not in RUN_ELSEWHERE]
 # Options that a page mentions by themselves and that are of another program: vLLM's server, our pytest.
 OF_OTHERS = {"--generation-config", "--soak"}
-SCRIPTS = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py"), ROOT / "tests/equivalence/record.py"]
+SCRIPTS = [
+    *(ROOT / "benchmarks").glob("*.py"),
+    *(ROOT / "docs").glob("*.py"),
+    ROOT / "tests/equivalence/record.py",
+    ROOT / "tests/support/corpus_report.py",
+]
 ENTRY_POINT_GROUPS = {"oger.kinds", "oger.shaping_rewards", "oger.worlds", "oger.encoders"}
 
 

@@ -56,6 +56,7 @@ def stored(folder: Path, chances: dict[str, float]) -> ResultStore:
                     "tuned": "", "problems": PROBLEMS, "samples": SAMPLES, "accuracy": float(correct.mean() / SAMPLES),
                     "pass_at": "{}", "wall_seconds": 1800.0, "versions": json.dumps({"oger": "0.1"}), "settings": "{}",
                     "command": "oger compare study.yaml", "machine": "2 x cores", "date": f"2026-01-0{seed + 1}",
+                    "steps": 4, "generated_tokens": 400, "train_seconds": 4.0, "workers": 1, "threads": 1,
                 }
             )  # fmt: skip
             rows["curves"] += [

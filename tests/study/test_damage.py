@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from oger.study.fields import StudyError
+from oger.study.names import MARKDOWN
 from oger.study.plan import load_study
 from oger.study.report import write_tables
 from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore
-from oger.study.tables import MARKDOWN
 from tests.support.tiny_study import write_study
 
 CELLS = {
@@ -91,7 +91,7 @@ def test_a_damaged_row_costs_its_own_cell_and_the_page_says_so(
     study = load_study(write_study(tmp_path))
     write(tmp_path / "out" / "results", rows)
     notes: list[str] = []
-    write_tables(study, tmp_path / "out", notes.append)
+    write_tables(study, tmp_path / "out", note=notes.append)
     assert len(notes) == 1
     assert notes[0].startswith(f"{BAD} is left out: {tmp_path / 'out' / 'results' / file}.parquet row ")
     assert why in notes[0]

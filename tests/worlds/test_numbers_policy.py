@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from oger.study.worker import _strategies
 from oger.worlds import load_world
 from oger.worlds.numbers.measure import Measures, measure
+from oger.worlds.world import strategy_rule
 
 
 def measured(split: str, problems: int, samples: int) -> Measures:
@@ -41,8 +41,8 @@ def test_a_study_asks_the_world_how_a_text_solves_a_row() -> None:
     taught = {"methodical": "products", "brisk": "pairs", "hasty": "backward"}
     assert teachers
     for name, text in teachers.items():
-        assert _strategies("world:numbers/validation")(row, text) == taught[name]
-    assert _strategies("world:arithmetic/test") is None
+        assert strategy_rule("world:numbers/validation")(row, text) == taught[name]
+    assert strategy_rule("world:arithmetic/test") is None
 
 
 def test_the_policy_is_small() -> None:

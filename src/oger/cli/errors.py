@@ -18,7 +18,6 @@ SHOWN_AS_ONE_LINE = (
     FileExistsError,
     NotADirectoryError,
     IsADirectoryError,
-    PermissionError,
     RunFaultError,
 )
 """What a wrong recipe, path or option raises, and what ends a run from outside. The rest are defects: traceback."""

@@ -55,7 +55,9 @@ def test_an_undecided_sample_counts_as_wrong_and_is_reported() -> None:
 
 
 def test_pass_at_8_of_fewer_samples_is_unknown() -> None:
-    assert "pass@8" not in summarize([[1, 0]])
+    found = summarize([[1, 0]])
+    assert found["pass@8"] is None
+    assert "pass@32" not in found
 
 
 @pytest.mark.parametrize("outcomes", [[], [[]], [[1, 0], [1]], [1, 0], [[0.5]], [["a"]]])

@@ -84,7 +84,10 @@ def test_the_command_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         with urlopen(address[0], timeout=30) as reply:
             assert read_data(reply.read().decode())["runs"][0]["curves"]["step"] == [1, 2]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        try:
+            assert process.wait(timeout=30) == 130
+        finally:
+            process.kill()
     assert not (tmp_path / "report.html").exists()
 
 

@@ -326,7 +326,9 @@ EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
     "dr_grpo": dr_grpo,
     "dapo": lambda s: policy_loss(s, plain(s), std=True, clip=(0.2, 0.28), divisor="tokens", bonus=0),
     "sft": lambda s: imitation_loss(s, s.groups, each=None),
-    "sft_then_rl": dr_grpo,  # its second stage; the first is the line above
+    "sft_one": lambda s: imitation_loss(s, s.groups, each=None),  # of the teachers that are left in the data
+    "sft_then_rl": dr_grpo,  # its second stage; the first is sft
+    "sft_one_then_rl": lambda s: policy_loss(s, plain(s)),  # no clip, as oger_plus
     "rl_sft": lambda s: policy_loss(s, plain(s)) + IN_A_SUM * imitation_loss(s, s.groups),
     "luffy": luffy,
     "luffy_multi": lambda s: policy_loss(s, hybrid(s, last_slot)),

@@ -53,19 +53,22 @@ def summarize(outcomes: ArrayLike | Sequence[Sequence[float | None]], *, ks: Seq
 
     Returns:
         "pass@1": mean over problems of the share of correct samples; "ci95": its bootstrap interval over problems;
-        "pass@k" with "pass@k_ci95": of each k, unbiased, missing when fewer than k samples were drawn; "undecided":
-        share of samples without a verdict, counted as wrong above; "problems" and "samples" (per problem).
+        "pass@k" with "pass@k_ci95": of each k, unbiased; where fewer than k samples were drawn None for the first k and
+        missing for the others; "undecided": share of samples without a verdict, counted as wrong above; "problems" and
+        "samples" (per problem).
     """
     matrix_PS = outcome_matrix(outcomes)
     num_problems, num_samples = matrix_PS.shape
     correct_P = (matrix_PS == 1.0).sum(axis=1)
     share_P = correct_P / num_samples
     at = {k: at_P for k in ks if (at_P := _at_k(correct_P, num_samples, k)) is not None}
+    unknown = [] if ks[0] in at else [ks[0]]
     return {
         "pass@1": float(share_P.mean()),
         "ci95": list(bootstrap_interval(share_P)),
         **{f"pass@{k}": float(at_P.mean()) for k, at_P in at.items()},
         **{f"pass@{k}_ci95": list(bootstrap_interval(at_P)) for k, at_P in at.items()},
+        **{name: None for k in unknown for name in (f"pass@{k}", f"pass@{k}_ci95")},
         "undecided": float(np.isnan(matrix_PS).mean()),
         "problems": num_problems,
         "samples": num_samples,
