@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from oger.evaluation.summary import UNNAMED
 from oger.recipes.methods import Method
 from oger.reporting.prompts import readable_prompt
 from oger.terminal.console import plain_table
@@ -75,7 +76,7 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
                 _add_change(table, title, *((s.get(key), s.get(interval), scale) for s in (old, new)))
         for way in ways:
             found = [s.get("strategies", {}).get(way, {}) for s in (old, new)]
-            title = f"  pass@1 in the way {way}"
+            title = "  pass@1 in no named way" if way == UNNAMED else f"  pass@1 in the way {way}"
             _add_change(table, title, *((entry.get("share"), entry.get("ci95"), 100.0) for entry in found))
     return table
 
