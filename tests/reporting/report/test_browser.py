@@ -338,12 +338,17 @@ def test_a_watched_page_refreshes_in_place(browser: Any, tmp_path: Path) -> None
         browser.find_element("css selector", "#all-numbers summary").click()
         browser.execute_script("window.scrollTo(0, 900)")
         MetricsLog(run / "metrics.jsonl").log(5, {"reward/total": 0.5, "time/step": 2.5})
-        until(lambda: "step 5" in browser.find_element("css selector", ".answer").text)
+        # read in one go: an element that was found may be replaced before its text is asked for
+        until(lambda: "step 5" in browser.execute_script("return document.querySelector('.answer').textContent"))
         assert browser.execute_script("return window.scrollY") == 900
         assert browser.find_element("id", "across").get_property("value") == "hours"
         assert browser.find_element("id", "group-rows").get_property("value") == "correct"
         assert browser.execute_script("return document.getElementById('all-numbers').open")
-    until(lambda: "no longer followed" in browser.find_element("id", "following").get_attribute("textContent"))
+    until(
+        lambda: (
+            "no longer followed" in browser.execute_script("return document.getElementById('following').textContent")
+        )
+    )
     failed = [entry for entry in browser.get_log("browser") if "ERR_CONNECTION" not in entry["message"]]
     assert failed == []
 
