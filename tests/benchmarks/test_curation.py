@@ -9,6 +9,7 @@ from benchmarks.curation import ONE, PLAIN, TWO, measured, time_curation, writte
 from benchmarks.verification import mixed_pairs
 
 
+@pytest.mark.soak
 def test_every_way_is_timed_in_every_repetition() -> None:
     times = measured(mixed_pairs(12), repetitions=1)
     assert set(times) == {PLAIN, ONE, TWO}

@@ -149,6 +149,7 @@ def test_rows_keep_their_length_when_others_leave_the_batch() -> None:
     assert scores[1, eos] == -torch.inf
 
 
+@pytest.mark.soak
 def test_trainers_take_turns_and_do_the_same_work(tmp_path: Path, pool: VerifierPool) -> None:
     finished: list[str] = []
     trainers = {v: build(SMALL, v, 2, str(tmp_path), device="cpu", pool=pool) for v in VARIANTS}

@@ -446,8 +446,8 @@ def seed_of(line: dict[str, Any]) -> int:
 
 
 def test_killed_at_random_moments_nothing_is_asked_twice_and_nothing_is_lost(tmp_path) -> None:
-    seen = kill_and_resume(tmp_path, rounds=12, seed=0, count=60, samples=2)
-    assert seen["kills"] >= 8
+    seen = kill_and_resume(tmp_path, rounds=5, seed=0, count=60, samples=2)
+    assert seen["kills"] >= 3
 
 
 @pytest.mark.soak

@@ -92,6 +92,7 @@ def test_padding_does_not_matter(inputs: Path, tmp_path: Path) -> None:
     check_same(inputs, tmp_path / "run", "uneven", ONE_FORWARD, *more, program=None)
 
 
+@pytest.mark.soak
 def test_two_processes_agree_where_one_has_short_rollouts_and_no_teachers(inputs: Path, tmp_path: Path) -> None:
     check_same(inputs, tmp_path / "run", "uneven", TWO_PROCESSES["DDP"])
 

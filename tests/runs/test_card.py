@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from oger.io import yaml as yaml_dialect
 from oger.runs.card import run_card, write_card
 from oger.runs.paths import BEST, MERGED, MODEL
+from tests.support.command import Outcome
 from tests.support.run_folders import make_run
 
 COUNTS = {"prompts": 12, "without_teachers": 2, "teachers": {"brisk": 9, "calm": 4}}
@@ -68,21 +67,13 @@ def test_a_run_that_has_just_begun_has_a_short_card(tmp_path: Path) -> None:
     assert "None" not in card
 
 
-def test_push_to_hub_without_a_network_ends_in_one_line_before_anything_is_trained(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "oger",
-        "train",
-        "smoke",
-        "push_to_hub=true",
-        "hub_model_id=acme/x",
-        "output_dir=r",
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2, done.stderr
-    [line] = [line for line in done.stderr.splitlines() if line.startswith("error")]
+def test_push_to_hub_without_a_network_ends_in_one_line_before_anything_is_trained(
+    oger: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = oger("train", "smoke", "push_to_hub=true", "hub_model_id=acme/x", "output_dir=r")  # the tests are offline
+    assert done.code == 2, done.err
+    [line] = [line for line in done.err.splitlines() if line.startswith("error")]
     assert "push_to_hub: the hub cannot be used" in line
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.err
     assert not (tmp_path / "r" / "metrics.jsonl").exists()

@@ -33,14 +33,18 @@ def cells(study: Study) -> list[Cell]:
     return [*tuning, *main_cells(study, chosen)]
 
 
+@pytest.fixture(scope="module")
+def analysis(study: Study) -> Analysis:
+    return Analysis(study, ResultStore(RESULTS))
+
+
 def test_every_stored_cell_is_one_of_the_study_as_it_stands(cells: list[Cell]) -> None:
     stored = ResultStore(RESULTS).cells()
     assert stored.keys() <= {cell.name for cell in cells}
     check_unchanged(cells, stored, str(FOLDER))
 
 
-def test_the_core_methods_have_all_seeds_in_both_regimes(study: Study) -> None:
-    analysis = Analysis(study, ResultStore(RESULTS))
+def test_the_core_methods_have_all_seeds_in_both_regimes(study: Study, analysis: Analysis) -> None:
     core = study.blocks[0]
     for regime in study.regimes:
         for split in study.regimes[regime].test:
@@ -68,8 +72,8 @@ def test_rows_of_the_study_that_a_page_shows_stand_in_its_leaderboard(study: Stu
     assert [line for line in shown if line not in table] == []
 
 
-def test_the_claims_that_the_page_quotes_are_what_the_results_say(study: Study) -> None:
-    found = Analysis(study, ResultStore(RESULTS)).findings
+def test_the_claims_that_the_page_quotes_are_what_the_results_say(study: Study, analysis: Analysis) -> None:
+    found = analysis.findings
     by_line: dict[tuple[str, str], dict[str, str]] = {}
     for one in found:
         said = f"{one.claim.method} {SAID[one.claim.direction]} {one.claim.other}"

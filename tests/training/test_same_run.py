@@ -43,7 +43,9 @@ def trained(folder: Path, dtype: torch.dtype, **options: Any) -> tuple[torch.Ten
     return torch.stack(losses).detach(), weights
 
 
-@pytest.mark.parametrize("precision", [FLOAT64, FLOAT32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "precision", [FLOAT64, pytest.param(FLOAT32, marks=pytest.mark.soak)], ids=["float64", "float32"]
+)
 @pytest.mark.parametrize(
     "options",
     [

@@ -88,6 +88,7 @@ def test_a_hostile_answer_is_stopped_and_the_next_one_is_right(
     _next_is_right(pool)
 
 
+@pytest.mark.soak
 def test_the_set_passes_off_the_main_thread(marker: Path) -> None:
     verdicts: list[Verdict] = []
     with VerifierPool(workers=2) as own:
@@ -107,6 +108,7 @@ def test_the_set_passes_inside_asyncio(marker: Path) -> None:
         _next_is_right(own)
 
 
+@pytest.mark.soak
 def test_the_set_passes_in_a_child_process(marker: Path) -> None:
     script = (
         "import json, sys; from pathlib import Path; from oger.verification import VerifierPool\n"

@@ -84,7 +84,7 @@ def test_idle_rows_stay_out_unless_there_would_be_fewer_rows_than_chunks(num_chu
 PLAIN: dict[str, Any] = {"teacher_rows": 0, "exploration_weight": 0.0, "entropy_coef": 0.0}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float32, marks=pytest.mark.soak), torch.float64])
 @pytest.mark.parametrize(
     "options",
     [

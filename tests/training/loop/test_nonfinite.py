@@ -150,6 +150,7 @@ def test_both_counts_survive_a_resume(tmp_path: Path) -> None:
     assert again.step_guard.skipped == 4
 
 
+@pytest.mark.soak
 def test_a_fault_on_one_of_two_ranks_skips_the_step_on_both(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "tests.support.faulty_ranks", str(tmp_path)]

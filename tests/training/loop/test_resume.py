@@ -57,7 +57,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"steps_per_generation": 4}, {"num_iterations": 2, "preset": "paper_text"}],
+    [
+        pytest.param({}, marks=pytest.mark.soak),
+        {"steps_per_generation": 4},
+        pytest.param({"num_iterations": 2, "preset": "paper_text"}, marks=pytest.mark.soak),
+    ],
     ids=["aligned", "two steps per rollout batch", "rollout batch reused"],
 )
 def test_resumed_run_equals_the_uninterrupted_one_from_every_step(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_profile_holds_two_steps_their_stages_and_the_ten_largest_costs(tmp_path
     assert sum(float(row[4].strip(" %")) for row in rows) <= 100
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_training_with_too_few_steps_ends_well(tmp_path: Path, steps: int) -> None:
     folder = profiled(tmp_path, steps=steps)
     assert (folder / "costs.md").is_file() == (steps == 3)

@@ -88,6 +88,7 @@ def test_supervised_fine_tuning_does_not_depend_on_accumulation(tmp_path: Path, 
         assert not torch.equal(one, before), "the comparison is of trained weights"
 
 
+@pytest.mark.soak
 def test_supervised_fine_tuning_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     reports = {}
     for processes in (1, 2):

@@ -59,7 +59,7 @@ def assert_resumes(log: Path, folder: Path, whole: Path) -> str:
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.soak)])
 def test_a_run_killed_at_random_moments_ends_as_if_it_never_was(whole: Path, tmp_path: Path, kills: int) -> None:
     seed = int(os.environ.get("KILL_SEED", random.randrange(2**32)))
     print(f"KILL_SEED={seed}")
@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_goes_on_from_the_one_before(w
 # --- stopped ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGINT])
 def test_a_signal_saves_the_last_finished_step(whole: Path, tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "run"
     process = start(tmp_path / "log", folder)
@@ -233,6 +233,7 @@ def test_a_full_disk_is_one_line_and_costs_no_checkpoint(whole: Path, tmp_path: 
     assert_resumes(tmp_path / "log", folder, whole)
 
 
+@pytest.mark.soak
 def test_a_device_without_space_is_one_line(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(tmp_path / "log", folder)
@@ -264,7 +265,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     ("fault", "stage", "advice"),
     [
         ("memory in the update", "update", "raise length_chunks (now 4) or set gradient_checkpointing=true"),
-        ("memory in generation", "generate", "lower steps_per_generation (now 2)"),
+        pytest.param(
+            *("memory in generation", "generate", "lower steps_per_generation (now 2)"), marks=pytest.mark.soak
+        ),
     ],
 )
 def test_running_out_of_memory_says_what_to_lower_and_costs_no_checkpoint(
@@ -305,6 +308,7 @@ def test_killed_verifier_workers_are_replaced_and_the_run_goes_on(tmp_path: Path
 # --- clocks and long runs ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_a_clock_that_runs_backwards_gives_no_negative_time(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     validation = ["validation=world:arithmetic/validation", "eval_steps=3", "keep_last=1"]
@@ -346,9 +350,8 @@ def watch(folder: Path, steps: int) -> list[dict[str, Any]]:
     return samples
 
 
-@pytest.mark.parametrize(
-    ("steps", "settled"), [(40, 10), pytest.param(2000, 200, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])]
-)
+@pytest.mark.parametrize(("steps", "settled"), [(40, 10), pytest.param(2000, 200, marks=pytest.mark.timeout(7200))])
+@pytest.mark.soak
 def test_memory_files_and_processes_do_not_grow(tmp_path: Path, steps: int, settled: int) -> None:
     samples = watch(tmp_path, steps)
     after = [sample for sample in samples if sample["step"] >= settled]

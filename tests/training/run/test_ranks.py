@@ -40,7 +40,9 @@ def train(
     )
 
 
-@pytest.mark.parametrize("variables", [{"RANK": "1"}, {"RANK": "1", "WORLD_SIZE": "1"}])
+@pytest.mark.parametrize(
+    "variables", [{"RANK": "1"}, pytest.param({"RANK": "1", "WORLD_SIZE": "1"}, marks=pytest.mark.soak)]
+)
 def test_a_rank_in_the_environment_opens_no_lock(tmp_path: Path, variables: dict[str, str]) -> None:
     with run_lock(tmp_path / "run", print):
         done = train(tmp_path, "use_cpu=true", **variables)
@@ -50,6 +52,7 @@ def test_a_rank_in_the_environment_opens_no_lock(tmp_path: Path, variables: dict
     assert "trains in run" in done.stderr
 
 
+@pytest.mark.soak
 def test_a_local_rank_without_a_launcher_writes_nothing(tmp_path: Path) -> None:
     done = train(tmp_path, "use_cpu=true", RANK="1", LOCAL_RANK="1")
     assert done.returncode == 2
@@ -57,6 +60,7 @@ def test_a_local_rank_without_a_launcher_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.soak
 def test_a_world_size_without_a_group_ends_with_one_line(tmp_path: Path) -> None:
     done = train(tmp_path, WORLD_SIZE="2")
     assert done.returncode == 2
@@ -71,6 +75,7 @@ def test_two_processes_without_a_cpu_flag_are_no_two_runs_in_one_folder(tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.soak
 def test_the_second_process_ends_with_the_error_that_the_first_one_met(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("kept")

@@ -107,6 +107,7 @@ def test_stored_groups_are_hybrid(whole: Path) -> None:
         assert sum(row["advantage"] for row in members) == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.soak
 def test_killed_run_resumes_to_the_same_end(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
