@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from trl import GRPOConfig
 
 from oger import OGERConfig
-from oger.training.config import HONOURED_WITH_TEACHER_ROWS, PRESETS, REFUSED_WITH_TEACHER_ROWS
+from oger.training.presets import HONOURED_WITH_TEACHER_ROWS, PRESETS, REFUSED_WITH_TEACHER_ROWS
 
 
 def config(tmp_path: Path, **options: Any) -> OGERConfig:

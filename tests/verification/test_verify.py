@@ -212,11 +212,11 @@ def test_easy_answers_need_no_worker() -> None:
     assert [v.status for v in asked] == [v.status for v in verdicts] == ["correct", "correct"]
 
 
-def test_the_disagreement_rate_counts_overruled_answers() -> None:
+def test_overruled_answers_are_counted() -> None:
     kind = "tests.support.fault_graders:misbehave"
     with VerifierPool(workers=1) as pool:
         pool.verify_many(["x"] * 4, [f"\\boxed{{{text}}}" for text in ("judge", "x", "y", "z")], kind=kind)
-        assert pool.statistics.disagreement_rate == 0.25
+        assert (pool.statistics.overruled, pool.statistics.graded) == (1, 4)
 
 
 def test_each_number_of_workers_has_a_pool_that_stays() -> None:

@@ -7,7 +7,6 @@ carry loss. Names that TRL and transformers emit by themselves are in `INHERITED
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -185,13 +184,6 @@ def is_listed(name: str) -> bool:
     name = canonical(name)
     patterns = (*GLOSSARY, *INHERITED)
     return any(fnmatchcase(form, pattern) for form in (name, name.removeprefix(_EVAL)) for pattern in patterns)
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError naming every metric that is defined nowhere."""
-    unlisted = sorted({name for name in names if not is_listed(name)})
-    if unlisted:
-        raise ValueError(f"metrics missing from oger.reporting.glossary: {', '.join(unlisted)}")
 
 
 def markdown() -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from oger.evaluation.statistics.accuracy import pass_at_k, powers_of_two
+from oger.evaluation.statistics.accuracy import powers_of_two
 from oger.evaluation.statistics.crossed import (
     Interval,
     Matrix,
@@ -21,8 +21,8 @@ from oger.evaluation.statistics.crossed import (
 )
 from oger.study.cell_folder import SIGNALS
 from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
-from oger.study.measure import CORRECT
 from oger.study.numbers import Comparison, Finding, PassCurve, Place, Reach, Stage, Standing
+from oger.study.outcomes import Outcomes
 from oger.study.plan import ACCURACY, BASE, DISTINCT, FORMAT_BLIND, PASS_AT, Study
 from oger.study.store import ResultStore
 
@@ -49,7 +49,7 @@ class Analysis:
         rows = store.tables["results"].to_pylist()
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
-        self._problems = _by_problem(store, {row["cell"] for row in self.rows})
+        self._outcomes = Outcomes(store, {row["cell"] for row in self.rows})
         self._findings: list[Finding] | None = None
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
@@ -88,8 +88,8 @@ class Analysis:
                 seeds=tuple(row["seed"] for row in rows),
                 problems=rows[0]["problems"],
                 samples=rows[0]["samples"],
-                accuracy=mean_interval(self._matrix(rows, 1)),
-                blind=_interval_of(self._blind_matrix(rows)),
+                accuracy=mean_interval(self._outcomes.pass_at(1, rows)),
+                blind=_interval_of(self._outcomes.format_blind(rows)),
                 against_reference=comparisons.get((method, reference)),
                 means={name: _mean([row[name] for row in rows]) for name in MEANS}
                 | {"entropy": _mean([self._last_entropy(row["cell"]) for row in rows])},
@@ -132,7 +132,7 @@ class Analysis:
     def _compare(
         self, by_method: Mapping[str, list[dict[str, Any]]], pairs: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Comparison]:
-        matrices = {method: self._matrix(by_method[method], 1) for pair in pairs for method in pair}
+        matrices = {method: self._outcomes.pass_at(1, by_method[method]) for pair in pairs for method in pair}
         differences = {(a, b): difference_interval(matrices[a], matrices[b]) for a, b in pairs}
         several = [(a, b) for a, b in pairs if min(len(matrices[a]), len(matrices[b])) > 1]
         p_values = {pair: crossed_p(differences[pair]) for pair in several}
@@ -154,8 +154,8 @@ class Analysis:
         """Method -> family of problems -> accuracy, mean over seeds and problems."""
         found: dict[str, dict[str, float]] = {}
         for method, rows in self._by_method(place, STANDARD).items():
-            accuracy_N = self._matrix(rows, 1).mean(axis=0)
-            family_N = np.array([problem.family for problem in self._problems[_measure_key(rows[0])]])
+            accuracy_N = self._outcomes.pass_at(1, rows).mean(axis=0)
+            family_N = np.array([problem.family for problem in self._outcomes.problems(rows[0])])
             found[method] = {str(name): float(accuracy_N[family_N == name].mean()) for name in np.unique(family_N)}
         return found
 
@@ -166,7 +166,7 @@ class Analysis:
         """
         counts = {}
         for method, rows in self._by_method(place, STANDARD).items():
-            stored = [[problem.strategies for problem in self._problems[_measure_key(row)]] for row in rows]
+            stored = [[problem.strategies for problem in self._outcomes.problems(row)] for row in rows]
             found = [[json.loads(text) for text in row if text is not None] for row in stored]
             if list(map(len, found)) == list(map(len, stored)):
                 counts[method] = found
@@ -188,7 +188,7 @@ class Analysis:
         found = []
         for method, rows in by_method.items():
             samples = min(row["samples"] for row in rows)
-            matrix = self._matrix(rows, samples)
+            matrix = self._outcomes.pass_at(samples, rows)
             compared = reference is not None and method not in (BASE, self.study.reference)
             found.append(
                 PassCurve(
@@ -196,11 +196,11 @@ class Analysis:
                     method=method,
                     problems=rows[0]["problems"],
                     samples=samples,
-                    values={k: mean_interval(self._matrix(rows, k)) for k in powers_of_two(samples)},
-                    difference=difference_interval(matrix, self._matrix(reference, samples))
+                    values={k: mean_interval(self._outcomes.pass_at(k, rows)) for k in powers_of_two(samples)},
+                    difference=difference_interval(matrix, self._outcomes.pass_at(samples, reference))
                     if compared and reference is not None
                     else None,
-                    distinct=_interval_of(self._distinct_matrix(rows), most=samples),
+                    distinct=_interval_of(self._outcomes.distinct(rows), most=samples),
                 )
             )
         return found
@@ -296,39 +296,16 @@ class Analysis:
                 found[method] = sorted(rows, key=lambda row: row["seed"])
         return found if found.keys() - {BASE} else {}
 
-    def _matrix(self, rows: Sequence[Mapping[str, Any]], k: int) -> Matrix:
-        """pass@k as (seeds, problems); k = 1 is the accuracy."""
-        table = {
-            (samples, correct): pass_at_k(samples, correct, k)
-            for samples in {row["samples"] for row in rows}
-            for correct in range(samples + 1)
-        }
-        return np.array(
-            [[table[row["samples"], problem.correct] for problem in self._problems[_measure_key(row)]] for row in rows]
-        )
-
-    def _blind_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
-        """Accuracy without regard to format, as (seeds, problems); None where it was not stored for all."""
-        blind = [[problem.blind for problem in self._problems[_measure_key(row)]] for row in rows]
-        known = [[text.count(CORRECT) / len(text) for text in row if text is not None] for row in blind]
-        return np.array(known) if list(map(len, known)) == list(map(len, blind)) else None
-
-    def _distinct_matrix(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
-        """Different correct solutions, as (seeds, problems); None where they were not stored for all."""
-        distinct = [[problem.distinct for problem in self._problems[_measure_key(row)]] for row in rows]
-        if any(count is None for row in distinct for count in row):
-            return None
-        return np.array(distinct, dtype=np.float64)
-
     def _of_claim(self, rows: Sequence[Mapping[str, Any]], metric: str) -> Matrix | None:
         """What a claim compares, as (seeds, problems); None where it is not stored."""
         if not rows:
             return None
         if metric == FORMAT_BLIND:
-            return self._blind_matrix(rows)
+            return self._outcomes.format_blind(rows)
         if metric == DISTINCT:
-            return self._distinct_matrix(rows)
-        return self._matrix(rows, int(metric.removeprefix(PASS_AT)) if metric.startswith(PASS_AT) else 1)
+            return self._outcomes.distinct(rows)
+        k = int(metric.removeprefix(PASS_AT)) if metric.startswith(PASS_AT) else 1
+        return self._outcomes.pass_at(k, rows)
 
     def _most(self, metric: str) -> float:
         wide = self.study.evaluation.wide
@@ -378,29 +355,6 @@ def _main_names(study: Study) -> set[tuple[str, str, int]]:
     }
 
 
-class _Problem(NamedTuple):
-    """A row of outcomes.parquet; see `oger.study.store`."""
-
-    problem: int
-    correct: int
-    family: str
-    blind: str | None
-    distinct: int | None
-    strategies: str | None
-
-
-def _by_problem(store: ResultStore, cells: set[str]) -> dict[tuple[str, str, str, str], list[_Problem]]:
-    """(cell, evaluation, policy, split) -> its problems in their order."""
-    table = store.tables["outcomes"].select(["cell", "evaluation", "policy", "split", *_Problem._fields])
-    found: dict[tuple[str, str, str, str], list[_Problem]] = {}
-    for cell, evaluation, policy, split, *problem in zip(
-        *(column.to_pylist() for column in table.columns), strict=True
-    ):
-        if cell in cells:
-            found.setdefault((cell, evaluation, policy, split), []).append(_Problem(*problem))
-    return {key: sorted(entries, key=lambda entry: entry.problem) for key, entries in found.items()}
-
-
 def _interval_of(matrix: Matrix | None, *, most: float = 1.0) -> Interval | None:
     return None if matrix is None else mean_interval(matrix, most=most)
 
@@ -411,10 +365,6 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["regime"], row["split"], row["policy"]
-
-
-def _measure_key(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return row["cell"], row["evaluation"], row["policy"], row["split"]
 
 
 def _by_seed(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:

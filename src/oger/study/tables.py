@@ -10,72 +10,12 @@ from typing import Any
 from oger.evaluation.statistics.crossed import Interval
 from oger.evaluation.tables import interval
 from oger.study.analysis import Analysis
+from oger.study.notes import CLAIMS_NOTE, COST_NOTE, COSTS, INTERVALS, SAID, SIGNAL_NOTE, SIGNALS
 from oger.study.numbers import Comparison, Finding, PassCurve, Place, Standing
 from oger.study.plan import BASE, DISTINCT
 from oger.study.provenance import stamp
 from oger.terminal.grid import render
 
-_INTERVALS = (
-    "Accuracy is the share of correct samples in percent; an undecided sample counts as wrong. Square brackets hold "
-    "95 % intervals with problems and seeds both random (two-way variance, Student's t), not adjusted for the number "
-    "of methods. Differences are to {reference}, in points, paired by problem. p (problems) is a paired permutation "
-    "test over problems with the seeds averaged, not adjusted; p (Holm) has problems and seeds both random and is "
-    "adjusted by Holm's method for all methods of its table. ▲ and ▼ mark p (Holm) < 0.05. W/T/L counts the seeds "
-    "ahead of, equal to and behind {reference} with the same seed. MDD is the least true difference that the first of "
-    "Holm's steps would have found with a power of 0.8. Format-blind is the accuracy with answers that stand outside "
-    "the box that is asked for; - where none is, or the results do not hold it. Steps and tokens are means over seeds, "
-    "by stage in the order of training (tokens in all where the results do not hold them by stage); tokens are those "
-    "that the policy generated: imitation generates none. Rate: tuned on validation for this method, or that of "
-    'another. "last" is the policy after the last step, "best" the one with the highest validation accuracy; no test '
-    "split was read to choose either."
-)
-SAID = {"ahead": "ahead of", "behind": "behind"}
-_CLAIMS_NOTE = (
-    "What the study's file says of its methods: holds where the difference has the claimed sign, does not hold where "
-    "it has the other one, each at 5 % with problems and seeds both random; cannot tell otherwise. p is adjusted by "
-    "Holm's method for all {number} rows. Differences are in points, of distinct solutions in solutions per "
-    "problem."
-)
-_COST_NOTE = (
-    "Means over seeds. Tokens are those that the policy generated in training. Solutions are the distinct ones among "
-    "the samples of a problem, and the distinct correct ones; distance is the mean 1 - cosine between correct samples "
-    "of a problem, divergence the mean distance of all samples from the problem's teachers, both by one encoder for "
-    "all methods. Entropy is that of the last ten steps, in nats."
-)
-
-_SIGNAL_NOTE = (
-    "Means over steps and seeds, of methods that sample rollouts; - where there is nothing to average. D is the "
-    "divergence of the rollouts from the teachers, c the confidence, bonus what the exploration reward adds to a "
-    "rollout; failed are the groups without a correct rollout, plain those without a teacher row; replaced correct is "
-    "the share of right answers among those that gave way; A is the teacher rows' advantage, p the probability that "
-    "the policy gives their tokens."
-)
-_SIGNALS = {
-    "D": ("divergence", ".3f", 1.0),
-    "D, correct": ("correct_divergence", ".3f", 1.0),
-    "c": ("confidence", ".3f", 1.0),
-    "bonus": ("exploration", ".3f", 1.0),
-    "failed %": ("solve_none", ".1f", 100.0),
-    "plain %": ("plain", ".1f", 100.0),
-    "replaced correct %": ("replaced_correct", ".1f", 100.0),
-    "A": ("teacher_advantage", "+.3f", 1.0),
-    "A < 0 %": ("teacher_advantage_negative", ".1f", 100.0),
-    "p": ("teacher_prob", ".3f", 1.0),
-}
-_COSTS = {
-    "steps": ("steps", ",.0f", 1.0),
-    "tokens": ("generated_tokens", ",.0f", 1.0),
-    "training s": ("train_seconds", ",.0f", 1.0),
-    "cell s": ("wall_seconds", ",.0f", 1.0),
-    "entropy": ("entropy", ".3f", 1.0),
-    "length": ("length", ".1f", 1.0),
-    "truncated %": ("truncated", ".1f", 100.0),
-    "undecided %": ("undecided", ".1f", 100.0),
-    "solutions": ("solutions", ".2f", 1.0),
-    "correct solutions": ("correct_solutions", ".2f", 1.0),
-    "distance": ("solution_distance", ".3f", 1.0),
-    "divergence": ("teacher_divergence", ".3f", 1.0),
-}
 _COMPARED = (
     "difference", "difference_low", "difference_high", "p_problems", "p_crossed", "p_holm", "wins", "ties", "losses",
     "minimal_detectable_difference",
@@ -88,7 +28,7 @@ def leaderboard(analysis: Analysis) -> str:
     lines = [f"# {study.name}", ""]
     if study.description != "-":
         lines += [study.description, ""]
-    lines += [_INTERVALS.format(reference=study.reference), ""]
+    lines += [INTERVALS.format(reference=study.reference), ""]
     lines += _glance(analysis)
     lines += _claims(analysis)
     if study.tuning is not None and analysis.tuning_rows:
@@ -177,7 +117,7 @@ def _claims(analysis: Analysis) -> list[str]:
             ]
         )
     places = list(dict.fromkeys(one.place for one in found))
-    note = _CLAIMS_NOTE.format(number=len(found))
+    note = CLAIMS_NOTE.format(number=len(found))
     return _section(grid, "## Claims", note, made=_made_with(analysis, places))
 
 
@@ -203,11 +143,11 @@ def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[st
         lines += _families(analysis, place)
         lines += _strategies(analysis, place)
     title = f"### {regime}: cost, variety and closeness to the teachers ({places[0].policy} policy)"
-    grid = [["method", "split", *_COSTS]]
+    grid = [["method", "split", *COSTS]]
     grid += [
-        [row.method, place.split, *_numbers(row.means, _COSTS)] for place in mine for row in analysis.standings(place)
+        [row.method, place.split, *_numbers(row.means, COSTS)] for place in mine for row in analysis.standings(place)
     ]
-    lines += _section(grid, title, _COST_NOTE, made=_made_with(analysis, mine))
+    lines += _section(grid, title, COST_NOTE, made=_made_with(analysis, mine))
     return lines + _signals(analysis, regime) + _reach(analysis, regime)
 
 
@@ -324,10 +264,10 @@ def _signals(analysis: Analysis, regime: str) -> list[str]:
     found = analysis.signals(regime)
     if not found:
         return []
-    grid = [["method", *_SIGNALS], *([method, *_numbers(means, _SIGNALS)] for method, means in found.items())]
+    grid = [["method", *SIGNALS], *([method, *_numbers(means, SIGNALS)] for method, means in found.items())]
     rows = [row for row in analysis.rows if row["regime"] == regime]
     title = f"### {regime}: what the reward is made of, on average over training"
-    return _section(grid, title, _SIGNAL_NOTE, made=stamp(rows))
+    return _section(grid, title, SIGNAL_NOTE, made=stamp(rows))
 
 
 def _reach(analysis: Analysis, regime: str) -> list[str]:

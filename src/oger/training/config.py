@@ -7,9 +7,7 @@ None, which means the preset's value; an explicit value always wins. After const
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +17,6 @@ from trl import GRPOConfig
 
 from oger.encoders.registry import check_spec
 from oger.method.advantage import POSITIVE_WEIGHTS
-from oger.method.aggregation import AGGREGATIONS_OF_LOSS
 from oger.method.confidence import REDUCTIONS
 from oger.method.divergence import AGGREGATIONS, SCALES
 from oger.method.hybrid_group import CHOICES, STRATEGIES
@@ -28,61 +25,10 @@ from oger.method.schedule import SCHEDULES
 from oger.method.undecided import UNDECIDED
 from oger.training.guidance_options import GuidanceOptions
 from oger.training.imitation_options import ImitationOptions
+from oger.training.option_values import REPLAY, check_rollouts, parse_clip, parse_mapping, parse_shaping
+from oger.training.presets import PRESETS, REFUSED_WITH_TEACHER_ROWS, TRL_DEFAULTS
 from oger.training.ranges import check_ranges
 from oger.words import choose, did_you_mean
-
-_TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
-
-_LUFFY_ROWS, _LUFFY_MICRO_BATCHES = 64, 2  # of an optimiser step, on one of its GPUs; the second is 1 to 4
-_LUFFY_ENTROPY = 0.001 * _LUFFY_MICRO_BATCHES / _LUFFY_ROWS
-"""LUFFY's 0.001 for each micro-batch's mean, beside a sum over rows, where rows divide here: docs/method.md."""
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        # What the code base that OGER extends runs (LUFFY, arXiv 2504.14945): Dr.GRPO's constant divisor, no clip.
-        "luffy_code": {"scale_rewards": "none", "clip": "none", "loss_type": "dr_grpo", "entropy_coef": _LUFFY_ENTROPY},
-        # What the paper's text states: standardised advantages, clip 0.2, one divisor over all tokens, no bonus.
-        "paper_text": {"scale_rewards": "group", "clip": 0.2, "loss_type": "dapo", "entropy_coef": 0.0},
-        # TRL's own defaults.
-        "none": {
-            "scale_rewards": _TRL_DEFAULTS["scale_rewards"],
-            "clip": _TRL_DEFAULTS["epsilon"],
-            "loss_type": _TRL_DEFAULTS["loss_type"],
-            "entropy_coef": _TRL_DEFAULTS["entropy_coef"],
-        },
-    }
-)
-
-# Options of GRPOConfig that cannot be combined with teacher rows: name -> (the values that can, why the others cannot).
-REFUSED_WITH_TEACHER_ROWS: Mapping[str, tuple[tuple[Any, ...], str]] = MappingProxyType(
-    {
-        "loss_type": (tuple(AGGREGATIONS_OF_LOSS), "its weights are not defined for teacher tokens"),
-        "importance_sampling_level": (("token",), "a teacher row has no importance ratio over a sequence"),
-        "multi_objective_aggregation": (
-            ("sum_then_normalize",),
-            "a teacher row has an outcome only, so the rewards cannot be standardised one by one",
-        ),
-        "use_adaptive_entropy": ((False,), "its controller would count teacher tokens"),
-    }
-)
-
-# Options of GRPOConfig that the hybrid group and the mixed objective implement themselves. Everything that is neither
-# here nor above acts before or after them (generation, optimiser, logging) and is inherited untouched.
-HONOURED_WITH_TEACHER_ROWS = frozenset(
-    {
-        "beta", "use_bias_correction_kl", "epsilon", "epsilon_high", "delta", "entropy_coef", "top_entropy_quantile",
-        "off_policy_mask_threshold", "scale_rewards", "reward_weights", "mask_truncated_completions", "num_iterations",
-        "steps_per_generation", "generation_batch_size", "num_generations", "num_generations_eval",
-        "max_completion_length", "pad_to_multiple_of", "temperature", "router_aux_loss_coef", "sync_ref_model",
-        "ref_model_mixup_alpha", "ref_model_sync_steps", "use_vllm", "vllm_importance_sampling_correction",
-        "vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max", "vllm_importance_sampling_clip_min",
-        "vllm_importance_sampling_cap", "log_completions", "num_completions_to_print", "log_unique_prompts",
-        "shuffle_dataset",
-    }
-)  # fmt: skip
-
-
-_REPLAY = "replay:"
 
 _UNTRUNCATED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {"top_p": (1.0, None), "top_k": (0, None), "min_p": (None, 0.0), "repetition_penalty": (1.0, None)}
@@ -352,22 +298,22 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
     @property
     def replayed(self) -> Path | None:
         """PATH of rollouts=replay:PATH."""
-        return Path(self.rollouts.removeprefix(_REPLAY)).expanduser() if self.rollouts.startswith(_REPLAY) else None
+        return Path(self.rollouts.removeprefix(REPLAY)).expanduser() if self.rollouts.startswith(REPLAY) else None
 
     def resolved_options(self) -> dict[str, Any]:
         """Every option that is OGER's own or set by a preset, as the run uses it; for the saved recipe."""
-        own = {f.name for f in dataclasses.fields(self)} - set(_TRL_DEFAULTS) - {"record_dir", "rollouts_every"}
+        own = {f.name for f in dataclasses.fields(self)} - set(TRL_DEFAULTS) - {"record_dir", "rollouts_every"}
         return {name: getattr(self, name) for name in sorted(own | set(PRESETS[self.preset]))}
 
     def _resolve_clip(self, preset_clip: Any) -> None:
         from_trl = self.epsilon is not None or self.epsilon_high is not None
         clip = self.clip
         if clip is None and from_trl:
-            low = self.epsilon if self.epsilon is not None else _TRL_DEFAULTS["epsilon"]
+            low = self.epsilon if self.epsilon is not None else TRL_DEFAULTS["epsilon"]
             clip = [low, self.epsilon_high if self.epsilon_high is not None else low]
         elif clip is None:
             clip = preset_clip
-        self.clip = _parse_clip(clip)
+        self.clip = parse_clip(clip)
         low_high = self.clip_range
         if self.epsilon is not None and (low_high is None or low_high[0] != self.epsilon):
             raise ValueError(f"clip={self.clip!r} contradicts epsilon={self.epsilon!r}: set one of them.")
@@ -387,10 +333,10 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         choose(SHAPINGS, self.shaping, "shaping")
         choose(POSITIVE_WEIGHTS, self.positive_row_weight, "positive_row_weight")
         choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
-        _check_rollouts(self.rollouts)
-        self.encoder_options = _parse_mapping("encoder_options", self.encoder_options)
+        check_rollouts(self.rollouts)
+        self.encoder_options = parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
-        self.shaping_rewards = _parse_shaping(self.shaping_rewards)
+        self.shaping_rewards = parse_shaping(self.shaping_rewards)
         scales = {True: "group", False: "none"}
         self.scale_rewards = scales.get(self.scale_rewards, self.scale_rewards)  # type: ignore[call-overload]
         choose(dict.fromkeys(("none", "group", "batch")), self.scale_rewards, "scale_rewards")
@@ -431,7 +377,7 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
             return
         asked = {
             **{name: getattr(self, name) for name in _UNTRUNCATED},
-            **_parse_mapping("generation_kwargs", self.generation_kwargs),
+            **parse_mapping("generation_kwargs", self.generation_kwargs),
         }
         for name, allowed in _UNTRUNCATED.items():
             if asked[name] not in allowed:
@@ -440,50 +386,3 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
                     f"are then drawn from another distribution than the one whose entropy is recorded. Set "
                     f"{name}={allowed[0]}, or entropy_reduction=none and no other reader of entropies."
                 )
-
-
-def _check_rollouts(value: Any) -> None:
-    if not isinstance(value, str) or value == _REPLAY:
-        raise ValueError(f"rollouts={value!r} must be generate, record or replay:PATH (a run folder, or a file).")
-    if not value.startswith(_REPLAY):
-        choose(dict.fromkeys(("generate", "record", "replay:PATH")), value, "rollouts")
-
-
-def _parse_mapping(name: str, value: Any) -> dict[str, Any]:
-    """A mapping with text keys; None is empty, and a command line gives it as JSON."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        found = value
-    if found is not None and not isinstance(found, Mapping):
-        raise ValueError(f"{name}={value!r} must be a mapping, like {{name: value}}.")
-    return {str(key): item for key, item in (found or {}).items()}
-
-
-def _parse_shaping(value: Any) -> dict[str, float]:
-    """{spec: weight} without weights of 0; a command line gives it as JSON."""
-    try:
-        weights = {spec: float(weight) for spec, weight in _parse_mapping("shaping_rewards", value).items()}
-    except (TypeError, ValueError):
-        weights = {"": math.nan}
-    if not all(spec and math.isfinite(weight) for spec, weight in weights.items()):
-        raise ValueError(f"shaping_rewards={value!r} must map names to weights, like {{within_group_diversity: 0.5}}.")
-    if "oger" in weights:
-        raise ValueError("shaping_rewards: OGER's own weight is exploration_weight; name only further rewards.")
-    return {spec: weight for spec, weight in weights.items() if weight != 0}
-
-
-def _parse_clip(value: Any) -> str | float | list[float]:
-    """Normalises a clip option to "none", one number, or [low, high]."""
-    if value is False or (isinstance(value, str) and value.strip().lower() == "none"):
-        return "none"
-    parts: Sequence[Any] = value.strip("[]() ").split(",") if isinstance(value, str) else value
-    if isinstance(parts, int | float) and not isinstance(parts, bool):
-        parts = [parts]
-    try:
-        numbers = [float(part) for part in parts]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) <= 0:
-        raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
-    return numbers[0] if len(set(numbers)) == 1 else numbers

@@ -44,8 +44,3 @@ class PoolStatistics:
     def undecided_share(self) -> float:
         """Undecided responses per response seen; 0 without any."""
         return sum(self.undecided.values()) / self.seen if self.seen else 0.0
-
-    @property
-    def disagreement_rate(self) -> float:
-        """Share of the answers graded by a worker where the second check overruled the first; 0 without any."""
-        return self.overruled / self.graded if self.graded else 0.0

@@ -11,7 +11,6 @@ from oger.evaluation.statistics.majority import (
     calibration,
     distinct_answers,
     majority_at_k,
-    majority_share,
     vote,
 )
 
@@ -67,11 +66,8 @@ def test_spellings_of_one_wrong_answer_are_one_vote_and_correct_answers_are_one(
     assert vote(0.0, CORRECT) != CORRECT  # a response cannot vote for the correct answer by writing the label
 
 
-def test_shares_and_distinct_answers_by_hand() -> None:
-    votes = [CORRECT, CORRECT, "5", None]
-    assert majority_share(votes) == 0.5
-    assert distinct_answers(votes) == 2
-    assert majority_share([None, None]) == 0.0
+def test_distinct_answers_by_hand() -> None:
+    assert distinct_answers([CORRECT, CORRECT, "5", None]) == 2
 
 
 def test_calibration_by_hand() -> None:

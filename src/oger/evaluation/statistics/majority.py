@@ -73,12 +73,6 @@ def _majority(correct: int, others: tuple[int, ...], silent: int, k: int) -> flo
     return won
 
 
-def majority_share(votes: Sequence[str | None]) -> float:
-    """Votes of the most frequent answer over all samples, those without an answer included."""
-    counts = Counter(label for label in votes if label is not None)
-    return max(counts.values(), default=0) / len(votes)
-
-
 def distinct_answers(votes: Sequence[str | None]) -> int:
     """Different answers among the samples of one problem."""
     return len(set(votes) - {None})
