@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import TrainingArguments
 from trl import GRPOConfig
 
@@ -257,3 +258,8 @@ def test_config_knows_whether_a_rollout_batch_needs_a_forward_and_whether_genera
 ) -> None:
     made = config(tmp_path, **options)
     assert (made.needs_forward, made.generates_lean) == (forward, lean)
+
+
+def test_memory_is_pinned_only_where_there_is_a_device_to_copy_to(tmp_path: Path) -> None:
+    assert config(tmp_path).dataloader_pin_memory == torch.cuda.is_available()
+    assert not config(tmp_path, dataloader_pin_memory=False).dataloader_pin_memory

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from trl import GRPOConfig
 
 from oger.encoders.registry import check_spec
@@ -229,6 +230,7 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         self._resolve_clip(preset["clip"])
         self._check_words()
         super().__post_init__()
+        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()  # else torch warns
         self._check_ranges()
         if self.teacher_rows > 0:
             for name in self._trl_only():

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 from datasets import Dataset
 from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
@@ -197,7 +196,6 @@ def run_options(recipe: Recipe) -> OGERConfig:
     """`OGERConfig` of a run folder: checkpoints below it, a metrics row per step, no bars but the run's own."""
     options: dict[str, Any] = {
         "report_to": "none",
-        "dataloader_pin_memory": torch.cuda.is_available(),
         **recipe.training,
         "output_dir": str(recipe.output_dir / CHECKPOINTS),
         "record_dir": str(recipe.output_dir),

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from accelerate import PartialState
 from datasets import Dataset
 from rich.console import Console
@@ -96,7 +95,6 @@ class RunFolder:
         """
         quiet_libraries()
         check_group()
-        args.dataloader_pin_memory = args.dataloader_pin_memory and torch.cuda.is_available()
         sets = {"train": train_dataset, **({} if eval_dataset is None else {"validation": eval_dataset})}
         sets |= {f"test-{name}": rows for name, rows in self._test.items()}
         folder = self.path / SENT_IN
