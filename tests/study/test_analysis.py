@@ -240,6 +240,13 @@ def test_every_pass_at_k_has_its_interval_and_ways_add_up_to_the_accuracy(plan: 
     ways = analysis.strategies(PLACE)["oger"]
     assert ways["a"].value + ways["b"].value == pytest.approx(analysis.standings(PLACE)[1].accuracy.value)
     assert "accuracy by way of solving" in leaderboard(analysis)
+    _, drawn, _ = draw_figures(analysis, tmp_path)
+    assert drawn.name == "pass-easy.svg"
+    assert {text for text in ("oger", "grpo", "pass@k, %") if f">{text}<" in drawn.read_text()} == {
+        "oger",
+        "grpo",
+        "pass@k, %",
+    }
 
 
 def test_results_stored_before_a_column_are_read(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The figures of a study as SVG, byte for byte the same from the same results: learning curves and a forest plot."""
+"""The figures of a study as SVG, byte for byte the same from the same results.
+
+Learning curves, pass@k over k, and differences to the reference.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from oger.io.whole import whole_file
 from oger.study.analysis import Analysis
 from oger.study.numbers import Standing
+from oger.study.plan import BASE
 
 _PANELS = (
     ("validation", "validation accuracy", "generated_tokens", "generated tokens"),
@@ -37,12 +41,12 @@ Curves = Mapping[int, Sequence[Mapping[str, Any]]]
 
 
 def draw_figures(analysis: Analysis, folder: Path) -> list[Path]:
-    """curves-REGIME.svg and forest-REGIME.svg for every regime with results; returns the files."""
+    """curves-, pass- and forest-REGIME.svg for every regime with results; returns the files."""
     written = []
     with mpl.rc_context(_STYLE):
         for regime in analysis.study.regimes:
-            for name, figure in (("curves", _curves(analysis, regime)), ("forest", _forest(analysis, regime))):
-                if figure is not None:
+            for name, draw in (("curves", _curves), ("pass", _pass_at_k), ("forest", _forest)):
+                if (figure := draw(analysis, regime)) is not None:
                     path = folder / f"{name}-{regime}.svg"
                     with whole_file(path) as beside:
                         figure.savefig(beside, format="svg", metadata={"Date": None, "Creator": None})
@@ -85,20 +89,61 @@ def _curves(analysis: Analysis, regime: str) -> Figure | None:
     for axes, (y, label, x, x_label) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
         for number, (name, curves) in enumerate(found.items()):
             x_S, mean_S, low_S, high_S = band(curves, y, x)
-            color = _COLORS[2 * number % 20 + 2 * number // 20 % 2]  # the ten strong colours first
+            color = _color(number)
             if x_S.any():  # nothing to draw, or a method that generates nothing, over the tokens that it generated
                 axes.plot(x_S, mean_S, label=name, color=color, linewidth=1.4)
                 axes.fill_between(x_S, low_S, high_S, color=color, alpha=0.15, linewidth=0)
         axes.set(xlabel=x_label, ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    _legend(figure)
+    figure.suptitle(f"{analysis.study.name}, {regime}: mean and range over seeds")
+    return figure
+
+
+def _pass_at_k(analysis: Analysis, regime: str) -> Figure | None:
+    """pass@k over k, one panel per split, of the methods that are not a variation of another."""
+    methods = analysis.study.methods
+    panels = {}
+    for place in analysis.places:
+        curves = analysis.pass_curves(place) if place.regime == regime else []
+        shown = [curve for curve in curves if curve.method == BASE or methods[curve.method].like is None]
+        if shown:
+            panels[place] = shown
+    if not panels:
+        return None
+    figure = Figure(figsize=(0.6 + 4.2 * len(panels), 3.9), layout="constrained")
+    for axes, (place, curves) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True
+    ):
+        for curve in curves:
+            known = [name for name in methods if methods[name].like is None]
+            color = "0.35" if curve.method == BASE else _color(known.index(curve.method))
+            k_K, values = np.array(list(curve.values)), list(curve.values.values())
+            style = "--" if curve.method == BASE else "-"
+            axes.plot(k_K, [100 * v.value for v in values], style, label=curve.method, color=color, linewidth=1.4)
+            low_K, high_K = [100 * v.low for v in values], [100 * v.high for v in values]
+            axes.fill_between(k_K, low_K, high_K, color=color, alpha=0.1, linewidth=0)
+        axes.set_xscale("log", base=2)
+        longest = max((list(curve.values) for curve in curves), key=len)
+        axes.set_xticks(longest, [str(k) for k in longest])
+        axes.set(title=f"{place.split}, {curves[0].problems} problems", xlabel="k", ylabel="pass@k, %")
+    _legend(figure)
+    figure.suptitle(f"{analysis.study.name}, {regime}: pass@k, 95 % intervals")
+    return figure
+
+
+def _color(number: int) -> Any:
+    """The ten strong colours first."""
+    return _COLORS[2 * number % 20 + 2 * number // 20 % 2]
+
+
+def _legend(figure: Figure) -> None:
     drawn: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         drawn |= dict(zip(labels, handles, strict=True))
     figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(f"{analysis.study.name}, {regime}: mean and range over seeds")
-    return figure
 
 
 def _forest(analysis: Analysis, regime: str) -> Figure | None:
