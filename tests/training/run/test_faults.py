@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -12,16 +13,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from oger.faults import RunFaultError
 from oger.runs.lock import run_lock
 from oger.runs.metrics_log import read_metrics
 from oger.runs.rollouts import read_rollouts
 from oger.training.loop.checkpoint import newest_whole
+from oger.training.run.faults import one_line_faults
 from tests.support import processes
 from tests.support.processes import OPTIONS, STEPS, finish, run, start, wait_for_step
 from tests.support.run_folders import comparable
@@ -179,6 +183,7 @@ def test_a_second_process_is_refused_while_the_first_one_lives(whole: Path, tmp_
 HOLDER = """
 import sys, time
 from pathlib import Path
+from oger.faults import RunFaultError
 from oger.runs.lock import run_lock
 with run_lock(Path(sys.argv[1]), print):
     print("held", flush=True)
@@ -286,6 +291,31 @@ def test_running_out_of_memory_says_what_to_lower_and_costs_no_checkpoint(
         assert [row["step"] for row in read_metrics(folder / "metrics.jsonl")] == list(range(1, STEPS + 1))
     else:
         assert_resumes(tmp_path / "log", folder, whole)
+
+
+@pytest.mark.parametrize(
+    ("mode", "stage", "error", "said"),
+    [
+        (
+            "server",
+            "generate",
+            ConnectionError("Max retries\nexceeded"),
+            r"http://gpu:1 failed in step 3 \(Max retries",
+        ),
+        ("server", "score", ConnectionError("a reward's"), None),
+        ("colocate", "generate", ConnectionError("nobody's"), None),
+        ("server", "generate", OSError(errno.ENOSPC, "No space left on device"), "cannot write into the run folder"),
+    ],
+)
+def test_a_server_that_is_gone_is_one_line_that_says_how_to_go_on(
+    mode: str, stage: str, error: OSError, said: str | None
+) -> None:
+    args = SimpleNamespace(use_vllm=True, vllm_mode=mode, vllm_server_base_url="http://gpu:1")
+    trainer: Any = SimpleNamespace(
+        args=args, stage_in_progress=stage, model=SimpleNamespace(training=True), state=SimpleNamespace(global_step=2)
+    )
+    with pytest.raises(OSError if said is None else RunFaultError, match=said), one_line_faults(trainer):
+        raise error
 
 
 def test_killed_verifier_workers_are_replaced_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from oger.recipes.recipe import Recipe, make_recipe
-from oger.training.run.build import check_start
+from oger.training.run import build
+from oger.training.run.build import build_trainer, check_start
 
 BOXED = "2 + 2 = \\boxed{4}"
 
@@ -48,3 +49,21 @@ def test_how_the_golds_are_written_is_said(tmp_path: Path) -> None:
 def test_teachers_that_never_pass_the_answer_rule_are_said(tmp_path: Path) -> None:
     mine = recipe(tmp_path, rows_of("it is 4", ["4"] * 3), answer_rules=["after_think", "last_boxed"])
     assert "no teacher text passes the answer rule after_think > last_boxed (3 looked at)" in check_start(mine).notes[1]
+
+
+@pytest.mark.parametrize("use_vllm", [True, False])
+def test_an_engine_that_does_not_start_is_one_line_and_a_defect_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_vllm: bool
+) -> None:
+    """As TRL refuses a server without the settings that it needs, which no package here can start."""
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("The vLLM server at http://gpu:8000 has no\nweight-transfer engine.")
+
+    monkeypatch.setattr(build, "OGERTrainer", refuse)
+    mine = recipe(tmp_path, rows_of(BOXED, [4]), use_vllm=use_vllm)
+    kind, words = (
+        (ValueError, "^cannot start vLLM: The vLLM server .* has no weight") if use_vllm else (RuntimeError, "has no\n")
+    )
+    with pytest.raises(kind, match=words):
+        build_trainer(mine)

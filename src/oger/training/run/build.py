@@ -139,6 +139,10 @@ def build_trainer(
         if start.args.push_to_hub and not isinstance(error, ImportError):
             raise ValueError(hub_line(error)) from error
         raise ValueError(f"cannot start: {one_line(error)}") from error
+    except RuntimeError as error:
+        if not start.args.use_vllm:
+            raise
+        raise ValueError(f"cannot start vLLM: {one_line(error)}") from error
 
 
 def teacher_line(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The fault boundary of a run: what the machine refuses, memory or disk, as one line that says what to do."""
+"""The fault boundary of a run: what the machine or a server refuses, as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
-    """Turns running out of memory or disk into a RunFaultError; anything else passes."""
+    """Turns running out of memory or disk, or a vLLM server that is gone, into a RunFaultError; the rest passes."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -27,11 +27,30 @@ def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
         raise RunFaultError(memory_advice(trainer)) from error
     except OSError as error:
         if disk_fault(error) is None:
-            raise
+            if not _of_server(trainer):
+                raise
+            raise RunFaultError(server_advice(trainer, error)) from error
         raise RunFaultError(
             f"cannot write into the run folder ({one_line(error, 200)}): make room, or make it writable, and go on "
             "with --resume."
         ) from error
+
+
+def _of_server(trainer: OGERTrainer) -> bool:
+    """Whether an OSError that no disk raised comes from the connection to a vLLM server."""
+    args = trainer.args
+    asks = trainer.stage_in_progress == "generate" or not trainer.model.training
+    return args.use_vllm and args.vllm_mode == "server" and asks
+
+
+def server_advice(trainer: OGERTrainer, error: OSError) -> str:
+    """That the server is gone, and how to go on."""
+    args = trainer.args
+    url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
+    return (
+        f"the vLLM server at {url} failed in step {trainer.state.global_step + 1} ({one_line(error, 200)}): start it "
+        "again and go on with --resume."
+    )
 
 
 def memory_advice(trainer: OGERTrainer) -> str:
