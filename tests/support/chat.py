@@ -20,6 +20,10 @@ CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+MISTRAL = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}"
+    "{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}"
+)
 THINK_WITHOUT_NEWLINE = CHATML.replace("assistant\n", "assistant\n<think>")
 
 
@@ -76,10 +80,22 @@ POLICIES = {
     "deepseek_r1_distill": Policy(shipped_template("deepseek_r1_distill"), R1, R1[1], [R1[1]]),
     "qwen3": Policy(shipped_template("qwen3"), IM, "<|im_end|>", ["<|im_end|>", "<|endoftext|>"]),
     "qwen3_silent": Policy(shipped_template("qwen3"), IM, "<|im_end|>", [], {"enable_thinking": False}),
+    "qwen3_5_nothink": Policy(shipped_template("qwen3_5_nothink"), IM, "<|im_end|>", []),
+    "mistral": Policy(MISTRAL, ["<s>", "</s>", "[INST]", "[/INST]"], "</s>", []),
     "without_newline": Policy(THINK_WITHOUT_NEWLINE, IM, "<|im_end|>", []),
     "chatml": Policy(CHATML, IM, "<|endoftext|>", ["<|im_end|>", "<|endoftext|>"]),
     "chatml_of_a_base_policy": Policy(CHATML, IM, "<|endoftext|>", ["<|endoftext|>"]),
     "llama3": Policy(shipped_template("llama3"), LLAMA, "<|end_of_text|>", ["<|end_of_text|>", "<|eot_id|>"]),
+}
+
+UNOPENED = {  # their generation prompts leave it to the policy to open its answer
+    "gptoss": Policy(
+        shipped_template("gptoss"),
+        ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>"],
+        "<|return|>",
+        [],
+    ),
+    "no_generation_prompt": Policy(CHATML.partition("{% if add")[0], IM, "<|im_end|>", []),
 }
 
 THOUGHT = "<think>\nTwo and two.\n</think>\n\nIt is 4."

@@ -1,9 +1,9 @@
 """How the verifier does on labelled answers, beside math-verify alone: `python -m tests.support.corpus_report`.
 
-Three sets: the corpus by hand; answers as people write them (`as_written`, `lookalikes`); and pairs that sympy makes,
-half of them equal in another form, half different. Both graders get the same answers, found by the same rules, in
-workers of the pool; math-verify runs with its defaults. A false positive is a wrong answer called correct, a false
-negative a right one that is not; each share has its 95 % interval after Wilson.
+Three sets: the corpus by hand; answers as people write them (`as_written`, `lookalikes`, `spellings`); and pairs that
+sympy makes, half of them equal in another form, half different. Both graders get the same answers, found by the same
+rules, in workers of the pool; math-verify runs with its defaults. A false positive is a wrong answer called correct, a
+false negative a right one that is not; each share has its 95 % interval after Wilson.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The verifier and math-verify alone on labelled answers.")
     parser.add_argument("--generated", type=int, default=3000, help="pairs that sympy makes")
     cases = [case for case in load_cases() if case.kind == "math"]
-    new = ("as_written", "lookalikes")
+    new = ("as_written", "lookalikes", "spellings")
     sets = {
         "corpus by hand": [case for case in cases if case.family not in new],
         "as people write, look-alikes": [case for case in cases if case.family in new],

@@ -20,7 +20,8 @@ _MAX_CHARACTERS = 2000
 _LETTERS = "ABCDEFGHIJ"
 _DRESSING = re.compile(
     r"\\(?:textcolor|color|colorbox) ?\{[^{}]{1,40}\}|\\(?:text|math)[a-z]{0,6}(?![a-z])"
-    r"|\\(?:left|right|boxed|fbox|framebox|bf|rm|boldsymbol|[lL]arge|LARGE|huge|,|;|!| )|[{}$*_`\"'~]"
+    r"|\\(?:left|right|boxed|fbox|framebox|underline|emph|mbox|bf|rm|boldsymbol|[lL]arge|LARGE|[hH]uge)(?![a-z])"
+    r"|\\[,;! ()\[\]]|[{}$*_`\"'~]"
 )
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:(?:final|correct|best|right) )?(?:answer|option|choice)s?"
@@ -30,9 +31,15 @@ _LEAD = re.compile(
 _ONE = r"[(\[]?([A-Ja-j])[)\]]?"
 _SINGLE = re.compile(rf"{_ONE} ?[.:,]?")
 _WITH_TEXT = re.compile(
-    r"(?:[(\[]([A-Ja-j])[)\]][.:]?|([A-Ja-j])(?:[).:\]]|(?= ?[-–—] )|(?= ?= ?)|(?= \([^()]*\)[.]?$))) ?[-–—=]? ?(.+)"
+    r"(?:[(\[]([A-Ja-j])[)\]][.:]?|([A-Ja-j])(?:[).:\]]|(?= ?[-–—] )|(?= ?= ?)|(?= \([^()]*\)[.]?$)|,?(?= \d)))"
+    r" ?[-–—=]? ?(.+)"
 )
-_REASON = re.compile(r"[,;]? (?:because|since|, not|and not|not)\b.*|, not .*", re.IGNORECASE)
+_REASON = re.compile(
+    r"[,;]? (?:because|since|as|, not|and not|not)\b.*|, (?:not|the|which) .*"
+    r"| is (?:the )?(?:correct|right|best)(?: \w+)?[.]?$",
+    re.IGNORECASE,
+)
+_TEXT_FIRST = re.compile(r"(.+) \(([A-J])\)[.]?")
 _LEFT = re.compile(r".*\b(?:leaving|leaves)(?: us with)?(?: only)? ", re.IGNORECASE)
 _MAX_METADATA = 20_000  # characters of JSON that are read in the caller's process
 _SEVERAL = re.compile(rf"{_ONE}(?:(?: ?[,;&/] ?|,? (?:and|or) ){_ONE}){{1,9}}[.]?", re.IGNORECASE)
@@ -121,14 +128,18 @@ def _named(flat: str, by_text: Mapping[str, str]) -> frozenset[str]:
         return frozenset(flat)
     if with_text := _WITH_TEXT.fullmatch(flat):
         letter, label = (with_text[1] or with_text[2]).upper(), _words(with_text[3].strip("()"))
+        if _SINGLE.fullmatch(with_text[3]) and with_text[3][0] in "([" and label.upper() != letter:
+            return frozenset()  # (C)(D)
         # "A) Rome" where Rome is B says two things at once: it names no choice.
         return frozenset(letter) if by_text.get(label, letter) == letter else frozenset()
+    if (text_first := _TEXT_FIRST.fullmatch(flat)) and by_text.get(_words(text_first[1])) == text_first[2]:
+        return frozenset(text_first[2])
     return frozenset()
 
 
 def _flat(text: str) -> str:
     """One line without LaTeX and Markdown dressing."""
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", text).replace("。", ".")
     return " ".join(_DRESSING.sub(" ", text).split()).replace("( ", "(").replace(" )", ")")
 
 

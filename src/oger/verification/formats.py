@@ -25,13 +25,15 @@ _BARE_BOX = re.compile(
 _EMPHASIS = r"[ \t*_`]"
 _PHRASE = re.compile(
     rf"(?:\b|(?<=__))(?:answer|(?:correct|right|best|final) (?:option|choice|answer)){_EMPHASIS}{{0,4}}"
-    rf"(?:\s{{0,3}}(?:is|=)\b{_EMPHASIS}{{0,4}}\s{{0,3}}:?|\s{{0,3}}[:=])[ \t*_]{{0,5}}"
+    rf"(?:\s{{0,3}}(?:is|=)\b{_EMPHASIS}{{0,4}}\s{{0,3}}:?|[ \t]{{0,3}}[:=](?!=))[ \t*_]{{0,5}}"
     rf"|^[ \t#>*_]{{0,8}}(?:the |my |your )?(?:final |correct )?answer[ \t*_:]{{0,6}}$",  # a heading: the next line
     re.IGNORECASE | re.MULTILINE,
 )
 # What gives a reason or names what the answer is not.
 _AFTERTHOUGHT = re.compile(
-    r",? (?:because|since|rather than|instead of)\b|, (?:and |but )?not\b| but not\b", re.IGNORECASE
+    r",? (?:because|since|rather than|instead of|as(?! (?:well|long|many|much|far)\b))\b"
+    r"|, (?:and |but )?not\b| but not\b",
+    re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _UNDERLINE = re.compile(r"\A[ \t]{0,4}\r?\n(?:-{3,80}|={3,80})[ \t]{0,4}$", re.MULTILINE)  # Markdown's other heading
@@ -147,7 +149,7 @@ def answer_phrase(text: str) -> str | None:
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
         return None
-    line = _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t\r\n*_").split("\n", 1)[0]
+    line = _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t\r\n*_`").split("\n", 1)[0]
     sentence = _AFTERTHOUGHT.split(_SENTENCE_END.split(line, maxsplit=1)[0], maxsplit=1)[0]
     return sentence.strip().rstrip("*_`. \t") or None
 

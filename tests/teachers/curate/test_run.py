@@ -273,6 +273,16 @@ def test_what_was_right_for_other_options_is_judged_by_those_of_the_table(tmp_pa
     assert [trajectory["text"] for trajectory in row["teachers"]] == ["\\boxed{Paris}"]
 
 
+def test_another_spelling_of_the_gold_knows_what_the_prompt_counts(tmp_path: Path) -> None:
+    rows = [
+        plain_row("How many zorks are left?", gold, f"So \\boxed{{15\\text{{ zorks}}}}, {gold}")
+        for gold in ("15", "15.0")
+    ]
+    data = write_jsonl(tmp_path / "data.jsonl", [json.dumps(row) for row in rows])
+    report = run(tmp_path / "out", f"mine=plain:{data}")
+    assert "conflicting gold" not in report.teachers["alpha"].dropped
+
+
 @pytest.mark.parametrize("gold", ["NaN", "Infinity"])
 def test_a_gold_that_is_no_number_is_missing(tmp_path: Path, gold: str) -> None:
     line = json.dumps(plain_row("a?", "2", "\\boxed{2}")).replace('"2"', gold, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oger.teachers.table.turn import EndInsideError, plain_turn
-from tests.support.chat import POLICIES, QUESTION, R1, THOUGHT
+from tests.support.chat import POLICIES, QUESTION, R1, THOUGHT, UNOPENED
 from tests.support.tiny import tiny_tokenizer
 
 
@@ -21,7 +21,12 @@ from tests.support.tiny import tiny_tokenizer
         ("qwen3", THOUGHT, THOUGHT),
         ("qwen3_silent", "<think>\n\n</think>\n\nIt is 4.", "It is 4."),
         ("qwen3_silent", "<think></think>It is 4.", "It is 4."),
-        ("qwen3_silent", THOUGHT, THOUGHT),
+        ("qwen3_silent", THOUGHT, "Two and two.\n\nIt is 4."),
+        ("qwen3_silent", "<think>Two and two.", "Two and two."),
+        ("qwen3_silent", "<think>\nIt is 4.\n</think>\n", "It is 4."),
+        ("qwen3_silent", "It is 4.", "It is 4."),
+        ("qwen3_5_nothink", THOUGHT, "Two and two.\n\nIt is 4."),
+        ("mistral", THOUGHT, THOUGHT),
         ("chatml", THOUGHT, THOUGHT),
         ("llama3", "It is 4.", "It is 4."),
     ],
@@ -38,6 +43,7 @@ def test_what_the_prompt_has_opened_is_not_repeated(policy: str, text: str, samp
         ("chatml", ["<|im_end|>"]),
         ("chatml_of_a_base_policy", ["<|im_end|>", "<|endoftext|>"]),  # it does not stop at the first
         ("llama3", ["<|eot_id|>"]),
+        ("mistral", ["</s>"]),
     ],
 )
 def test_a_turn_ends_as_the_template_ends_it_and_only_once(policy: str, end: list[str]) -> None:
@@ -55,6 +61,17 @@ def test_a_text_that_goes_on_after_an_end_is_refused(policy: str) -> None:
     for end in turn.end_texts:
         with pytest.raises(EndInsideError):
             turn.text_after(QUESTION, f"It is 4.{end}\nNo, 5.")
+
+
+@pytest.mark.parametrize(
+    ("policy", "opens"), [("gptoss", "<|channel|>final"), ("no_generation_prompt", "<|im_start|>assistant")]
+)
+def test_a_template_that_leaves_the_opening_to_the_policy_is_refused_by_name(policy: str, opens: str) -> None:
+    turn = UNOPENED[policy].turn()
+    with pytest.raises(ValueError, match="generation prompt does not open the answer"):
+        turn.text_after(QUESTION, "It is 4.")
+    assert opens in turn.header
+    assert turn.text_after(QUESTION, f"{turn.header}It is 4.") == f"{turn.header}It is 4."
 
 
 def test_a_plain_prompt_may_open_a_tag_too() -> None:

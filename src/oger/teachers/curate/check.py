@@ -73,7 +73,8 @@ class Checker:
     def regrade(self, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
         """Verifies texts against another gold answer (see `merge.Regrade`)."""
         golds = [(row["answer"], row["kind"], row["metadata"]) for row in rows]
-        verdicts = self._verdicts(golds, [row["text"] for row in rows], self.options.rules)
+        prompts = [json.loads(row["prompt"]) for row in rows]
+        verdicts = self._verdicts(golds, [row["text"] for row in rows], self.options.rules, prompts)
         return [
             None if verdict.status == "correct" else f"{verdict.status} against the prompt's gold {answer!r}"
             for (answer, _, _), verdict in zip(golds, verdicts, strict=True)

@@ -29,7 +29,7 @@ _MEMORY_LIMIT = "192MB"
 _ROWS_PER_REGRADE = 256
 
 Regrade = Callable[[Sequence[Mapping[str, Any]]], list[str | None]]
-"""Rows with text, answer, kind and metadata -> for each, why its text does not answer that gold; None = it does."""
+"""Rows (prompt, text, answer, kind, metadata) -> for each, why its text does not answer that gold; None = it does."""
 
 _RULING = """
 create temp table ruling as
@@ -41,7 +41,7 @@ order by seq
 
 _OTHER_GOLDS = """
 create temp table others as
-select passed.seq, prompts.answer, prompts.kind, prompts.metadata
+select passed.seq, prompts.answer, prompts.kind, prompts.metadata, prompts.prompt
 from passed join ruling using (prompt_id) join prompts on prompts.seq = ruling.seq
      join prompts own on (own.origin, own.file, own.row) = (passed.origin, passed.file, passed.row)
 where passed.answer is distinct from prompts.answer or passed.kind is distinct from prompts.kind

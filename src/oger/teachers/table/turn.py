@@ -1,7 +1,8 @@
 """A teacher's text as a turn of the policy: what the policy would have had to sample after the prompt.
 
 A chat template may open the response itself: the generation prompt of a reasoning model ends in `<think>`, or in an
-empty block where reasoning is switched off. What the prompt has opened, the teacher's text does not repeat. The turn
+empty block where reasoning is switched off. What the prompt has opened, the teacher's text does not repeat; behind an
+empty block a teacher's reasoning loses its tags. The turn
 ends as the policy's turns end, once. LUFFY's loader (arXiv 2504.14945) strips the opened tag in the same way.
 """
 
@@ -38,6 +39,8 @@ class PolicyTurn:
     """Texts of all tokens that would end it."""
     template_options: Mapping[str, Any] = field(default_factory=dict)
     """What the run hands to the chat template beside the messages."""
+    header: str = ""
+    """What the policy itself has to write before its answer, because the generation prompt does not: special tokens."""
 
     def text_after(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str:
         """What the policy would have had to sample after this prompt, without the end of its turn.
@@ -48,7 +51,13 @@ class PolicyTurn:
 
         Raises:
             EndInsideError: if a token that ends the turn stands before the end of the text.
+            ValueError: if the template leaves it to the policy to open its answer, and the text does not.
         """
+        if self.header and not text.lstrip().startswith(_special_texts(self.tokenizer)):
+            raise ValueError(
+                f"the chat template's generation prompt does not open the answer: {self.header!r} is to stand before "
+                "it, and the teacher's text does not begin so. Take a template that opens the answer"
+            )
         if text.lstrip().startswith("<"):  # most texts begin with no tag, and need no rendered prompt
             text = _without_opened(text, rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         while ended := next((end for end in self.end_texts if text.rstrip().endswith(end)), None):
@@ -111,6 +120,9 @@ def chat_turn(
     _, said, tail = rendered.rpartition(_SAID)
     tail_ids = tokenizer(tail, add_special_tokens=False)["input_ids"] if said else []
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    asked = rendered_prompt(messages[:1], tokenizer, options)
+    header = rendered[len(asked) : -len(_SAID + tail)] if said and rendered.startswith(asked) else ""
+    opens = any(token in special for token in tokenizer(header, add_special_tokens=False)["input_ids"])
     stopping = [token for token in tail_ids if token in stops]
     end_ids = tuple(stopping[:1]) or (*[token for token in tail_ids if token in special][:1], eos)
     return PolicyTurn(
@@ -118,6 +130,7 @@ def chat_turn(
         end_ids=end_ids,
         end_texts=_texts(tokenizer, stops | set(end_ids)),
         template_options=options,
+        header=header if opens else "",
     )
 
 
@@ -125,11 +138,19 @@ def _texts(tokenizer: PreTrainedTokenizerBase, ids: Collection[int]) -> tuple[st
     return tuple(text for text in tokenizer.convert_ids_to_tokens(sorted(ids)) if text)
 
 
+def _special_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    return tuple(added.content for added in tokenizer.added_tokens_decoder.values() if added.special)
+
+
 def _without_opened(text: str, prompt_end: str) -> str:
     """The text without the tag, or the empty block, and the blanks behind it that its prompt ends in."""
     opened = _OPENED.search(prompt_end)
     if opened is None:
         return text
+    if opened["closed"] and (thinks := re.match(rf"\s*<{re.escape(opened['name'])}>(?!\s*</)\s*", text)):
+        # The prompt has closed its block, so that no second one follows: the reasoning stands before the answer.
+        thought, closed, said = text[thinks.end() :].partition(opened["closed"])
+        return f"{thought.rstrip()}\n\n{said.lstrip()}".rstrip() if closed else thought
     tag = re.escape(f"<{opened['name']}>") + (rf"\s*{re.escape(opened['closed'])}" if opened["closed"] else "")
     repeated = re.match(rf"\s*{tag}", text)
     if repeated is None:

@@ -65,8 +65,14 @@ _WRAPPER = re.compile(
 _TIMES = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|rm|mbox)\s*\{\s*(min|sec)s?\s*\}")  # no minimum, no secant
 _FUNCTION_NAMES = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}
-    | {"log", "ln", "exp", "min", "max", "gcd", "lcm", "det", "arg"}
+    | {"log", "ln", "exp", "min", "max", "gcd", "lcm", "det", "arg", "coth"}
+    | {"arcsinh", "arccosh", "arctanh", "arsinh", "arcosh", "artanh"}
 )
+_TOKEN = (  # an argument without braces: \frac\pi4, \binom nk, \sqrt[3]2
+    r"[0-9a-zA-Z]|\\(?:pi|theta|alpha|beta|gamma|delta|Delta|epsilon|varepsilon|lambda|mu|phi|varphi|omega|sigma|tau|rho"
+    r"|ell)(?![a-zA-Z])"
+)
+_BRACES = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _SAME_COMMANDS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -99,10 +105,12 @@ _SAME_COMMANDS = [
         (r"√\s*(\d+(?:\.\d+)?|[a-zA-Z])", r"\\sqrt{\1}"),
         (r"(?:√|\\?(?<![a-zA-Z])sqrt)\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"√\s*(?=\{)", r"\\sqrt"),
-        (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
-        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
-        (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
-        (r"\\frac\s*\{([^{}]*)\}\s*(\d)", r"\\frac{\1}{\2}"),
+        (rf"\\sqrt\s*(\[[^\[\]]*\])?\s*({_TOKEN})", r"\\sqrt\1{\2}"),
+        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
+        (rf"\\(frac|binom)\s*({_TOKEN})", r"\\\1{\2}"),
+        (rf"\\(frac|binom)\s*({_BRACES})\s*({_TOKEN})", r"\\\1\2{\3}"),
+        (r"(?<=\d)\s*\^\s*(?:\{\s*\\prime\s*\\prime\s*\}|\{\s*''\s*\})", "''"),
+        (r"(?<=\d)\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-zA-Z])|\{\s*'\s*\})", "'"),
     )
 ]
 _LEAD = re.compile(
@@ -116,6 +124,7 @@ _ONLY_BEHIND = re.compile(
     r"(?:answer|solution|value|function|possibility|one))$",
     re.I,
 )
+_ALL_IN_FRONT = re.compile(r"^all\s+(?=[a-z]\s*(?:[<>]|\\(?:le|ge|ne|lt|gt)(?![a-zA-Z])))", re.I)
 _DECIMAL_GOES_ON = re.compile(r"(\.\d+)\s*(?:\.{3,}|\\(?:ldots|cdots|dots)(?![a-zA-Z]))$")  # 3.14...: as far as written
 _ELLIPSIS = re.compile(r"\.{3,}|\\(?:cdots|dots[a-z]?|hdots)(?![a-zA-Z])\s*")
 _SPACES = re.compile(r" {2,}")
@@ -145,6 +154,7 @@ def clean(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = _SPACES.sub(" ", text).strip()
     text = _ONLY_BEHIND.sub("", _ONLY_IN_FRONT.sub("", _LEAD.sub("", text)))
+    text = _ALL_IN_FRONT.sub("", text)
     text = _DECIMAL_GOES_ON.sub(r"\1", text)
     text = _ELLIPSIS.sub(r"\\ldots ", text).rstrip()
     while text.endswith((".", ",", ";", ":")) and len(text) > 1:

@@ -38,12 +38,18 @@ _RULES = [
         (r"\\langle(?![a-zA-Z])", r"\\langle "),
     )
 ]
+_SYSTEM = re.compile(  # x = 3 and y = 4 behind one brace
+    r"\\begin\s*\{(?P<name>d?cases)\}(?P<cases>.*)\\end\s*\{(?P=name)\}"
+    r"|\\left\s*\\\{\s*\\begin\s*\{(?P<other>matrix|aligned|gathered|split)\}(?P<rows>.*)\\end\s*\{(?P=other)\}\s*\\right\s*\.",
+    re.DOTALL,
+)
 _ALIGNED = re.compile(
     r"\\(?:begin|end)\s*\{(?:aligned|alignedat|align\*?|gathered|gather\*?|equation\*?|split|multline\*?|center|displaymath|math)\}"
 )
 _THOUSANDS = [
     (re.compile(r"(?<=\d),\s*\\[!,:;]\s*(?=\d{3}(?!\d))"), ","),
-    (re.compile(r"(?<=\d)(?:\\,|\\thinspace|&thinsp;|\\;|\\:)(?=\d{3}(?!\d))"), " "),
+    (re.compile(r"(?<=\.\d{3})(?:\\[,;:]|\\thinspace\s*)(?=\d)|(?<=\.\d{3}) (?=\d{3}(?!\d))"), ""),
+    (re.compile(r"(?<=\d)(?:\\,|\\thinspace\s*|&thinsp;|\\;|\\:)(?=\d{3}(?!\d))"), " "),
     (re.compile(r"(?<![\d.,'’])\d{1,3}(?:['’]\d{3})+(?![\d'’])"), None),
     (re.compile(r"(?<![\d_.])\d{1,3}(?:\\?_\d{3})+(?![\d_])"), None),
 ]
@@ -62,11 +68,21 @@ def undress(text: str) -> str:
     text = _CONTROL_SPACE.sub(" ", text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
+    text = _SYSTEM.sub(_joined_equations, text)
     if _ALIGNED.search(text) and r"\begin{matrix}" not in text and r"\begin{cases}" not in text:
         bare = _ALIGNED.sub(" ", text).strip().removesuffix("\\\\")
         if "\\\\" not in bare:
             text = bare.replace("&", " ")
     return text
+
+
+def _joined_equations(match: re.Match[str]) -> str:
+    """The equations of a system, one behind the other; a function by cases, with conditions, stays as it is."""
+    rows = [row for row in re.split(r"\\\\", match["cases"] or match["rows"] or "") if row.strip()]
+    equations = [re.sub(r"\s*&\s*(?==)|(?<==)\s*&", "", row).strip().rstrip(",.;").strip() for row in rows]
+    if any("&" in row or row.count("=") != 1 for row in equations):
+        return match[0]
+    return ", ".join(equations)
 
 
 def _digits(match: re.Match[str]) -> str:

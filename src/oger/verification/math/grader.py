@@ -16,7 +16,9 @@ Rulings, where mathematicians may differ:
 - **Words behind a number**: what the gold answer (with adjectives) or the question names, or an everyday counted thing
   by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree;
   a unit, a percent sign and a noun exclude each other.
-- **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%).
+- **Percent**: 50\% equals 1/2; a sign that only one side has is also ignored when the number is above 1 (50 for 50\%),
+  unless the question is known and speaks of no share: then 7\% is no 7.
+- **Moduli**: one that only one side has is ignored (7 mod 10 for 7) where the residue is reduced: 5 mod 3 is no 5.
 - **Several answers**: sets and lists have no order, a list repeats what it repeats; tuples, matrices and lists beside
   tuples have one. \pm stands for two answers. A subset or a superset is wrong. {5} equals 5.
 - **Intervals**: ends open or closed must agree; (1, 2) is both a pair and an open interval; x < 2 is (-\infty, 2).
@@ -41,11 +43,29 @@ from oger.verification.math.answer_text import clean
 from oger.verification.math.expressions import compare_equations, compare_expressions
 from oger.verification.math.leaves import compare_leaves
 from oger.verification.math.literals import read_quantity
-from oger.verification.math.naming import as_tuple, assignment, bindings, same_name, split_modulus, without_membership
+from oger.verification.math.naming import (
+    as_tuple,
+    assignment,
+    bindings,
+    is_reduced,
+    same_name,
+    split_modulus,
+    without_membership,
+)
 from oger.verification.math.nouns import without_named_noun
 from oger.verification.math.phrases import canonical, is_words, words
 from oger.verification.math.remarks import as_equation, family, same_argument, same_parameters, without_remark
-from oger.verification.math.structure import Structure, as_matrix, joined_thousands, nesting, read_structure, split_top
+from oger.verification.math.structure import (
+    Structure,
+    as_matrix,
+    joined_thousands,
+    nesting,
+    read_structure,
+    says_or,
+    separate_numbers,
+    split_top,
+)
+from oger.verification.math.vectors import as_vector
 from oger.verification.verdict import Judgement
 
 _MAX_CHARACTERS = 2000
@@ -63,6 +83,10 @@ _KNOWN_COMMANDS = re.compile(
 )
 _OPERATOR_RUN = re.compile(r"([-+!^_%'\\])\1{19}")
 _BLANK = re.compile(r"\s+(?!\w)|(?<!\w)\s+")  # between two words or numbers a blank means something
+_SHARE = re.compile(r"^([+-]?\d+(?:\.\d+)?)\s*%$")
+_SPEAKS_OF_SHARES = re.compile(
+    r"%|per ?cent|\b(?:probab|chance|likel|rate|ratio|interest|discount|tax|share|increase|decrease)", re.I
+)
 _APPROXIMATELY = re.compile(r"^(?:\\approx|\\sim|approximately|about|approx\.?)\s*")
 
 
@@ -98,7 +122,10 @@ def grade_math(gold: str, extracted: str, metadata: Any = None) -> Judgement:
         raise ValueError("an answer with a run of twenty equal operators is not evaluated")
     left, right = clean(gold), clean(extracted)
     if isinstance(metadata, Mapping) and isinstance(question := metadata.get("question"), str):
-        right = without_named_noun(right, question[:_MAX_QUESTION])
+        question = question[:_MAX_QUESTION]
+        right = without_named_noun(right, question)
+        if "%" not in left and not _SPEAKS_OF_SHARES.search(question):
+            right = _SHARE.sub(r"\\frac{\1}{100}", right)
     if not left:
         raise ValueError("the gold answer is empty")
     if not right:
@@ -116,6 +143,8 @@ def _compare(gold: str, answer: str) -> Judgement:
     (gold, gold_modulus), (answer, answer_modulus) = split_modulus(gold), split_modulus(answer)
     if gold_modulus and answer_modulus and gold_modulus != answer_modulus:
         return Judgement(False, note="different moduli")
+    if answer_modulus and not gold_modulus and not is_reduced(answer, answer_modulus):
+        return Judgement(False, note="a residue that is not reduced")
     if _BLANK.sub("", gold) == _BLANK.sub("", answer):
         return Judgement(True)
     if _contradicts_itself(answer):
@@ -162,13 +191,15 @@ def _compare_bindings(gold: str, answer: str) -> Judgement | None:
     left, right = named
     if left is None and right is None:
         return None
+    if right is not None and says_or(answer) and not says_or(gold):
+        return Judgement(False, note="one or the other, not both")
     if left is not None and right is not None:
         if left.keys() != right.keys():
             return None
         return _in_order(tuple(left.values()), tuple(right[name] for name in left))
     point = as_tuple(left or right or {})
     other = read_structure(answer if left is not None else gold)
-    if point is None or other is None or other.form != "tuple":
+    if point is None or other is None or not (other.form == "tuple" or (other.form == "matrix" and other.columns == 1)):
         return None
     return _compare(point, answer) if left is not None else _compare(gold, point)
 
@@ -193,9 +224,15 @@ def _compare_structures(gold: str, answer: str, left: Structure | None, right: S
     if left is None or right is None:
         return _compare_with_one(gold, answer, left, right)
     pair = {left.form, right.form}
-    if "matrix" in pair and pair != {"matrix"}:
-        left, right = as_matrix(left) or left, as_matrix(right) or right
+    rows = as_matrix(left), as_matrix(right)
+    if None not in rows or ("matrix" in pair and pair != {"matrix"}):
+        left, right = rows[0] or left, rows[1] or right
         pair = {left.form, right.form}
+    if len(left.items) != len(right.items) and "set" in pair:
+        left, right = separate_numbers(left, right), separate_numbers(right, left)
+    for shape, other, of_gold in ((left, right, True), (right, left, False)):
+        if shape.form == "set" and len(shape.items) == 1 and other.form not in ("set", "list", "union"):
+            return _compare(*((shape.items[0], answer) if of_gold else (gold, shape.items[0])))
     if len(left.items) != len(right.items):
         return Judgement(False, note=f"{len(right.items)} parts instead of {len(left.items)}")
     if len(left.items) > _MAX_ITEMS:
@@ -228,6 +265,8 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     """One side has parts, the other has none that were found."""
     shape, plain = (left, answer) if left is not None else (right, gold)
     assert shape is not None
+    if (vector := as_vector(plain, shape)) is not None:
+        return _compare_structures(gold, answer, left or vector, right or vector)
     if shape.form in ("set", "list", "matrix") and len(shape.items) == 1:
         return _compare(*((shape.items[0], answer) if left is not None else (gold, shape.items[0])))
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands

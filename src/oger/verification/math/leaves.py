@@ -14,7 +14,9 @@ _GLUED_UNIT = re.compile(
     r"^(.*[\d}](?=[a-zA-Z])|.*[\da-zA-Z})](?=\^))([a-zA-Z]{2,}(?:\^\{?[23]\}?)?|\^\\circ\s*[CF]?)$"
 )
 _CHOICE = re.compile("[A-J]")
-_LABELLED = re.compile(r"(?:\(\s*([A-J])\s*\)[.:]?|([A-J])(?:\)[.:]?|[.:](?=\s)))\s*(?:\S.*)?", re.DOTALL)
+_LABELLED = re.compile(
+    r"(?:\(\s*([A-J])\s*\)[.:]?|([A-J])(?:\)[.:]?|[.:](?=\s)|(?=\s?\([^()]*\)$)))\s*(?:\S.*)?", re.DOTALL
+)
 _PERCENT = re.compile(r"(.*\S)\s*(?:%|\bpercent)", re.DOTALL)
 _BARE_COMMAND = re.compile(r"\\(?!(?:pi|infty)(?![a-zA-Z]))[a-zA-Z]+(?:\s*[_^]\s*(?:\{[^{}]*\}|\w))*$")
 _COUNTED = re.compile(r"(.*[\d})!])\s+([a-z]{3,}(?: [a-z]+){0,4})", re.DOTALL)

@@ -260,6 +260,8 @@ def _count_the_same(gold: Quantity, answer: Quantity) -> bool:
         return False
     if any(side.unit == _PRIME for side in (gold, answer)) and gold.unit != answer.unit:
         return False  # a mark that is easily overlooked, not a unit that is understood
+    if answer.unit is not None and answer.noun.startswith("of ") and gold.noun and gold.unit is None:
+        return False  # pounds of apples are no apples
     said = [_says(side) for side in (gold, answer)]
     if all(said) and not said[0] & said[1]:
         return False  # 12 people beside 12 days, 12 apples beside 12%

@@ -60,8 +60,11 @@ _MODULUS = re.compile(
     r"\s*\(?\s*(?:\\[pb]?mod|\\pod|(?<![a-zA-Z\\])mod)(?![a-zA-Z])\s*\{?\s*(\d+|[a-zA-Z])\s*\}?\s*\)?$"
 )
 _ARGUMENT = re.compile(r"(?<=^[a-zA-Z])\s*\([a-zA-Z]\)$")
+_OF_X = re.compile(r"[fgh]\(x\)")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LETTER = re.compile(r"[a-zA-Z](?:_\{?\w+\}?)?")
+_PRODUCT_OF_MATRICES = re.compile(r"(?:[A-Z](?:\s*\^\s*(?:\{[^{}]*\}|\w|\\top))?\s*){1,4}")
+_MATRIX_BEGINS = (r"\begin{matrix}", r"( \begin{matrix}", r"[ \begin{matrix}", "[[")
 _COORDINATES = ("x", "y", "z")
 
 
@@ -77,9 +80,18 @@ def assignment(text: str, *, of_gold: bool = False) -> tuple[str, str]:
         return "", text
     if len(sides) == 2 and not re.search("[a-zA-Z]", _COMMAND.sub("", sides[0])) and _LETTER.fullmatch(sides[1]):
         return sides[1], sides[0]  # 3 = x
+    if _LETTER.fullmatch(sides[0]) and any(_holds(side, sides[0]) for side in sides[1:-1]):
+        return "", text  # x = 2x = 4 does not say that x is 4
+    if _PRODUCT_OF_MATRICES.fullmatch(sides[0]) and sides[-1].startswith(_MATRIX_BEGINS):
+        return "M", sides[-1]
     if not is_one_name(sides[0]) and not (of_gold and _NAME.fullmatch(sides[0])):
         return "", text
     return sides[0], sides[-1]
+
+
+def _holds(text: str, letter: str) -> bool:
+    """Does an expression hold a letter as a variable, and not as the name of a function or of an entry?"""
+    return bool(re.search(rf"(?<![a-zA-Z\\]){re.escape(letter)}(?![a-zA-Z_(])", text))
 
 
 def is_one_name(text: str) -> bool:
@@ -110,7 +122,9 @@ def _is_word(text: str) -> bool:
 
 
 def same_name(left: str, right: str) -> bool:
-    """Do two names name the same? Their case does not matter, their primes do; f is f(x)."""
+    """Do two names name the same? Their case does not matter, their primes do; f is f(x), and so is y."""
+    if "y" in (left, right) and any(_OF_X.fullmatch(side) for side in (left, right)):
+        return True  # y = 2x for f(x) = 2x
     bare = [_ARGUMENT.sub("", side.strip()) for side in (left, right)]
     if (bare[0] == right.strip()) != (bare[1] == left.strip()):
         return True
@@ -152,6 +166,12 @@ def without_membership(text: str) -> str:
     text = _NAMED_TUPLE.sub("", _MEMBER.sub("", text))
     builder = _SET_BUILDER.match(text)
     return builder[1].strip() if builder else text
+
+
+def is_reduced(residue: str, modulus: str) -> bool:
+    """Is a residue its own remainder? 7 mod 10 is, 5 mod 3 is not; what is no number is not asked."""
+    value = residue.rpartition("=")[2].strip()
+    return not (re.fullmatch(r"\d{1,9}", value) and re.fullmatch(r"\d{1,9}", modulus)) or int(value) < int(modulus)
 
 
 def split_modulus(text: str) -> tuple[str, str]:

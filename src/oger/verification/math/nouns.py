@@ -76,7 +76,7 @@ DENYING = frozenset(
     | {"hundred", "thousand", "million"}
 )
 _NUMBER_AND_WORDS = re.compile(r"([^a-zA-Z]*\d[^a-zA-Z]*?)\s+([a-zA-Z]{3,}(?: [a-zA-Z]+){0,4})")
-_LAST = frozenset(["left", "remaining", "each", "total", "altogether", "overall"])
+_LAST = frozenset(["left", "remaining", "each", "total", "altogether", "overall", "old"])
 
 
 def stems(noun: str) -> set[str]:
@@ -85,7 +85,7 @@ def stems(noun: str) -> set[str]:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ies", "es", "s", "y"):
+    for ending in ("ies", "es", "s", "y", "e"):
         if word.endswith(ending) and len(word) > len(ending) + 1:
             return word.removesuffix(ending)
     return word
@@ -100,6 +100,8 @@ def may_stand_for(said: str, wanted: str) -> bool:
     [True, True, False]
     """
     named = stems(wanted)
+    if " of " in said and named and " of " not in wanted:
+        said = said.partition(" of ")[0]  # bags of apples are bags
     words = [word for word in re.findall(r"[a-z]+", said.casefold()) if word not in _FILLER]
     new = [word for word in words if _stem(word) not in named]
     if any(word in DENYING for word in new):

@@ -8,6 +8,7 @@ _EMPTY = frozenset(
     | {"there is no solution", "there are no solutions", "no solution exists", "no solutions exist"}
 )
 _REALS = frozenset({"all real numbers", "all reals", "real numbers", r"\mathbb{R}", r"\mathbb R", r"\R"})
+_ALL_REAL = re.compile(r"(?:for )?(?:all|every|any) real(?: numbers?| values?(?: of)?)?(?: [a-z])?")
 _UNDEFINED = frozenset({"dne", "does not exist", "undefined", "not defined"})
 _SHORT_WORDS = frozenset({"yes", "no", "odd", "even", "am", "pm", "red", "he", "she"})
 _TIME = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?::(\d{2}))?\s*(?:(a|p)\.?\s?m\.?)?", re.IGNORECASE)
@@ -40,7 +41,7 @@ def canonical(text: str) -> str:
     phrase = text.casefold().strip(" .!")
     if phrase in _EMPTY:
         return r"\emptyset"
-    if phrase in _REALS or text.strip() in _REALS:
+    if _ALL_REAL.fullmatch(phrase) or phrase in _REALS or text.strip() in _REALS:
         return r"(-\infty,\infty)"
     if phrase in _UNDEFINED:
         return "undefined"

@@ -7,15 +7,18 @@ through the space of the letters: there every argument is a polynomial in one va
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
-from itertools import islice, pairwise, product
+from itertools import combinations, islice, pairwise, product
 from typing import Any
 
-from oger.verification.math.evaluator import Point
+from oger.verification.math.evaluator import Point, TooLargeError, UnsupportedError, Walk, evaluate
 
 _SIZES = (Fraction(1, 2), Fraction(4), Fraction(50), Fraction(1500), Fraction(10**6))
+_COUNTS = (6, 6, 15, 15, 40)
 _STEP = 2**20  # denominators are powers of two: at an odd one, (-1)^{7/5} would be taken for a real root
+_SAMPLED = 20  # a change of sign is looked for between 2^-20 and 2^20, on either side
+_SIGN_DIGITS = 40
 _NUM_LINES = 3
 _MAX_DEGREE = 24
 _ANALYTIC = frozenset(
@@ -32,6 +35,8 @@ def letters(*expressions: Any) -> list[str]:
 
 def points(names: Sequence[str], generator: random.Random, sizes: int = len(_SIZES)) -> list[Point]:
     """Points of so many sizes in the positive orthant, then some in the others: in all for up to three letters."""
+    if not names:
+        return [{}]
     found: list[Point] = [
         {name: _near(_size(size, generator, len(names)), generator) for name in names} for size in _SIZES[:sizes]
     ]
@@ -55,7 +60,29 @@ def _near(size: Fraction, generator: random.Random) -> Fraction:
     return size * Fraction(generator.randrange(_STEP // 2, 2 * _STEP), _STEP)
 
 
-def branch_arguments(expression: Any) -> list[Any] | None:
+def integer_letters(*expressions: Any) -> set[str]:
+    """Letters that count: those in factorials, binomials and the exponents of negative numbers, (-1)^n."""
+    from sympy import Pow, binomial, factorial
+
+    counted = [node for side in expressions for node in side.atoms(factorial, binomial)]
+    powers = [power for side in expressions for power in side.atoms(Pow)]
+    counted += [power.exp for power in powers if not power.base.free_symbols and power.base.is_negative]
+    return {symbol.name for node in counted for symbol in node.free_symbols} - {"i"}
+
+
+def with_integers(places: Sequence[Point], names: Collection[str], generator: random.Random) -> list[Point]:
+    """Every place several times, with random positive integers for the letters that count, in changing order."""
+    if not names:
+        return list(places)
+    found: list[Point] = []
+    for place in places if places != [{}] else [{}] * 3:
+        for most in _COUNTS:
+            values = {name: Fraction(generator.randint(1, most)) for name in sorted(names)}
+            found.append({**place, **values})
+    return found
+
+
+def branch_arguments(expression: Any, integers: Collection[str] = ()) -> list[Any] | None:
     """What must not change its sign within a piece on which the expression is analytic; None: there are no such pieces.
 
     Examples: n of \\sqrt{1/n}, x - 3 of |x - 3|, 1 - x and 1 + x of \\arcsin x.
@@ -72,10 +99,16 @@ def branch_arguments(expression: Any) -> list[Any] | None:
         if node.is_Symbol or name in _ANALYTIC:
             continue
         if name == "Pow":
-            if not node.exp.is_Integer and (node.base.free_symbols or not node.base.is_positive):
+            counts = {symbol.name for symbol in node.exp.free_symbols} <= set(integers)
+            if node.exp.free_symbols and counts and not node.base.free_symbols:
+                continue  # (-1)^n, n an integer
+            positive = _is_positive(node.base) or (node.base.is_positive and not node.base.free_symbols)
+            if not node.exp.is_Integer and not positive:
                 found.append(node.base)
         elif name in ("log", "Abs"):
-            found.extend(argument for argument in node.args if argument.free_symbols)
+            found.extend(a for a in node.args if a.free_symbols and not _is_positive(a))
+        elif name in ("Max", "Min"):
+            found += [left - right for left, right in combinations(node.args, 2)]
         elif name in _CUT:
             found += [node.args[0] - 1, node.args[0] + 1, fraction(together(node.args[0]))[1]]
         else:
@@ -83,8 +116,16 @@ def branch_arguments(expression: Any) -> list[Any] | None:
     return list(dict.fromkeys(found))
 
 
-def points_of_pieces(names: Sequence[str], arguments: Sequence[Any], generator: random.Random) -> list[Point] | None:
-    """Points in every piece that `arguments` cut out of some lines; None where one of them is no rational function."""
+def _is_positive(node: Any) -> bool:
+    """Is an expression positive by its form alone? e^x, 2^x."""
+    from sympy import exp
+
+    return isinstance(node, exp) or bool(node.is_Pow and not node.base.free_symbols and node.base.is_positive)
+
+
+def points_of_pieces(names: Sequence[str], arguments: Sequence[Any], generator: random.Random) -> list[Point]:
+    """Points in every piece that `arguments` cut out of some lines; the pieces are found by samples where one of them
+    is no rational function."""
     from sympy import Add
 
     # The pieces that products of powers of letters cut out are the orthants, where points lie anyway.
@@ -97,7 +138,7 @@ def points_of_pieces(names: Sequence[str], arguments: Sequence[Any], generator: 
     for start, direction in lines:
         zeros = _zeros(arguments, start, direction)
         if zeros is None:
-            return None
+            zeros = _changes(arguments, start, direction, generator)
         for t in _between(sorted(set(zeros)), generator):
             found.append({name: start[name] + t * direction[name] for name in names})
     return found
@@ -136,6 +177,25 @@ def _zeros(arguments: Sequence[Any], start: Point, direction: Point) -> list[flo
                 float(root.as_real_imag()[0]) for root in roots if abs(root.as_real_imag()[1]) < 1e-9 * (1 + abs(root))
             ]
     return zeros
+
+
+def _changes(arguments: Sequence[Any], start: Point, direction: Point, generator: random.Random) -> list[float]:
+    """Where on the line an argument changes its sign, or begins or ceases to be real, as samples of all sizes show."""
+    sizes = [_near(Fraction(2) ** power, generator) for power in range(-_SAMPLED, _SAMPLED)]
+    line = sorted({*sizes, *(-size for size in sizes)})
+    seen = [
+        tuple(_sign_at(argument, {name: start[name] + t * direction[name] for name in start}) for argument in arguments)
+        for t in line
+    ]
+    return [float(low + high) / 2 for (low, high), (a, b) in zip(pairwise(line), pairwise(seen), strict=True) if a != b]
+
+
+def _sign_at(argument: Any, point: Point) -> int | None:
+    try:
+        value = evaluate(argument, point, _SIGN_DIGITS, Walk(point, True))
+        return (value > 0) - (value < 0)
+    except (UnsupportedError, TooLargeError, TypeError):
+        return None
 
 
 def _between(zeros: Sequence[float], generator: random.Random) -> Iterator[Fraction]:

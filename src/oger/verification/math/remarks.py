@@ -29,7 +29,8 @@ _QUANTIFYING = re.compile(
     r"positive|nonnegative|non|negative|rational|complex|values?|some|fixed|[a-zA-Z](?:_\{?\w+\}?)?)"
 )
 _REMARK = re.compile(
-    r"(?P<body>.*\S)\s+[(\[]\s*(?:only|unique|exact(?:ly)?|since|because|as|approximately|approx|about|roughly|i\.?e\.?|"
+    r"(?P<body>.*\S)\s+[(\[]\s*(?:(?P<another>rejecting|discarding|the other)|checked|valid"
+    r"|only|unique|exact(?:ly)?|since|because|as|approximately|approx|about|roughly|i\.?e\.?|"
     r"that is|by|using|from|where|given|rounded|simplified|the only|answer|final answer|note|recall|see|check|verified|"
     r"for (?:all|any|every|each)|\\approx)(?![a-zA-Z])(?P<rest>.*)[)\]]",
     re.I | re.DOTALL,
@@ -86,7 +87,7 @@ def _renamed(text: str, old: str, new: str) -> str:
 def without_remark(text: str) -> str:
     """`3 (only)` is 3; a remark that takes the answer back stays."""
     found = _REMARK.fullmatch(text)
-    if found is None or _TAKEN_BACK.search(found["rest"]):
+    if found is None or (_TAKEN_BACK.search(found["rest"]) and not found["another"]):
         return text
     depth = 0  # the bracket that closes at the end must be the one that the remark opens
     inner = text[found.end("body") :].strip()
@@ -128,10 +129,26 @@ def _only_quantifies(intro: str, text: str) -> bool:
     return all(map(_QUANTIFYING.fullmatch, words)) and (names_letter or intro.startswith(("for", "\\forall")))
 
 
+def _constants(body: str) -> set[str]:
+    """The letters of a function f(x) = ... beside its argument; none of what is no function."""
+    function = _FUNCTION.fullmatch(body)
+    if function is None:
+        return set()
+    body_without_commands = re.sub(r"\\[a-zA-Z]+", " ", function[3])
+    return set(re.findall("[a-zA-Z]", body_without_commands)) - {function[2]}
+
+
 def same_parameters(gold: Family, answer: Family) -> str | None:
     """The answer's body with its parameter called as the gold's is; None when they run over different sets."""
     if gold.over and answer.over and gold.over != answer.over:
         return None
+    constants = [_constants(side.body) for side in (gold, answer)]
+    if len(constants[0]) == len(constants[1]) == 1:
+        (wanted,), (said,) = constants
+        if not gold.over and said in answer.letters and answer.over in ("integer", "natural", "rational"):
+            return None  # f(x) = cx, c any number, and f(x) = cx, c an integer
+        if wanted != said and (said in answer.letters or wanted in gold.letters):
+            return _renamed(answer.body, said, wanted)
     if not (gold.over == answer.over == "integer" and len(gold.letters) == len(answer.letters) == 1):
         return answer.body
     (old,), (new,) = answer.letters, gold.letters

@@ -32,13 +32,21 @@ from oger.verification.math.evaluator import (
     evaluate,
     multiply,
 )
-from oger.verification.math.points import branch_arguments, letters, points, points_of_pieces
+from oger.verification.math.points import (
+    branch_arguments,
+    integer_letters,
+    letters,
+    points,
+    points_of_pieces,
+    with_integers,
+)
 
 _CONSTANT_DIGITS = 150  # guard digits included: an argument of 100 digits loses at most 100 of them
 _POINT_DIGITS = 60
 _MAX_DIGITS = 40_000
 _SETTLED = 1e-10  # a difference this stable from one precision to the next is not a rounding error
 _MIN_POINTS = 2  # at which both sides are real and agree
+_MIN_INTEGERS = 5  # where letters stand for integers
 _MAX_SYMPY_BITS = 512
 _MAX_BESIDE_LOGARITHMS = 100
 
@@ -90,12 +98,16 @@ def _same_everywhere(gold: Any, answer: Any, pair: _Pair, *, signs: bool) -> boo
     generator = random.Random(f"{gold} | {answer}")
     names = letters(gold, answer)
     real = not any(_is_complex(side) for side in (gold, answer))
-    branches = [branch_arguments(side) for side in (gold, answer)]
+    integers = integer_letters(gold, answer)
+    branches = [branch_arguments(side, integers) for side in (gold, answer)]
     slow = any(side.has(*_gamma_functions()) for side in (gold, answer))
-    places = points(names, generator, sizes=3 if slow else 5)
+    others = [name for name in names if name not in integers]
+    places = with_integers(points(others, generator, sizes=3 if slow else 5), integers, generator)
     pieces = None
     if branches[0] is not None and branches[1] is not None and (real or not any(branches)):
-        pieces = points_of_pieces(names, list(dict.fromkeys(branches[0] + branches[1])), generator)
+        arguments = list(dict.fromkeys(branches[0] + branches[1]))
+        if not {symbol.name for argument in arguments for symbol in argument.free_symbols} & integers:
+            pieces = with_integers(points_of_pieces(others, arguments, generator), integers, generator)
     agree, turned = 0, False
     try:
         for place in (*places, *(pieces or ())):
@@ -110,7 +122,7 @@ def _same_everywhere(gold: Any, answer: Any, pair: _Pair, *, signs: bool) -> boo
             return False if {"different", "opposite"} & set(relations) else None
     except UnknownNodeError:
         return None
-    return True if pieces is not None and agree >= _MIN_POINTS else None
+    return True if pieces is not None and agree >= (_MIN_INTEGERS if integers else _MIN_POINTS) else None
 
 
 def _gamma_functions() -> tuple[Any, ...]:

@@ -19,6 +19,10 @@ _TRANSPOSED = re.compile(
     r"(.*\S)\s*\^\s*(?:\{\s*(?:T|t|\\top|\\intercal|\\prime|\\mathsf\s*T|\\rm\s*T)\s*\}|T|\\top|\\intercal)", re.DOTALL
 )
 _ANGLES = re.compile(r"\\langle(.*)\\rangle|<(.*,.*)>", re.DOTALL)
+_SCALED = re.compile(  # \frac13(-1, 2, 5), -\langle 1, 2\rangle
+    r"(?!\(|\\langle)([+-]?(?:\d+(?:\.\d+)?|\\frac\{[^{}]*\}\{[^{}]*\}|\\sqrt\{\d+\})?(?:\\sqrt\{\d+\})?)\s*(?:\\cdot|\\times|\*)?\s*"
+    r"(\([^()]*,[^()]*\)|\\langle[^<>]*,[^<>]*\\rangle)"
+)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:, \d{3})+")
 _TWO_NUMBERS = re.compile(r"[+-]?\d, [1-9]\d\d")
 _THOUSANDS = re.compile(r"[+-]?(?:\\\$)?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:\s*[a-zA-Z%\\^_][^,]*)?")
@@ -64,6 +68,8 @@ def read_structure(text: str) -> Structure | None:
         return _transpose(read_structure(transposed[1]))
     if r"\begin{matrix}" in text:
         return _matrix(text)
+    if scaled := _SCALED.fullmatch(text):
+        return _scaled(scaled[1].strip(), read_structure(scaled[2]))
     if angles := _ANGLES.fullmatch(text):
         text = f"({(angles[1] or angles[2]).strip()})"
         return Structure("tuple", split_top(text[1:-1], (",", ";")))
@@ -111,6 +117,8 @@ def _bracketed(text: str) -> Structure | None:
 
 def _matrix(text: str) -> Structure | None:
     """A matrix with its brackets, and with a factor in front, which goes into the cells; None for a determinant."""
+    if divided := re.fullmatch(r"(.*\\end\{matrix\}\s*[)\]]?)\s*/\s*(\d+)", text, re.DOTALL):
+        text = f"\\frac{{1}}{{{divided[2]}}}{divided[1]}"
     match = _MATRIX.fullmatch(text)
     if match is None or match[5] or r"\begin" in match[3] or (match[2] + match[4]) not in ("", "()", "[]"):
         return None
@@ -123,6 +131,14 @@ def _matrix(text: str) -> Structure | None:
     times = sign if sign in ("", "-") else f"{sign}\\cdot "
     items = (f"{times}({cell})" if sign else cell for row in cells for cell in row)
     return Structure("matrix", tuple(items), columns=len(cells[0]))
+
+
+def _scaled(factor: str, structure: Structure | None) -> Structure | None:
+    """A tuple times a number; None for an interval, which is no vector."""
+    if structure is None or structure.form != "tuple":
+        return None
+    times = "-" if factor == "-" else f"{factor.removeprefix('+')}\\cdot "
+    return Structure("tuple", tuple(f"{times}({item})" for item in structure.items))
 
 
 def _transpose(structure: Structure | None) -> Structure | None:
@@ -147,6 +163,19 @@ def as_matrix(structure: Structure) -> Structure | None:
     if len({len(row) for row in items}) != 1:
         return None
     return Structure("matrix", tuple(cell for row in items for cell in row), columns=len(items[0]))
+
+
+def separate_numbers(structure: Structure, other: Structure) -> Structure:
+    r"""\{3,150\} as the set of 3 and 150, for where it stands beside as many parts as it has groups."""
+    groups = structure.items[0].split(",") if len(structure.items) == 1 else []
+    if structure.form != "set" or len(groups) != len(other.items) or not all(map(_INTEGER.fullmatch, groups)):
+        return structure
+    return Structure("set", tuple(groups))
+
+
+def says_or(text: str) -> bool:
+    """Does "or" stand between the parts of an answer?"""
+    return bool(_OR.search(text))
 
 
 def joined_thousands(text: str, *, of_gold: bool) -> str | None:

@@ -74,6 +74,7 @@ _SPELLINGS = [
         (r"\b([MLR])\s*_\s*\{?\s*(?:\\odot|\\sun|⊙)\s*\}?", r"\1sun"),
         (r"\bM\s*_\s*\{?\s*(?:\\oplus|⊕)\s*\}?", "Mearth"),
         (r"\^\s*\{?\s*\\circ\s*\}?\s*([CF])(?![a-zA-Z])", r"deg\1"),
+        (r"\bdegrees?\s+(Celsius|Fahrenheit)\b", r"\1"),
         (r"\\(?:cdot|times|,|;|:)(?![a-zA-Z])|\*|~", " "),
         (r"\b(light|nautical|astronomical|fluid|electron)[ -](?=[a-z])", r"\1_"),
         (r"(?<=[A-Za-z])-(?=[A-Za-z])", " "),
