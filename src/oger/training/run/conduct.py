@@ -44,8 +44,8 @@ from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.run.evaluate import (
+    EvaluationBefore,
     Tests,
-    can_evaluate,
     changes,
     evaluate_before,
     evaluate_now,
@@ -106,8 +106,6 @@ def conduct(
         started: `time.perf_counter` when the process began with it.
     """
     run = recipe.output_dir
-    if not can_evaluate(trainer):
-        tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
         dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / CONFIG)
@@ -126,7 +124,9 @@ def conduct(
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
+    measured = EvaluationBefore(run / BEFORE, recipe, trainer, tests, console)
+    if trainer.accelerator.num_processes == 1 and not measured.entries:
+        measured.entries = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
     best = BestPolicy(run / BEST, trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -136,7 +136,7 @@ def conduct(
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
     profile = [Profile(run, console)] if recipe.profile else []
-    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
+    for callback in (measured, *probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
         trainer.add_callback(callback)
     with closing(live), one_line_faults(trainer):
         if not finish_from(trainer, checkpoint, budget):
@@ -144,6 +144,7 @@ def conduct(
         signals.raise_if_received()
         check_trained(trainer, trainer.step_guard)
         save_policy(trainer, run / MODEL, card=run_card(run))
+    before = measured.entries
     after = evaluate_now(recipe, trainer, tests, "after", console)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},

@@ -19,7 +19,7 @@ from oger.training.run.build import build_trainer, checked_rows, read_data, run_
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.folder import free_folder
 from oger.training.run.options import check_training
-from oger.training.run.ranks import by_owner, check_group
+from oger.training.run.ranks import by_owner, check_group, group_line
 from oger.training.run.show import quiet_libraries
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals
@@ -43,8 +43,9 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
     console = console or Terminal()
     with StopSignals() as signals, ExitStack() as owned:
         run_options(recipe).device  # noqa: B018 - makes the process group
-        check_group()
-
+        check_group(recipe.processes)
+        if PartialState().is_main_process and (line := group_line()) is not None:
+            console.print(line, highlight=False, soft_wrap=True)
         by_owner(lambda: claim(recipe, resume, owned, console))
         return _train(recipe, resume, console, signals)
 
