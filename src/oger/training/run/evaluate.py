@@ -26,6 +26,7 @@ from oger.reporting.prompts import readable_prompt
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
+from oger.training.run.parts import BEFORE, TRAINING, Parts
 from oger.training.run.shared_evaluation import leanly, rows_at_once, run_shared, whole_policy
 from oger.training.trainer import OGERTrainer
 from oger.worlds.world import strategy_rule
@@ -120,9 +121,13 @@ class EvaluationBefore(TrainerCallback):
 
     Args:
         path, recipe, trainer, tests, console: as of `evaluate_before`.
+        parts: of the run's time.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console) -> None:
+    def __init__(
+        self, path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console, parts: Parts
+    ) -> None:
+        self._parts = parts
         self._given = path, recipe, trainer, tests, console
         self.entries: dict[str, dict[str, Any]] = (stored_before(path, tests) or {}) if tests else {}
         """As `evaluate_before` returns them; empty until then, and where a resumed run finds none."""
@@ -130,7 +135,9 @@ class EvaluationBefore(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step, on every process."""
         if state.global_step == 0 and not self.entries:
+            self._parts.end(TRAINING)
             self.entries = evaluate_before(*self._given)
+            self._parts.end(BEFORE)
 
 
 def stored_before(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
