@@ -3,6 +3,7 @@ r"""How long is OGER's training step beside stock GRPO's, on the same work in th
     python -m benchmarks.step_time                          # every workload
     python -m benchmarks.step_time --quick                  # embedded-128, few rounds: under a minute on two cores
     python -m benchmarks.step_time --workload long-tailed   # may be given several times
+    python -m benchmarks.step_time --limit                  # stock and OGER by their matrix products, no more
     python -m benchmarks.step_time --scaling                # cost of a rollout from 64 to 1,024 per step
     python -m benchmarks.step_time --idle-rows              # plain GRPO by OGER's trainer, idle rows in and out
     python -m benchmarks.step_time --figure FILE.svg        # and the shares of the stages as a figure
@@ -27,6 +28,9 @@ runs on the CPU, on one thread unless --threads says otherwise, and again on a G
 `--clock cpu` counts this process's seconds on the CPU, which a busy machine disturbs less; the verifier's workers are
 processes of their own and left out then.
 
+On a CPU the matrix products of OGER's and stock's warm-up step are recorded and done again beside every other step,
+with nothing between them: what generation and update take above OGER's is what could at most be saved.
+
 Prints tables and, last, one line of JSON per workload.
 """
 
@@ -39,7 +43,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -91,6 +95,7 @@ def main() -> None:
     parser.add_argument(
         "--idle-rows", action="store_true", help="what leaving out rows without advantage saves, instead"
     )
+    parser.add_argument("--limit", action="store_true", help="stock and OGER beside their matrix products, no more")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the shares of the stages into this file")
     parser.add_argument("--scaling", action="store_true", help="cost per rollout by rollouts per step, instead")
     arguments = parser.parse_args()
@@ -109,9 +114,15 @@ def main() -> None:
     if arguments.scaling or arguments.idle_rows:
         instead = scaling if arguments.scaling else idle_rows
         lines = [instead(rounds, machine) for machine in machines]
+    elif arguments.limit:
+        lines = [beside_products(name, rounds, machine) for name in names for machine in machines]
     else:
         collected: dict[str, dict[str, list[Lap]]] = {}
-        lines = [compare(name, rounds, machine, collected) for name in names for machine in machines]
+        lines = [
+            compare(name, rounds, machine, collected, memory=not arguments.no_memory)
+            for name in names
+            for machine in machines
+        ]
         if arguments.figure:
             from benchmarks.step_time_figure import draw
 
@@ -136,6 +147,17 @@ def compare(
     collected[label] = laps
     Console(width=120).print(table(label, laps, peaks))
     return json_line(label, laps, peaks)
+
+
+def beside_products(name: str, rounds: int | None, machine: Machine) -> dict[str, Any]:
+    """Generation and update of stock and OGER by the matrix products of OGER's alone, and by their own."""
+    from rich.console import Console
+
+    from benchmarks.step_time_report import limit_line, limit_table
+
+    laps = in_process(timed, name, rounds, machine, (STOCK, OGER))
+    Console(width=120).print(limit_table(machine.label(name), laps))
+    return {"workload": machine.label(name), **limit_line(laps)}
 
 
 def scaling(rounds: int | None, machine: Machine) -> dict[str, Any]:
@@ -171,12 +193,12 @@ def in_process(function: Callable[..., Result], *arguments: Any) -> Result:
         return process.submit(function, *arguments).result()
 
 
-def timed(name: str, rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
-    """Laps of the three variants on a workload, without the warm-up."""
+def timed(name: str, rounds: int | None, machine: Machine, variants: Sequence[str] = VARIANTS) -> dict[str, list[Lap]]:
+    """Laps of the variants on a workload, without the warm-up."""
     from benchmarks.step_time_workloads import WORKLOADS
 
     workload = WORKLOADS[name]
-    return _race({v: (workload, v) for v in VARIANTS}, rounds or workload.rounds, WARM_UP, machine)
+    return _race({v: (workload, v) for v in variants}, rounds or workload.rounds, WARM_UP, machine)
 
 
 def timed_idle_rows(rounds: int | None, machine: Machine) -> dict[str, list[Lap]]:
@@ -187,12 +209,23 @@ def timed_idle_rows(rounds: int | None, machine: Machine) -> dict[str, list[Lap]
     return _race({v: (workload, v) for v in (IDLE_IN, IDLE_OUT)}, rounds or workload.rounds, WARM_UP, machine)
 
 
-def timed_scales(rounds: int, machine: Machine) -> dict[str, list[Lap]]:
+def timed_scales(rounds: int, machine: Machine, scales: Sequence[int] = SCALES) -> dict[str, list[Lap]]:
     """Laps of OGER's trainer by rollouts per step."""
     from benchmarks.step_time_workloads import Workload
 
-    entrants = {str(scale): (Workload(rollouts=scale, micro_batch=64, rounds=rounds), OGER) for scale in SCALES}
-    return _race(entrants, rounds, WARM_UP, machine)
+    entrants = {str(scale): (Workload(rollouts=scale, micro_batch=64, rounds=rounds), OGER) for scale in scales}
+    return _race(entrants, rounds, WARM_UP, machine, limit=False)
+
+
+def timed_teachers(rounds: int, machine: Machine, numbers: Sequence[int]) -> dict[str, list[Lap]]:
+    """Laps of OGER's trainer by teachers of every prompt."""
+    from benchmarks.step_time_workloads import Workload
+
+    entrants = {
+        str(number): (Workload(rollouts=128, micro_batch=128, rounds=rounds, teachers=number), OGER)
+        for number in numbers
+    }
+    return _race(entrants, rounds, WARM_UP, machine, limit=False)
 
 
 def peak_memory(name: str, variant: str, machine: Machine) -> int:
@@ -221,7 +254,7 @@ def _peak(machine: Machine) -> int:
 
 
 def _race(
-    entrants: Mapping[str, tuple[Workload, str]], rounds: int, warm_up: int, machine: Machine
+    entrants: Mapping[str, tuple[Workload, str]], rounds: int, warm_up: int, machine: Machine, *, limit: bool = True
 ) -> dict[str, list[Lap]]:
     import datasets
     import torch
@@ -241,7 +274,9 @@ def _race(
             for name, (workload, variant) in entrants.items()
         }
         by_cpu = machine.clock == "cpu" and machine.device == "cpu"
-        laps = race(trainers, warm_up + rounds, clock=time.process_time if by_cpu else time.perf_counter)
+        clock = time.process_time if by_cpu else time.perf_counter
+        limited = [name for name in (OGER, STOCK) if limit and warm_up and machine.device == "cpu" and name in trainers]
+        laps = race(trainers, warm_up + rounds, clock=clock, limited=limited)
     return {name: collected[warm_up:] for name, collected in laps.items()}
 
 

@@ -10,6 +10,8 @@ VARIANTS = (STOCK, OGER, PLAIN)
 IDLE_IN, IDLE_OUT = "all rows", "without idle rows"
 STAGES = ("generate", "verify", "embed", "log-prob/entropy", "update", "other")
 
+LIMITED = ("generate", "update")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lap:
@@ -18,6 +20,8 @@ class Lap:
     seconds: float
     stages: Mapping[str, float]
     """Seconds by stage, each moment in one stage only."""
+    limits: Mapping[str, float]
+    """Seconds of the matrix products alone of LIMITED, done again beside this lap; empty where none were recorded."""
     response_lengths: list[int]
     """Tokens of each generated response."""
     trained_rows: int

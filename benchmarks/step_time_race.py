@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -18,11 +18,16 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, set_seed
 
-from benchmarks.step_time_laps import STAGES, Lap
+from benchmarks.step_time_laps import LIMITED, STAGES, Lap
+from benchmarks.step_time_limit import Products
 
 
 def race(
-    trainers: Mapping[str, Any], laps: int, *, clock: Callable[[], float] = time.perf_counter
+    trainers: Mapping[str, Any],
+    laps: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    limited: Collection[str] = (),
 ) -> dict[str, list[Lap]]:
     """Lets all trainers train, a rollout step at a time each; lap k of each draws from the same random seed.
 
@@ -30,12 +35,13 @@ def race(
         trainers: by name, each with as many optimiser steps to go as `laps` rollout steps take.
         laps: rollout steps of each.
         clock: gives seconds.
+        limited: names whose matrix products are recorded in their first lap and done again beside the others.
 
     Raises:
         RuntimeError: a trainer took another number of rollout steps, or trained without calling its model.
     """
     baton = Baton(trainers)
-    timers = {name: LapTimer(trainer, baton, name, clock) for name, trainer in trainers.items()}
+    timers = {name: LapTimer(trainer, baton, name, clock, limit=name in limited) for name, trainer in trainers.items()}
 
     def run(name: str) -> None:
         try:
@@ -105,8 +111,9 @@ class LapTimer(TrainerCallback):
     may still be queued when one returns; a lap is not.
     """
 
-    def __init__(self, trainer: Any, baton: Baton, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, trainer: Any, baton: Baton, name: str, clock: Callable[[], float], *, limit: bool) -> None:
         args = trainer.args
+        self._products = Products(lambda: self._stack[-1], trainer.model.parameters()) if limit else None
         self.laps: list[Lap] = []
         self._baton = baton
         self._name = name
@@ -147,6 +154,8 @@ class LapTimer(TrainerCallback):
     def _begin_lap(self) -> None:
         set_seed(self._seed + len(self.laps))
         self._thread = threading.get_ident()
+        if self._products is not None and not self.laps:
+            self._products.__enter__()
         self._stages: dict[str, float] = defaultdict(float)
         self._lengths: list[int] = []
         self._rows = 0
@@ -156,10 +165,17 @@ class LapTimer(TrainerCallback):
 
     def _end_lap(self) -> None:
         self._charge(self._now())
+        limits = {}
+        if self._products is not None:
+            if self.laps:
+                limits = {stage: self._products.seconds(stage, self._now) for stage in LIMITED}
+            else:
+                self._products.__exit__(None, None, None)
         self.laps.append(
             Lap(
                 seconds=self._charged_at - self._began,
                 stages={stage: self._stages[stage] for stage in STAGES},
+                limits=limits,
                 response_lengths=self._lengths,
                 trained_rows=self._rows,
                 trained_tokens=sum(int(count) for count in self._tokens),

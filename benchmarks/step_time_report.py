@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 from scipy.stats import bootstrap
 
-from benchmarks.step_time_laps import OGER, PLAIN, STAGES, STOCK, Lap
+from benchmarks.step_time_laps import LIMITED, OGER, PLAIN, STAGES, STOCK, Lap
 
 _EXTRAS = ("embed", "log-prob/entropy", "other", "generate")
 
@@ -26,6 +26,51 @@ def ratio_with_interval(ours: Sequence[Lap], theirs: Sequence[Lap]) -> tuple[flo
         (ratios,), np.median, method="percentile", n_resamples=2000, rng=np.random.default_rng(0)
     ).confidence_interval
     return statistics.median(ratios), (float(interval.low), float(interval.high))
+
+
+def limit_table(title: str, laps: Mapping[str, Sequence[Lap]]) -> Table:
+    """Seconds of generation and update, of their matrix products alone, and the one by the other."""
+    result = Table(title=title)
+    for name in ("", *LIMITED):
+        result.add_column(name, justify="right" if name else "left")
+    for name, collected in laps.items():
+        result.add_row(f"{name}, s", *(f"{_stage(collected, stage):.3f}" for stage in LIMITED))
+        result.add_row("  products alone, s", *(_limit(collected, stage) for stage in LIMITED))
+    for name in laps:
+        result.add_row(f"{name} / products of {OGER}", *(f"{limit_ratios(laps, s)[name]:.3f}" for s in LIMITED))
+        result.add_row(f"{name} / its own", *(f"{_own_ratio(laps[name], s):.3f}" for s in LIMITED))
+    padding = [f"{name} {100 * (1 - _median(each, _filled)):.1f} %" for name, each in laps.items()]
+    result.add_row("padding trained on", "", ", ".join(padding))
+    return result
+
+
+def limit_line(laps: Mapping[str, Sequence[Lap]]) -> dict[str, Any]:
+    """The ratios of `limit_table`."""
+    return {
+        stage: {
+            **{name: round(value, 3) for name, value in limit_ratios(laps, stage).items()},
+            "stock_by_its_own": round(_own_ratio(laps[STOCK], stage), 3),
+        }
+        for stage in LIMITED
+    }
+
+
+def _own_ratio(laps: Sequence[Lap], stage: str) -> float:
+    return statistics.median(lap.stages[stage] / lap.limits[stage] for lap in laps)
+
+
+def _filled(lap: Lap) -> float:
+    return lap.trained_tokens / lap.trained_positions
+
+
+def limit_ratios(laps: Mapping[str, Sequence[Lap]], stage: str) -> dict[str, float]:
+    """Each variant's seconds of a stage by those of the matrix products alone of OGER's: medians over the rounds."""
+    return {
+        name: statistics.median(
+            lap.stages[stage] / oger.limits[stage] for lap, oger in zip(collected, laps[OGER], strict=True)
+        )
+        for name, collected in laps.items()
+    }
 
 
 def extras_shares(laps: Mapping[str, Sequence[Lap]]) -> dict[str, float]:
@@ -55,6 +100,7 @@ def json_line(workload: str, laps: Mapping[str, Sequence[Lap]], peaks: Mapping[s
         "ratio_ci95": [round(bound, 4) for bound in interval],
         "extras_share": round(sum(extras_shares(laps).values()), 4),
         "peak_memory_ratio": round(peaks[OGER] / peaks[STOCK], 4),
+        **({"over_products": limit_line(laps)} if all(lap.limits for lap in laps[OGER]) else {}),
     }
 
 
@@ -77,6 +123,11 @@ def table(title: str, laps: Mapping[str, Sequence[Lap]], peaks: Mapping[str, int
         totals = {name: _median(collected, lambda lap: lap.seconds) for name, collected in laps.items()}
         cells = [f"{value:.3f} s {100 * value / totals[name]:3.0f} %" for name, value in medians.items()]
         result.add_row(f"  {stage}", *cells, f"{medians[OGER] / medians[STOCK]:.2f}" if medians[STOCK] > 1e-3 else "-")
+    for stage in LIMITED if all(lap.limits for lap in laps[OGER]) else ():
+        alone = [_limit(collected, stage) for collected in laps.values()]
+        result.add_row(f"  {stage}, products alone", *alone, "")
+        above = limit_ratios(laps, stage)
+        result.add_row(f"  {stage} / products of OGER", *(f"{above[name]:.2f}" for name in laps), "")
     row("generated tokens", lambda lap: sum(lap.response_lengths), "", 0)
     row("longest / median length", _unevenness, "", 1)
     row("rows trained on", lambda lap: lap.trained_rows, "", 0)
@@ -139,6 +190,10 @@ def _caption(laps: Mapping[str, Sequence[Lap]]) -> str:
 
 def _unevenness(lap: Lap) -> float:
     return max(lap.response_lengths) / statistics.median(lap.response_lengths)
+
+
+def _limit(laps: Sequence[Lap], stage: str) -> str:
+    return f"{_median(laps, lambda lap: lap.limits[stage]):.3f} s" if laps[0].limits else ""
 
 
 def _stage(laps: Sequence[Lap], stage: str) -> float:

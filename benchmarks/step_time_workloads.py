@@ -72,6 +72,8 @@ class Workload:
     """Of the random weights: llama or qwen2."""
     prompt_tokens: int = 0
     """Prompts are filled up to so many."""
+    teachers: int | None = None
+    """Of every prompt, each with texts of its own; None = the world's three."""
     lora: bool = False
     """Train an adapter of rank 16 on all linear layers."""
 
@@ -245,7 +247,9 @@ def build(workload: Workload, variant: str, steps: int, folder: str, *, device: 
         bf16=device != "cpu" and workload.shape is not None, dataloader_pin_memory=device != "cpu",
         logging_steps=1, report_to="none", save_strategy="no", disable_tqdm=True, **own,
     )  # fmt: skip
-    dataset = Dataset.from_list(_rows(workload.prompt_tokens))
+    dataset = Dataset.from_list(
+        _rows(workload.prompt_tokens, workload.teachers, max(NUM_PROMPTS, workload.rollouts // GROUP))
+    )
     if variant == STOCK:
         dataset = dataset.remove_columns("teachers")
     trainer = trainer_class(
@@ -272,10 +276,19 @@ def random_policy(workload: Workload) -> tuple[Any, Any]:
 
 
 @functools.cache
-def _rows(prompt_tokens: int) -> list[dict[str, Any]]:
-    rows = load_world("arithmetic").rows("train", limit=NUM_PROMPTS)
+def _rows(prompt_tokens: int, teachers: int | None, num_prompts: int) -> list[dict[str, Any]]:
+    rows = load_world("arithmetic").rows("train", limit=num_prompts)
     # characters are tokens
-    return [row | {"prompt": row["prompt"].rjust(prompt_tokens, "1")} for row in rows]
+    rows = [row | {"prompt": row["prompt"].rjust(prompt_tokens, "1")} for row in rows]
+    if teachers is None:
+        return rows
+    return [row | {"teachers": [_teacher(row["teachers"], number) for number in range(teachers)]} for row in rows]
+
+
+def _teacher(known: Sequence[dict[str, Any]], number: int) -> dict[str, Any]:
+    """The first, second ... of these again and again, with another beginning, so that no vector is that of another."""
+    copied = known[number % len(known)]
+    return {**copied, "teacher": f"t{number}", "text": f"{number}; {copied['text']}"}
 
 
 def _variant(variant: str) -> tuple[Any, Any, dict[str, Any]]:

@@ -47,6 +47,7 @@ def lap(seconds: float, rollouts: int = 2, **stages: float) -> Lap:
     return Lap(
         seconds=seconds,
         stages={stage: stages.get(stage.partition("/")[0].replace("-", "_"), 0.0) for stage in STAGES},
+        limits={},
         response_lengths=[10, *[30] * (rollouts - 1)],
         trained_rows=rollouts,
         trained_tokens=60,

@@ -40,6 +40,7 @@ def shrunk(name: str, folder: Path, *more: str) -> list[str]:
         f"output_dir={folder / 'run'}",
         f"encoder=sentence-transformers:{MINILM}",
         "encoder_options={device: cpu}",
+        "processes=null",
         "use_vllm=false",
         "vllm_enable_sleep_mode=false",
         "use_cpu=true",
@@ -90,7 +91,7 @@ def under_two_processes(recipe: str, overrides: list[str], *more: str, state_dic
         "ACCELERATE_USE_FSDP": "true",
         "ACCELERATE_MIXED_PRECISION": "bf16",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
     }
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -112,13 +113,16 @@ def weights_and_metrics(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]
 )
 def test_a_sharded_recipe_trains_and_resumes_under_two_processes(recipe: str, state_dict: str, tmp_path: Path) -> None:
     """With examples/cluster/fsdp2.yaml; what is saved is a plain folder, and a resumed run is the same run."""
-    small = ["max_steps=2", "save_steps=1", "encoder=ngram", "encoder_options={}"]
+    small = ["max_steps=2", "save_steps=1", "encoder=ngram", "encoder_options={}", "processes=2"]
+    small += [f"test={{id: {tmp_path / 'rows.jsonl'}}}", "eval_limit=3", "eval_samples=2", "eval_temperature=1.0"]
     overrides = shrunk(recipe, tmp_path, *small)
     under_two_processes(recipe, overrides, state_dict=state_dict)
     run = tmp_path / "run"
     weights, metrics = weights_and_metrics(run)
     assert [row["step"] for row in metrics] == [1, 2]
-    assert json.loads((run / "summary.json").read_text())["steps"] == 2
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["steps"] == 2
+    assert [summary[when]["id"]["problems"] for when in ("before", "after")] == [3, 3]
     parts = list((run / "checkpoints" / "checkpoint-1" / "pytorch_model_fsdp_0").glob("*.distcp"))
     assert len(parts) == (2 if state_dict == "SHARDED_STATE_DICT" else 0)
     shutil.rmtree(run / "checkpoints" / "checkpoint-2")

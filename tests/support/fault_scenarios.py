@@ -18,7 +18,7 @@ from tests.support.endpoint_server import EndpointServer
 from tests.support.file_faults import Ended, FaultServer
 from tests.support.planted import good_text, plain_row, prompt_of, write_jsonl
 
-_CLOCKS = ("seconds", "date", "wall_seconds", "train_seconds", "attempts", "command", "settings", "commit")
+_CLOCKS = ("seconds", "date", "wall_seconds", "parts", "train_seconds", "attempts", "command", "settings", "commit")
 _ARGUMENTS = ["max_steps=2", "save_steps=1", "steps_per_generation=2", "per_device_train_batch_size=4", "test=null",
               "validation=null", "probe_prompts=0", "max_completion_length=16"]  # fmt: skip
 _REWARD = "def seven(completions, **_):\n    return [float('7' in completion) for completion in completions]\n"

@@ -81,7 +81,10 @@ _HOME = re.compile(r"^(--[\w-]+=|)~(?=/|$)")
 """The home folder where no shell has written it out: behind an option's = or in quotes. Values of a recipe's keys are
 the recipe's to read."""
 
-_LOAD_TORCH = {"quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "merge", "doctor"}
+_LOAD_TORCH = {
+    "quickstart", "train", "preview", "inspect", "evaluate", "compare", "sample", "merge", "doctor", "plan",
+    "recipes keys", "recipes schema",
+}  # fmt: skip
 """Commands after which a person waits for seconds, until torch and transformers are there."""
 
 
@@ -95,8 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         leave_working_folder()
     arguments = [_HOME.sub(_expanded, argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     arguments = arguments or ["--help"]
-    if arguments[0] in _LOAD_TORCH and sys.stderr.isatty() and not {"--help", "-h"} & set(arguments):
-        _say(f"oger {arguments[0]}: loading torch and transformers ...")
+    names = [name for name in (arguments[0], " ".join(arguments[:2])) if name in _LOAD_TORCH]
+    if names and sys.stderr.isatty() and not {"--help", "-h"} & set(arguments):
+        _say(f"oger {names[0]}: loading torch and transformers ...")
     try:
         code = app(arguments, prog_name="oger", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

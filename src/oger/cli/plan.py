@@ -51,6 +51,13 @@ def plan(
             "--tokens-per-s", min=0.001, help="Generated per GPU; default: from the bandwidth.", callback=finite
         ),
     ] = None,
+    verify_ms: Annotated[
+        float, typer.Option("--verify-ms", min=0, help="Of one worker of the verifier per answer.", callback=finite)
+    ] = 16.0,
+    verify_workers: Annotated[int, typer.Option("--verify-workers", min=1, help="Of the verifier, per GPU.")] = 8,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="The arithmetic of the same batch on 1, 8 and 64 GPUs, too.")
+    ] = False,
     overhead: Annotated[
         float, typer.Option("--overhead", min=0, help="GiB per GPU that nothing here counts.", callback=finite)
     ] = 2.0,
@@ -78,6 +85,8 @@ def plan(
         mfu=mfu,
         bandwidth_share=bandwidth_share,
         tokens_per_s=tokens_per_s,
+        verify_ms=verify_ms,
+        verify_workers=verify_workers,
         overhead_gib=overhead,
     )
     stages = [loaded] if loaded.first is None else [first_recipe(loaded), loaded]
@@ -95,7 +104,7 @@ def plan(
         made = make_plan(setting)
         if number:
             console.print()
-        print_plan(made, console)
+        print_plan(made, console, arithmetic=scaling)
         fits = fits and made.fits
     if not fits:
         raise typer.Exit(EXIT_DOES_NOT_FIT)

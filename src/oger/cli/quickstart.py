@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ def quickstart(
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; default: the recipe's.")] = None,
 ) -> None:
     """Train a small policy with OGER on real reasoning tasks and show what changed."""
+    began = time.perf_counter()
     from oger.training.run.train import quickstart as run
 
-    run(steps=steps, seed=seed, out=out)
+    run(steps=steps, seed=seed, out=out, imports=time.perf_counter() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ def train(
 
     loaded = load_recipe(recipe, overrides or [])
     look_at_files(loaded)  # torch takes seconds to load, and a wrong path none to find
+    began = time.perf_counter()
     from oger.training.run.train import train_recipe
 
-    train_recipe(loaded, resume=resume)
+    train_recipe(loaded, resume=resume, imports=time.perf_counter() - began)

@@ -82,12 +82,14 @@ def make_setting(
     if optimiser not in _OPTIMISERS:
         raise ValueError(f"optim={optimiser!r}: oger plan knows the memory of {', '.join(_OPTIMISERS)}")
     room = (args.vllm_max_model_length or 0) - args.max_completion_length
+    encoder_bytes = _encoder_bytes(args, shape)
     mean = min(assumptions.mean_tokens or args.max_completion_length // 2, args.max_completion_length)
     return Setting(
         name=recipe.name,
         shape=shape,
         device=device,
         num_gpus=num_gpus,
+        processes=recipe.processes,
         server_gpus=server_gpus,
         sharding=sharding,
         trained=shape.lora_parameters(recipe.peft) if recipe.peft is not None else shape.num_parameters,
@@ -115,7 +117,8 @@ def make_setting(
         tensor_parallel=args.vllm_tensor_parallel_size if engine == "colocate" else max(server_gpus, 1),
         reference=args.beta != 0.0 and not lora,
         encoder=args.encoder,
-        encoder_bytes=_encoder_bytes(args, shape),
+        encoder_bytes=encoder_bytes,
+        encoder_parameters=None if encoder_bytes is None else encoder_bytes // _encoder_size(args),
         max_tokens=args.max_completion_length,
         prompt_tokens=assumptions.prompt_tokens or (room if room > 0 else 256),
         mean_tokens=mean,
@@ -139,6 +142,11 @@ def _imitated(args: OGERConfig, assumptions: Assumptions) -> float:
     return args.imitation_rows or min(assumptions.trajectories, args.num_generations)
 
 
+def _encoder_size(args: OGERConfig) -> int:
+    """Bytes of one of the encoder's weights."""
+    return 4 if args.encoder_options.get("dtype", "float32") == "float32" else 2
+
+
 def _encoder_bytes(args: OGERConfig, shape: ModelShape) -> int | None:
     """Of the encoder's weights on the policy's GPU."""
     options = args.encoder_options
@@ -146,7 +154,7 @@ def _encoder_bytes(args: OGERConfig, shape: ModelShape) -> int | None:
     compares = args.shapes or args.teacher_rows > 0  # a teacher takes the place of the row least unlike it
     if not compares or name == "ngram" or str(options.get("device", "cuda")) == "cpu":
         return 0
-    size = 4 if options.get("dtype", "float32") == "float32" else 2
+    size = _encoder_size(args)
     if name == "policy-init":
         return size * shape.num_parameters
     if Path(model).is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -10,17 +10,19 @@ from rich.text import Text
 
 from oger.planning.memory import GIB
 from oger.planning.plan import Plan
+from oger.planning.scaling import same_batch_plans
+from oger.planning.timing import Stage
 
 _WHEN = {"always": "", "train": "; training only", "generate": "; generation only"}
 
 
-def print_plan(plan: Plan, console: Console) -> None:
-    """Print a plan."""
-    for block in _blocks(plan):
+def print_plan(plan: Plan, console: Console, *, arithmetic: bool = False) -> None:
+    """Print a plan; `arithmetic` is that of the other numbers of GPUs, too."""
+    for block in _blocks(plan, arithmetic):
         console.print(block, soft_wrap=isinstance(block, Text), highlight=False)
 
 
-def _blocks(plan: Plan) -> Iterator[RenderableType]:
+def _blocks(plan: Plan, arithmetic: bool) -> Iterator[RenderableType]:
     setting, shape, device = plan.setting, plan.setting.shape, plan.setting.device
     yield Text(
         f"{setting.name}: {shape.num_parameters:,} parameters ({shape.source}), {setting.trained:,} trained, "
@@ -28,7 +30,15 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
         f"{device.bandwidth / 1e12:g} TB/s), sharding {setting.sharding}"
         + (f", and {setting.server_gpus} more that generate" if setting.server_gpus else ""),
     )
-    for block in (_memory(plan), _tokens(plan), _time(plan), _verdict(plan)):
+    others = same_batch_plans(setting)
+    for block in (
+        _memory(plan),
+        _tokens(plan),
+        _time(plan),
+        _scaling(others),
+        *_whys(others, arithmetic),
+        _verdict(plan),
+    ):
         yield ""
         yield block
     for warning in plan.warnings:
@@ -40,8 +50,10 @@ def _blocks(plan: Plan) -> Iterator[RenderableType]:
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
+    last = len(headers) - 1
     for index, header in enumerate(headers):
-        table.add_column(header, justify="right" if index == 1 else "left", no_wrap=index < 2, overflow="fold")
+        number = 0 < index < max(last, 2)
+        table.add_column(header, justify="right" if number else "left", no_wrap=index < max(last, 2), overflow="fold")
     return table
 
 
@@ -78,20 +90,56 @@ def _tokens(plan: Plan) -> Table:
 
 
 def _time(plan: Plan) -> Table:
-    table = _table("time per optimiser step", "seconds", "arithmetic")
+    table = _table("time per optimiser step", "seconds", "share", "arithmetic")
     for stage in plan.stages:
-        table.add_row(stage.name, f"{stage.seconds:.1f}", stage.why)
-    why = "verification, encoder and transfer of weights not counted"
-    table.add_row("together", f"{plan.seconds_per_step:.1f}", why)
+        table.add_row(stage.name, f"{stage.seconds:.1f}", _share(stage, plan), stage.why)
+    why = "transfer of weights and exchange of gradients not counted"
+    table.add_row("together", f"{plan.seconds_per_step:.1f}", "100 %", why)
     setting = plan.setting
     if plan.hours is None:
-        table.add_row("run", "?", f"{setting.epochs:g} epochs: set max_steps to see hours")
+        table.add_row("run", "?", "", f"{setting.epochs:g} epochs: set max_steps to see hours")
         return table
     why = f"{setting.max_steps:,} steps x {_seconds(plan.seconds_per_step)} s"
     if plan.validation_seconds:
         why += f" + {setting.validation_rows:,} rollouts of validation, {plan.validation_seconds:,.0f} s"
-    table.add_row("run", f"{plan.hours * 3600:,.0f}", f"{plan.hours:,.1f} hours = {why}")
+    table.add_row("run", f"{plan.hours * 3600:,.0f}", "", f"{plan.hours:,.1f} hours = {why}")
     return table
+
+
+def _share(stage: Stage, plan: Plan) -> str:
+    return f"{100 * stage.seconds / plan.seconds_per_step:.1f} %"
+
+
+def _scaling(plans: Mapping[int, Plan | None]) -> Table:
+    table = _table("the same batch on", *(f"{number} GPU{'s' * (number > 1)}" for number in plans), "")
+    known = [plan for plan in plans.values() if plan is not None]
+    for place, name in enumerate(stage.name for stage in known[0].stages):
+        cells = [
+            plan and f"{_seconds(plan.stages[place].seconds)} s {_share(plan.stages[place], plan):>6}"
+            for plan in plans.values()
+        ]
+        table.add_row(name, *(cell or "" for cell in cells), "")
+    cells = [plan and f"{_seconds(plan.seconds_per_step)} s  100 %" for plan in plans.values()]
+    table.add_row("together", *(cell or "rows do not divide" for cell in cells), "")
+    peaks = [
+        plan and f"{max(plan.peaks.values()) / GIB:.1f}, {'fits' if plan.fits else 'too much'}"
+        for plan in plans.values()
+    ]
+    table.add_row("GiB per GPU", *(cell or "" for cell in peaks), "")
+    return table
+
+
+def _whys(plans: Mapping[int, Plan | None], wanted: bool) -> Iterator[Table]:
+    """The arithmetic of every number of GPUs."""
+    for number, plan in plans.items():
+        if not wanted or plan is None:
+            continue
+        setting = plan.setting
+        rows = f"{setting.accumulation} x {setting.rows} rows of each GPU, sharding {setting.sharding}"
+        table = _table(f"on {number} GPU{'s' * (number > 1)}", "seconds", rows)
+        for stage in plan.stages:
+            table.add_row(stage.name, _seconds(stage.seconds), stage.why)
+        yield table
 
 
 def _seconds(seconds: float) -> str:

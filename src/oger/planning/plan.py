@@ -104,9 +104,14 @@ def _warnings(setting: Setting) -> Iterator[str]:
         if at_once < rows / 2:
             yield f"vLLM decodes about {at_once:,.0f} of an engine's {rows:,.0f} rows at once: the others wait"
     if setting.encoder_bytes is None:
-        yield f"the memory of the encoder {setting.encoder} is not known and not counted"
+        yield f"memory and time of the encoder {setting.encoder} are not known and not counted"
     if setting.validation_rows is None:
         yield "the time of validation is not counted: validation_limit does not say how many problems there are"
+    if setting.processes not in (None, setting.num_gpus):
+        yield (
+            f"the recipe is made for processes={setting.processes} and will not start on {setting.num_gpus} GPUs: give "
+            f"--gpus {setting.processes}x..., or another batch and processes={setting.num_gpus}"
+        )
     if setting.sharding != "none" and setting.num_gpus == 1:
         yield f"one GPU has nothing to share: --sharding {setting.sharding} only costs copies"
 

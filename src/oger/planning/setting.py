@@ -28,6 +28,10 @@ class Assumptions:
     """Part of the memory bandwidth that decoding reaches."""
     tokens_per_s: float | None = None
     """Generated per second and GPU; None = from the bandwidth."""
+    verify_ms: float = 16.0
+    """Of one worker per answer; docs/performance.md measures it with math-verify."""
+    verify_workers: int = 8
+    """Per process; the verifier starts at most eight."""
     overhead_gib: float = 2.0
     """CUDA context, communication buffers and fragmentation, per GPU."""
 
@@ -59,6 +63,8 @@ class Setting:
     shape: ModelShape
     device: Device
     num_gpus: int
+    processes: int | None
+    """That the recipe is made for; None = any number."""
     server_gpus: int
     sharding: str
     trained: int
@@ -98,6 +104,8 @@ class Setting:
     encoder: str
     encoder_bytes: int | None
     """None = unknown."""
+    encoder_parameters: int | None
+    """That run on the policy's GPU; None = unknown."""
     max_tokens: int
     """max_completion_length."""
     prompt_tokens: int

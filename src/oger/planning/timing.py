@@ -59,6 +59,8 @@ def stages(setting: Setting) -> list[Stage]:
     found = []
     if setting.engine != "none" and not setting.replays:
         found.append(_spread("generation", *generation(setting), setting))
+    if setting.engine != "none":
+        found.append(_spread("reward", *_reward(setting), setting))
     if setting.extra_forwards:
         found.append(_spread("log-probabilities, entropies", *_forwards(setting), setting))
     return [*found, _update(setting)]
@@ -105,6 +107,22 @@ def generation(setting: Setting) -> tuple[float, str]:
     return seconds, what
 
 
+def _reward(setting: Setting) -> tuple[float, str]:
+    """Verdicts and vectors of a rollout batch; teachers' vectors are kept and not counted."""
+    rows, assumed = setting.rollout_rows, setting.assumptions
+    seconds = rows * assumed.verify_ms / 1e3 / assumed.verify_workers
+    why = f"{rows:,} answers x {assumed.verify_ms:g} ms / {assumed.verify_workers} workers of the verifier"
+    if setting.encoder_parameters:
+        flops = 2.0 * setting.encoder_parameters * rows * setting.mean_tokens
+        encoding, encoded = _at_mfu(
+            flops,
+            setting,
+            f"2 x {setting.encoder_parameters / 1e6:,.0f} M of the encoder x {rows * setting.mean_tokens:,} tokens",
+        )
+        seconds, why = seconds + encoding, f"{why} + {encoded}"
+    return seconds, why
+
+
 def _forwards(setting: Setting) -> tuple[float, str]:
     """Without gradient, a whole rollout batch by length, as `oger.training.logprobs.forward` runs it."""
     rows = setting.rollout_rows
@@ -136,7 +154,8 @@ def _context(setting: Setting, width: float) -> float:
 
 def _at_mfu(flops: float, setting: Setting, what: str) -> tuple[float, str]:
     device, mfu = setting.device, setting.assumptions.mfu
-    why = f"{what} = {flops / 1e15:,.1f} PFLOP per GPU at {mfu:.0%} of {device.peak_flops / 1e12:,.0f} TFLOP/s"
+    amount = f"{flops / 1e15:,.1f} PFLOP" if flops >= 1e14 else f"{flops / 1e12:,.1f} TFLOP"
+    why = f"{what} = {amount} per GPU at {mfu:.0%} of {device.peak_flops / 1e12:,.0f} TFLOP/s"
     return flops / (device.peak_flops * mfu), why
 
 

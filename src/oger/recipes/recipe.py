@@ -85,6 +85,8 @@ class Recipe:
     """The first stage is trained only where more than this share of prompts has no correct rollout; None = always."""
     peft: _Lora | None = None
     """Arguments of peft's LoraConfig; None trains all weights."""
+    processes: Whole | None = None
+    """Processes, one per GPU, that the batch is made for; a run of another number is refused. None = any number."""
     keep_last: Whole = 2
     """Checkpoints kept."""
     max_generated_tokens: Whole | None = None

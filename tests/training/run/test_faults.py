@@ -183,7 +183,6 @@ def test_a_second_process_is_refused_while_the_first_one_lives(whole: Path, tmp_
 HOLDER = """
 import sys, time
 from pathlib import Path
-from oger.faults import RunFaultError
 from oger.runs.lock import run_lock
 with run_lock(Path(sys.argv[1]), print):
     print("held", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from oger.recipes import load_recipe
 from oger.runs.lock import run_lock
+from oger.training.run.ranks import check_group
+from oger.training.run.train import train_recipe
 from tests.support.command import save_policy
 from tests.support.planted import write_jsonl
 from tests.support.tiny import toy_rows
@@ -18,8 +22,11 @@ ROOT = Path(__file__).parents[3]
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]
+
+
 def train(
-    folder: Path, *more: str, launcher: list[str] | None = None, **variables: str
+    folder: Path, *more: str, launcher: list[str] | None = None, program: list[str] | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     save_policy(folder / "policy", 0)
     write_jsonl(folder / "rows.jsonl", toy_rows())
@@ -34,6 +41,8 @@ def train(
         "validation=null",
     ]
     command += ["train=rows.jsonl", "test={}", "eval_strategy=no", "output_dir=run", "max_completion_length=12", *more]
+    if program is not None:
+        command = [*program, *command[1:]]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -83,3 +92,45 @@ def test_the_second_process_ends_with_the_error_that_the_first_one_met(tmp_path:
     assert done.returncode != 0
     assert done.stderr.count("error: run is not empty") == 2
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_a_launcher_that_started_one_process_where_two_were_asked_for_is_refused(tmp_path: Path) -> None:
+    done = train(tmp_path, "use_cpu=true", program=[*ACCELERATE, "--cpu", "--num_processes", "2"])
+    assert done.returncode != 0
+    assert "accelerate launch was asked for several processes and started one" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variable", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_processes_that_a_cluster_started_beside_one_another_are_no_group(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    check_group()
+    monkeypatch.setenv(variable, "4")
+    with pytest.raises(ValueError, match=rf"started 4 processes \({variable}\)"):
+        check_group()
+
+
+def test_a_recipe_made_for_eight_processes_is_refused_in_one(tmp_path: Path) -> None:
+    check_group(1)
+    with pytest.raises(ValueError, match=r"made for processes=8, and this run has 1"):
+        train_recipe(load_recipe("smoke", ["processes=8", f"output_dir={tmp_path / 'run'}"]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_say_so_and_measure_the_run_together(tmp_path: Path) -> None:
+    """Three problems, so that one process fills its share up; every problem counts once."""
+    write_jsonl(tmp_path / "test.jsonl", toy_rows(3))
+    launch = [*ACCELERATE, "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    options = ["use_cpu=true", "ddp_backend=gloo", "processes=2", "test={id: test.jsonl}", "eval_samples=4"]
+    done = train(tmp_path, *options, program=launch)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "world size 2 on 1 machine, MULTI_CPU over gloo, devices cpu" in done.stdout
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    for when in ("before", "after"):
+        measured = summary[when]["id"]
+        assert (measured["problems"], measured["samples"]) == (3, 4)
+    stored = json.loads((tmp_path / "run" / "before.json").read_text())["id"]
+    assert len(stored["texts"]) == 3
+    assert len(summary["change"]["id"]["pass@1"]) == 3

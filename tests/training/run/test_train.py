@@ -78,6 +78,10 @@ def test_summary_has_the_documented_form(whole: Path) -> None:
     assert summary["steps"] == STEPS
     assert summary["seed"] == 0
     assert summary["wall_seconds"] > 0
+    parts = ["imports", "data", "policy", "evaluation before", "training", "saving", "evaluation after"]
+    assert list(summary["parts"]) == parts
+    assert sum(summary["parts"].values()) == pytest.approx(summary["wall_seconds"], abs=0.5)
+    assert summary["parts"]["training"] >= summary["train_seconds"] - 0.2
     for when in ("before", "after"):
         entry = summary[when]["id"]
         low, high = entry["ci95"]

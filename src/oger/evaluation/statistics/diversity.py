@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 SAME_SOLUTION = 0.6
 """Least Jaccard similarity of two texts of one solution."""
@@ -54,6 +56,7 @@ def correct_variety(texts: Sequence[str], divergence_C: torch.Tensor) -> tuple[f
     Returns:
         share of different texts; population standard deviation of their D.
 
+    >>> import torch
     >>> correct_variety(["a", "a", "b"], torch.tensor([0.5, 0.5, 0.5]))
     (0.6666666666666666, 0.0)
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -44,8 +43,8 @@ from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
 from oger.training.run.evaluate import (
+    EvaluationBefore,
     Tests,
-    can_evaluate,
     changes,
     evaluate_before,
     evaluate_now,
@@ -55,6 +54,8 @@ from oger.training.run.evaluate import (
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure
 from oger.training.run.hub import push
+from oger.training.run.parts import AFTER, POLICY, SAVING, TRAINING, Parts
+from oger.training.run.parts import BEFORE as EVALUATION_BEFORE
 from oger.training.run.probes import probe_callbacks
 from oger.training.run.show import describe
 from oger.training.run.start import start_record
@@ -91,7 +92,7 @@ def conduct(
     train: Train,
     *,
     resume: bool,
-    started: float,
+    parts: Parts,
 ) -> dict[str, Any]:
     """Records, evaluates, trains, saves and evaluates again; returns what summary.json holds.
 
@@ -103,11 +104,10 @@ def conduct(
         signals: that end it.
         train: the training itself, from a checkpoint or from the start.
         resume: go on from the newest whole checkpoint.
-        started: `time.perf_counter` when the process began with it.
+        parts: of the run's time so far.
     """
+    parts.end(POLICY)
     run = recipe.output_dir
-    if not can_evaluate(trainer):
-        tests = {}
     is_main = trainer.accelerator.is_main_process
     if is_main:
         dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / CONFIG)
@@ -126,7 +126,10 @@ def conduct(
         console.print(f"resuming after step {step}", highlight=False)
     trainer.accelerator.wait_for_everyone()
 
-    before = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
+    measured = EvaluationBefore(run / BEFORE, recipe, trainer, tests, console, parts)
+    if trainer.accelerator.num_processes == 1 and not measured.entries:
+        measured.entries = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
+    parts.end(EVALUATION_BEFORE)
     best = BestPolicy(run / BEST, trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -136,20 +139,25 @@ def conduct(
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
     profile = [Profile(run, console)] if recipe.profile else []
-    for callback in (*probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
+    for callback in (measured, *probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
         trainer.add_callback(callback)
     with closing(live), one_line_faults(trainer):
         if not finish_from(trainer, checkpoint, budget):
             train(None if checkpoint is None else str(checkpoint))
+        parts.end(TRAINING)
         signals.raise_if_received()
         check_trained(trainer, trainer.step_guard)
         save_policy(trainer, run / MODEL, card=run_card(run))
+    parts.end(SAVING)
+    before = measured.entries
     after = evaluate_now(recipe, trainer, tests, "after", console)
+    parts.end(AFTER)
     summary = {
         "before": {name: entry["summary"] for name, entry in before.items()},
         "after": {name: numbers(recipe, name, result) for name, result in after.items()},
         "change": changes(before, after),
-        "wall_seconds": round(time.perf_counter() - started, 1),
+        "wall_seconds": round(parts.total, 1),
+        "parts": parts.rounded,
         "steps": trainer.state.global_step,
         "generated_tokens": budget.tokens,
         "train_seconds": round(budget.seconds, 1),
@@ -168,6 +176,7 @@ def conduct(
             highlight=False,
             soft_wrap=True,
         )
+        console.print(parts.line(), highlight=False, soft_wrap=True)
     push(trainer)
     return summary
 

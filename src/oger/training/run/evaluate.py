@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.text import Text
+from transformers import TrainerCallback
 
-from oger.evaluation.backends.base import SamplingSettings
-from oger.evaluation.job import Result, own_job
+from oger.evaluation.backends.base import DEFAULT_BATCH_SIZE, SamplingSettings
+from oger.evaluation.job import Job, Result, own_job
 from oger.evaluation.runner import run_job
 from oger.evaluation.statistics.accuracy import change
 from oger.evaluation.statistics.diversity import different_solutions
@@ -22,6 +26,8 @@ from oger.reporting.prompts import readable_prompt
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
+from oger.training.run.parts import BEFORE, TRAINING, Parts
+from oger.training.run.shared_evaluation import leanly, rows_at_once, run_shared, whole_policy
 from oger.training.trainer import OGERTrainer
 from oger.worlds.world import strategy_rule
 
@@ -42,30 +48,44 @@ def evaluate(
     seed: int,
 ) -> Result:
     """A policy (model, tokenizer) on problems, asked and graded as the recipe says; `args` are its `run_options`."""
-    job = own_job(
+    with leanly(policy[0], args):
+        return run_job(_job(recipe, args, policy, rows, num_samples=num_samples, seed=seed))
+
+
+def _job(
+    recipe: Recipe,
+    args: OGERConfig,
+    policy: tuple[Any, Any],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    num_samples: int,
+    seed: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> Job:
+    return own_job(
         recipe.name,
         rows,
         *policy,
         reward=outcome_function(recipe),
         num_samples=num_samples,
         sampling=SamplingSettings(recipe.eval_temperature, 1.0, args.max_completion_length, seed),
+        batch_size=batch_size,
         chat_template_kwargs=args.chat_template_kwargs,
     )
-    return run_job(job)
-
-
-def can_evaluate(trainer: OGERTrainer) -> bool:
-    """One process alone: it holds the whole policy, and no other waits for it."""
-    return trainer.accelerator.num_processes == 1
 
 
 def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, console: Console) -> dict[str, Result]:
-    """The policy as it is on every test set."""
-    policy, args = (trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class), trainer.args
-    results = {}
+    """The policy as it is on every test set; every process must call it, and gets all results."""
+    args, results = trainer.args, {}
+    is_main = trainer.accelerator.is_main_process
     for name, rows in tests.items():
-        with console.status(Text(f"evaluating {name} {when} training")):
-            results[name] = evaluate(recipe, args, policy, rows, num_samples=recipe.eval_samples, seed=args.seed)
+        shown = console.status(Text(f"evaluating {name} {when} training")) if is_main else nullcontext()
+        with shown, whole_policy(trainer) as policy, leanly(policy, args):
+            job = _job(
+                recipe, args, (policy, trainer.processing_class), rows, num_samples=recipe.eval_samples,
+                seed=args.seed, batch_size=rows_at_once(trainer),
+            )  # fmt: skip
+            results[name] = run_shared(job, trainer)
     return results
 
 
@@ -80,7 +100,7 @@ def evaluate_before(
     """
     if not tests:
         return {}
-    if (stored := _stored(path, tests)) is not None:
+    if (stored := stored_before(path, tests)) is not None:
         return stored
     before: dict[str, dict[str, Any]] = {}
     for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
@@ -91,8 +111,39 @@ def evaluate_before(
             "outcomes": [response.outcome for response in first],
             "texts": [response.text for response in first],
         }
-    write_json(path, before)
+    if trainer.accelerator.is_main_process:
+        write_json(path, before)
     return before
+
+
+class EvaluationBefore(TrainerCallback):
+    """Measures the untrained policy of several processes, which hold their parts of it once the training begins.
+
+    Args:
+        path, recipe, trainer, tests, console: as of `evaluate_before`.
+        parts: of the run's time.
+    """
+
+    def __init__(
+        self, path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console, parts: Parts
+    ) -> None:
+        self._parts = parts
+        self._given = path, recipe, trainer, tests, console
+        self.entries: dict[str, dict[str, Any]] = (stored_before(path, tests) or {}) if tests else {}
+        """As `evaluate_before` returns them; empty until then, and where a resumed run finds none."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the first step, on every process."""
+        if state.global_step == 0 and not self.entries:
+            self._parts.end(TRAINING)
+            self.entries = evaluate_before(*self._given)
+            self._parts.end(BEFORE)
+
+
+def stored_before(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
+    """What an earlier start of the run measured, as the main process finds it; None = nothing whole."""
+    found = [_stored(path, tests) if PartialState().is_main_process else None]
+    return broadcast_object_list(found)[0]
 
 
 def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
@@ -133,10 +184,12 @@ def correct_samples(result: Result) -> list[int]:
 def changes(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Result]) -> dict[str, dict[str, Any]]:
     """Test set -> how far training moved pass@1 and pass@8, paired by problem, for summary.json.
 
-    A before.json of an earlier version has no counts of each problem: no change of its sets.
+    No change of sets whose counts of each problem are not known, as before.json of an earlier version has none.
     """
     found = {}
     for name, result in after.items():
+        if name not in before:
+            continue
         counts, samples = before[name].get("correct"), result.accuracy["samples"]
         if isinstance(counts, list) and before[name]["summary"].get("samples") == samples:
             found[name] = change(counts, correct_samples(result), samples)
@@ -155,7 +208,7 @@ def show_change(
     The problem is one whose correct solutions by the new policy differ, if there is one, which the old policy did not
     solve at its first try, if there is one of these, too.
     """
-    if not after:
+    if not after or not before:
         return
     console.print(comparison_table(summary["before"], summary["after"]))
     name, result = next(iter(after.items()))

@@ -26,6 +26,7 @@ from oger.recipes.recipe import Recipe
 from oger.runs.rollouts import PROBES, write_rollouts
 from oger.teachers.table.column import COLUMN, parse_cell
 from oger.training.run.build import outcome_function
+from oger.training.run.shared_evaluation import leanly
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -114,11 +115,11 @@ class Probes(TrainerCallback):
         trainer = self.trainer
         if not trainer.accelerator.is_main_process:
             return
-        args = trainer.args
+        args, policy = trainer.args, trainer.accelerator.unwrap_model(trainer.model)
         job = own_job(
             "probes",
             self.rows,
-            trainer.accelerator.unwrap_model(trainer.model),
+            policy,
             trainer.processing_class,
             reward=self.outcome_reward,
             num_samples=args.num_generations,
@@ -127,7 +128,8 @@ class Probes(TrainerCallback):
             batch_size=args.per_device_train_batch_size * args.steps_per_generation,
             chat_template_kwargs=args.chat_template_kwargs,
         )
-        samples = by_problem(run_job(job).responses).values()
+        with leanly(policy, args):
+            samples = by_problem(run_job(job).responses).values()
         write_rollouts(self.run, step, _records(trainer, self.rows, list(samples)), store=PROBES)
 
 

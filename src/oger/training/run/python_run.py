@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +31,7 @@ from oger.training.keeper import Train
 from oger.training.run.build import checked_rows, read_data, run_options
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.options import check_training, training_keys
+from oger.training.run.parts import DATA, Parts
 from oger.training.run.ranks import by_owner, check_group
 from oger.training.run.show import quiet_libraries
 from oger.training.run.start import same_start
@@ -131,17 +131,18 @@ class RunFolder:
     def train(self, trainer: Any, train: Train) -> Any:
         """See `oger.training.keeper.RunKeeper`; what `trainer.train()` returns."""
         assert self._recipe is not None, "the trainer prepares its run before it is built"
-        recipe, started, result = self._recipe, time.perf_counter(), []
+        recipe, parts, result = self._recipe, Parts(), []
         data = read_data(recipe)
         tests = {name: checked_rows(recipe, source) for name, source in recipe.test.items()}
         by_owner(lambda: same_start(self.path, recipe, data, tests, PartialState().num_processes))
+        parts.end(DATA)
 
         def train_and_keep(checkpoint: str | None) -> None:
             result.append(train(checkpoint))
 
         with self._owned, StopSignals() as signals:
             self.summary = conduct(
-                recipe, trainer, tests, self._console, signals, train_and_keep, resume=self._resume, started=started
+                recipe, trainer, tests, self._console, signals, train_and_keep, resume=self._resume, parts=parts
             )
         return result[0] if result else None
 

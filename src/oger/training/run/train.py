@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from oger.training.run.build import build_trainer, checked_rows, read_data, run_
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.folder import free_folder
 from oger.training.run.options import check_training
-from oger.training.run.ranks import by_owner, check_group
+from oger.training.run.parts import DATA, FIRST_STAGE, Parts
+from oger.training.run.ranks import by_owner, check_group, group_line
 from oger.training.run.show import quiet_libraries
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals
@@ -27,8 +27,16 @@ from oger.training.run.warm_start import warm_start
 from oger.training.trainer import OGERTrainer
 
 
-def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
+def train_recipe(
+    recipe: Recipe, *, resume: bool = False, console: Console | None = None, imports: float | None = None
+) -> dict[str, Any]:
     """Trains as a recipe says and returns what summary.json holds.
+
+    Args:
+        recipe: of the run.
+        resume: go on with the run in its folder.
+        console: where the run tells how it goes.
+        imports: seconds that loading the libraries took, for the run's own account of its time.
 
     Raises:
         FileExistsError: if the run folder holds a run and `resume` is not asked for.
@@ -38,31 +46,35 @@ def train_recipe(recipe: Recipe, *, resume: bool = False, console: Console | Non
         RunFaultError: if memory, disk or numbers that are not finite end the run; what was saved is whole.
         RunStopped: if SIGTERM or SIGINT ends it.
     """
+    parts = Parts(imports)
     quiet_libraries()
     recipe = check_training(recipe)
     console = console or Terminal()
     with StopSignals() as signals, ExitStack() as owned:
         run_options(recipe).device  # noqa: B018 - makes the process group
-        check_group()
-
+        check_group(recipe.processes)
+        if PartialState().is_main_process and (line := group_line()) is not None:
+            console.print(line, highlight=False, soft_wrap=True)
         by_owner(lambda: claim(recipe, resume, owned, console))
-        return _train(recipe, resume, console, signals)
+        return _train(recipe, resume, console, signals, parts)
 
 
-def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals) -> dict[str, Any]:
-    started = time.perf_counter()
+def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals, parts: Parts) -> dict[str, Any]:
     run = recipe.output_dir
     tests = {name: checked_rows(recipe, source, recipe.eval_limit) for name, source in recipe.test.items()}
     data = read_data(recipe)
     by_owner(lambda: same_start(run, recipe, data, tests, PartialState().num_processes))
+    parts.end(DATA)
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
+    if recipe.first is not None:
+        parts.end(FIRST_STAGE)
 
     def say(line: str) -> None:
         if PartialState().is_main_process:
             console.print(line, highlight=False, soft_wrap=True)
 
     trainer = build_trainer(dataclasses.replace(recipe, model=model), data, say=say)
-    return conduct(recipe, trainer, tests, console, signals, _train_from(trainer), resume=resume, started=started)
+    return conduct(recipe, trainer, tests, console, signals, _train_from(trainer), resume=resume, parts=parts)
 
 
 def _train_from(trainer: OGERTrainer) -> Train:
@@ -70,11 +82,16 @@ def _train_from(trainer: OGERTrainer) -> Train:
 
 
 def quickstart(
-    *, steps: int | None = None, seed: int = 0, out: Path | None = None, console: Console | None = None
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    console: Console | None = None,
+    imports: float | None = None,
 ) -> dict[str, Any]:
     """The shipped quickstart recipe; without `out`, in the first free folder runs/quickstart, runs/quickstart-2, ..."""
     overrides = [f"seed={seed}"]
     if steps is not None:
         overrides.append(f"max_steps={steps}")
     overrides.append(f"output_dir={json.dumps(str(out or free_folder(Path('runs') / 'quickstart')))}")
-    return train_recipe(load_recipe("quickstart", overrides), console=console)
+    return train_recipe(load_recipe("quickstart", overrides), console=console, imports=imports)
