@@ -31,14 +31,9 @@ def _blocks(plan: Plan, arithmetic: bool) -> Iterator[RenderableType]:
         + (f", and {setting.server_gpus} more that generate" if setting.server_gpus else ""),
     )
     others = same_batch_plans(setting)
-    for block in (
-        _memory(plan),
-        _tokens(plan),
-        _time(plan),
-        _scaling(others),
-        *_whys(others, arithmetic),
-        _verdict(plan),
-    ):
+    tables = [_memory(plan), _tokens(plan), _time(plan), _scaling(others), *_whys(others, arithmetic)]
+    blocks: list[RenderableType] = [*tables, _verdict(plan)]
+    for block in blocks:
         yield ""
         yield block
     for warning in plan.warnings:
