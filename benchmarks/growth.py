@@ -141,7 +141,7 @@ def report(arguments: argparse.Namespace) -> Pieces:
         from tests.support.run_folders import make_run
 
         with TemporaryDirectory(dir=arguments.out) as folder:
-            run = make_run(Path(folder) / "run", steps=steps, rollouts_every=rollouts_every, groups=200)
+            run = make_run(Path(folder) / "run", steps=steps, rollouts_every=rollouts_every, groups=200, probes=4)
             found = command("report", str(run), "--out", str(Path(folder) / "report.html"))
             return {**found, "steps": steps, "megabytes": round((Path(folder) / "report.html").stat().st_size / 1e6, 2)}
 

@@ -103,7 +103,7 @@ def test_weights_of_correct_rollouts_ask_for_entropies_as_the_exploration_reward
 
 def test_replayed_rollouts_take_no_time_to_generate_and_leave_no_entropies() -> None:
     setting = setting_of("quickstart", "rollouts=replay:runs/other")
-    assert [stage.name for stage in stages(setting)] == ["log-probabilities, entropies", "update"]
+    assert [stage.name for stage in stages(setting)] == ["reward", "log-probabilities, entropies", "update"]
     assert tokens_per_step(setting).generated == 0
     assert tokens_per_step(setting).trained == tokens_per_step(setting_of("quickstart")).trained
 

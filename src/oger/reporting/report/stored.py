@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from oger.reporting.report.run_folder import RunFolder
 from oger.runs.rollouts import ORIGINS, ROLLOUTS, Store, read_rollouts
 
 Rows = Sequence[Mapping[str, Any]]
+
+_INDEXED = ("group", "prompt", "origin", "outcome", "num_tokens", "bonus")
+"""Columns that the index of all stored groups is made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def index_groups(run: RunFolder) -> tuple[list[GroupKey], list[Point]]:
     groups: list[GroupKey] = []
     points: list[Point] = []
     for step in steps:
-        for group, rows in _read(run, step).items():
+        for group, rows in _read(run, step, columns=_INDEXED).items():
             groups.append(GroupKey(step=step, group=group, prompt=_digest(rows[0]["prompt"])))
             points += [
                 Point(step=step, tokens=row["num_tokens"], bonus=row["bonus"])
@@ -74,7 +77,7 @@ def load_groups(run: RunFolder, wanted: Sequence[GroupKey]) -> Iterator[tuple[Gr
     for key in wanted:
         by_step.setdefault(key.step, []).append(key)
     for step, keys in by_step.items():
-        groups = _read(run, step)
+        groups = _read(run, step, only={key.group for key in keys})
         yield from ((key, groups[key.group]) for key in keys if key.group in groups)
 
 
@@ -106,11 +109,23 @@ def _digest(prompt: str) -> str:
     return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def _read(run: RunFolder, step: int) -> dict[int, list[dict[str, Any]]]:
-    """Groups of one step; a damaged file costs its own step."""
+def _read(
+    run: RunFolder, step: int, *, columns: Sequence[str] | None = None, only: Collection[int] | None = None
+) -> dict[int, list[dict[str, Any]]]:
+    """Groups of one step; a damaged file costs its own step.
+
+    Args:
+        columns: that are wanted; None = all. To make Python objects of a table costs more than to read it.
+        only: groups that are wanted; None = all.
+    """
     groups: dict[int, list[dict[str, Any]]] = {}
     with run.reading(f"{ROLLOUTS.folder}: step {step}"):
-        for row in whole_rows(run, read_rollouts(run.path, step), f"{ROLLOUTS.folder}: step {step}").to_pylist():
+        table = whole_rows(run, read_rollouts(run.path, step), f"{ROLLOUTS.folder}: step {step}")
+        if only is not None:
+            table = table.filter(
+                pc.is_in(table.column("group"), pa.array(sorted(only), table.schema.field("group").type))
+            )
+        for row in table.select(columns or table.column_names).to_pylist():
             groups.setdefault(row["group"], []).append(row)
     return groups
 
