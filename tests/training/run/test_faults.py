@@ -298,22 +298,25 @@ def test_running_out_of_memory_says_what_to_lower_and_costs_no_checkpoint(
         (
             "server",
             "generate",
-            ConnectionError("Max retries\nexceeded"),
-            r"http://gpu:1 failed in step 3 \(Max retries",
+            ConnectionError("Max\nretries"),
+            r"gpu:1 does not answer in step 3 \(Max retries\): start",
         ),
+        ("server", "generate", Exception("Request failed: 400"), r"gpu:1 refused a request of step 3 \(Request failed"),
+        ("server", "generate", KeyError("a defect"), None),
         ("server", "score", ConnectionError("a reward's"), None),
+        ("server", "score", Exception("a reward's"), None),
         ("colocate", "generate", ConnectionError("nobody's"), None),
         ("server", "generate", OSError(errno.ENOSPC, "No space left on device"), "cannot write into the run folder"),
     ],
 )
-def test_a_server_that_is_gone_is_one_line_that_says_how_to_go_on(
-    mode: str, stage: str, error: OSError, said: str | None
+def test_a_server_that_is_gone_or_refuses_is_one_line_that_says_how_to_go_on(
+    mode: str, stage: str, error: Exception, said: str | None
 ) -> None:
     args = SimpleNamespace(use_vllm=True, vllm_mode=mode, vllm_server_base_url="http://gpu:1")
     trainer: Any = SimpleNamespace(
         args=args, stage_in_progress=stage, model=SimpleNamespace(training=True), state=SimpleNamespace(global_step=2)
     )
-    with pytest.raises(OSError if said is None else RunFaultError, match=said), one_line_faults(trainer):
+    with pytest.raises(type(error) if said is None else RunFaultError, match=said), one_line_faults(trainer):
         raise error
 
 

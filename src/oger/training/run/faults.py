@@ -34,23 +34,28 @@ def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
             f"cannot write into the run folder ({one_line(error, 200)}): make room, or make it writable, and go on "
             "with --resume."
         ) from error
+    except Exception as error:
+        # TRL's client raises no class of its own where the server refuses a request.
+        if type(error) is not Exception or not _of_server(trainer):
+            raise
+        raise RunFaultError(server_advice(trainer, error)) from error
 
 
 def _of_server(trainer: OGERTrainer) -> bool:
-    """Whether an OSError that no disk raised comes from the connection to a vLLM server."""
+    """Whether an error that no disk raised may come from a vLLM server."""
     args = trainer.args
     asks = trainer.stage_in_progress == "generate" or not trainer.model.training
     return args.use_vllm and args.vllm_mode == "server" and asks
 
 
-def server_advice(trainer: OGERTrainer, error: OSError) -> str:
-    """That the server is gone, and how to go on."""
-    args = trainer.args
+def server_advice(trainer: OGERTrainer, error: Exception) -> str:
+    """What the server did, and how to go on."""
+    args, step = trainer.args, trainer.state.global_step + 1
     url = args.vllm_server_base_url or f"http://{args.vllm_server_host}:{args.vllm_server_port}"
-    return (
-        f"the vLLM server at {url} failed in step {trainer.state.global_step + 1} ({one_line(error, 200)}): start it "
-        "again and go on with --resume."
-    )
+    gone = isinstance(error, OSError)
+    did = f"does not answer in step {step}" if gone else f"refused a request of step {step}"
+    advice = "start it again" if gone else "start it again with what it asks for"
+    return f"the vLLM server at {url} {did} ({one_line(error, 300)}): {advice}, and go on with --resume."
 
 
 def memory_advice(trainer: OGERTrainer) -> str:
