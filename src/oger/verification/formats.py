@@ -166,12 +166,14 @@ def answer_tag(text: str) -> str | None:
 
 
 def _tag_span(text: str) -> tuple[int, int] | None:
-    opened, found = None, None
+    opened: int | None = None
+    found: tuple[int, int] | None = None
     for tag in _TAGS.finditer(text):
         if not tag[1]:
             opened = tag.end()
         elif opened is not None:
-            opened, found = None, (opened, tag.start())
+            found = (opened, tag.start())
+            opened = None
     return found
 
 
