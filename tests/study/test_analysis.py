@@ -15,6 +15,7 @@ from scipy import stats
 
 from oger.evaluation.statistics.crossed import crossed_p
 from oger.study.analysis import Analysis
+from oger.study.claims import claims_at_a_glance
 from oger.study.fields import StudyError
 from oger.study.figures import band, draw_figures
 from oger.study.numbers import Place
@@ -175,6 +176,12 @@ def test_claims_hold_do_not_hold_or_cannot_be_told(tmp_path: Path) -> None:
     table = leaderboard(analysis).split("\n## Claims\n")[1].split("\n## ")[0]
     assert table.count("| oger ahead of grpo | accuracy | easy, id | +") == 1
     assert table.count("| cannot tell |") == 1
+    shown = [line.split("  ") for line in claims_at_a_glance(analysis).splitlines()]
+    assert [[cell.strip() for cell in line if cell.strip()] for line in shown[2:5]] == [
+        ["oger ahead of grpo", "accuracy", "holds"],
+        ["oger behind same", "accuracy", "does not hold"],
+        ["same ahead of grpo", "accuracy", "cannot tell"],
+    ]
 
 
 def test_a_claim_of_a_metric_that_is_not_stored_is_left_out(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oger.io.whole import write_text
 from oger.study.analysis import Analysis
+from oger.study.claims import claims_at_a_glance
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
 from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
@@ -42,6 +43,8 @@ def write_tables(
     if not analysis.rows and not analysis.tuning_rows:
         raise StudyError(f"{folder} holds no results of {study.name} yet: run oger compare without --tables")
     say(glance(analysis))
+    if claims := claims_at_a_glance(analysis):
+        say(f"\n{claims}")
     figures = draw_figures(analysis, folder)
     shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in figures)
     written = [folder / MARKDOWN, folder / CSV]

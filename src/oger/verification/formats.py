@@ -37,6 +37,7 @@ _AFTERTHOUGHT = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _UNDERLINE = re.compile(r"\A[ \t]{0,4}\r?\n(?:-{3,80}|={3,80})[ \t]{0,4}$", re.MULTILINE)  # Markdown's other heading
+_HASHES = re.compile(r"^####(?=[^\n]*\S)", re.MULTILINE)
 _TAGS = re.compile(r"<(/?)answer>", re.IGNORECASE)
 
 
@@ -160,13 +161,37 @@ def answer_tag(text: str) -> str | None:
     >>> answer_tag("<answer>3</answer> <answer> 4 </answer> <answer>")
     '4'
     """
-    opened, found = None, None
+    found = _tag_span(text)
+    return None if found is None else text[found[0] : found[1]].strip()
+
+
+def _tag_span(text: str) -> tuple[int, int] | None:
+    opened: int | None = None
+    found: tuple[int, int] | None = None
     for tag in _TAGS.finditer(text):
         if not tag[1]:
             opened = tag.end()
         elif opened is not None:
-            opened, found = None, (opened, tag.start())
-    return None if found is None else text[found[0] : found[1]].strip()
+            found = (opened, tag.start())
+            opened = None
+    return found
+
+
+def stated_span(text: str) -> tuple[int, int] | None:
+    r"""Where a text states its answer: in its last box, else in its last tag, behind its last ####, in its phrase.
+
+    >>> [text[slice(*stated_span(text))] for text in (r"\boxed{9}. So 9.", "9, so\n#### 9", "9: the answer is 9.")]
+    ['9', '9', '9']
+    """
+    for found in (last_boxed_span(text), _tag_span(text)):
+        if found is not None and found[0] < found[1]:
+            return found
+    for rule in (hash_answer, answer_phrase):
+        if said := rule(text):
+            marks = [match.end() for match in (_HASHES if rule is hash_answer else _PHRASE).finditer(text)]
+            begins = text.find(said, marks[-1])
+            return (begins, begins + len(said)) if begins >= 0 else None
+    return None
 
 
 def boxed_or_said(text: str) -> str | None:

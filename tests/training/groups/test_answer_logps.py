@@ -81,6 +81,19 @@ def test_the_reasoning_ends_where_the_answer_begins() -> None:
     assert reasoning_before_answer("it is 7") == "it is 7\n\\boxed{"
 
 
+def test_an_answer_that_stands_in_no_box_is_not_given_away() -> None:
+    assert reasoning_before_answer("3+4\n#### 7\n") == "3+4\n#### \\boxed{"
+    assert reasoning_before_answer("3+4. <answer>7</answer>") == "3+4. <answer>\\boxed{"
+    assert reasoning_before_answer("3+4. The answer is 7.") == "3+4. The answer is \\boxed{"
+
+
+@pytest.mark.parametrize("text", ["3+4\n#### 7", "so <answer>7</answer>", "The answer is 7. Done", "**Answer**: 7"])
+def test_answer_tokens_are_found_without_a_box(tokenizer: Any, text: str) -> None:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    start, end = answer_tokens(ids, tokenizer)
+    assert tokenizer.decode(ids[start:end]) == "7"
+
+
 def make_trainer(tmp_path: Path, rows: list[dict[str, Any]], tokenizer: Any, **options: Any) -> OGERTrainer:
     return OGERTrainer(
         POLICY, accuracy_reward, OGERConfig(**quiet_options(tmp_path, max_completion_length=64, **options)),

@@ -13,7 +13,7 @@ from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import mask_rows, pad_rows
 from oger.training.step import StepContext
-from oger.verification.formats import last_boxed_span
+from oger.verification.formats import last_boxed_span, stated_span
 
 _BOX = "\\boxed{"
 
@@ -23,7 +23,7 @@ def answer_logps(
 ) -> list[torch.Tensor] | None:
     """Per group, (M,): log-probability of the gold answer, boxed, after each teacher's reasoning; None unless needed.
 
-    The reasoning is the teacher's text up to the content of its last box, or the whole text and an opened box. Every
+    The reasoning is the teacher's text up to where it states its answer, in a box or otherwise. Every
     rank makes the same number of forwards, since a sharded policy gathers its weights in each.
     """
     if "answer_logp_M" not in CHOICES[context.args.teacher_choice].needs:
@@ -45,9 +45,12 @@ def answer_logps(
 
 
 def reasoning_before_answer(text: str) -> str:
-    r"""The text up to and with the "\boxed{" of its last boxed answer; with one added at its end where it has none."""
+    r"""The text up to and with the "\boxed{" of its last box; without one, a box is opened in place of the answer."""
     begins, stops = last_boxed_span(text) or (0, 0)
-    return text[:begins] if begins < stops else f"{text}\n{_BOX}"
+    if begins < stops:
+        return text[:begins]
+    begins, _ = stated_span(text) or (len(text), 0)
+    return f"{text[:begins]}{_BOX}" if begins < len(text) else f"{text}\n{_BOX}"
 
 
 def _batched(context: StepContext, prefixes: list[list[int]], answers: list[list[int]]) -> torch.Tensor:

@@ -13,7 +13,7 @@ from oger.method.confidence import REDUCTIONS, confidence, reduce_entropy
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts
 from oger.training.config import OGERConfig
 from oger.training.tokens import token_ends
-from oger.verification.formats import last_boxed_span
+from oger.verification.formats import stated_span
 
 
 def hesitation(
@@ -43,7 +43,7 @@ def hesitation(
 
 
 def answer_spans(rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, args: OGERConfig) -> torch.Tensor | None:
-    """True on the tokens of each online row's boxed answer, (N, T); None unless the run's entropy reduction needs it.
+    """True on the tokens of each online row's stated answer, (N, T); None unless the run's entropy reduction needs it.
 
     A row without an answer, or whose teacher took its place, is all False.
     """
@@ -58,9 +58,9 @@ def answer_spans(rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, arg
 
 
 def answer_tokens(ids: Sequence[int], tokenizer: Any) -> tuple[int, int]:
-    """First token of the boxed answer and the one after its last; (0, 0) where there is none."""
+    """First token of the answer, in a box or otherwise, and the one after its last; (0, 0) where there is none."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
-    begins, stops = last_boxed_span(text) or (0, 0)
+    begins, stops = stated_span(text) or (0, 0)
     if begins == stops:
         return 0, 0
     ends = token_ends(ids, tokenizer)

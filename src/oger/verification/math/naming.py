@@ -105,7 +105,10 @@ def is_one_name(text: str) -> bool:
         return True
     if _BIG_OPERATOR.match(text) or _DERIVATIVE.fullmatch(text) or _VARIABLE.fullmatch(text) or _POINTS.fullmatch(text):
         return True
-    return bool(re.fullmatch(r"[A-Za-z][A-Za-z' ]+", text)) and all(map(_is_word, text.split()))
+    words_of_it = text.split()
+    if all(word in _SHORT_WORDS for word in words_of_it):
+        return False  # by = 32 is b times y
+    return bool(re.fullmatch(r"[A-Za-z][A-Za-z' ]+", text)) and all(map(_is_word, words_of_it))
 
 
 def _is_word(text: str) -> bool:
