@@ -25,7 +25,7 @@ RUN_ELSEWHERE = {"README.md"}
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+) -->\n+)?```python\n(?P<code>.*?)```", re.DOTALL)
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text()) and page.name not in RUN_ELSEWHERE]
 # Options that a page mentions by themselves and that are of another program: vLLM's server, our pytest.
-OF_OTHERS = {"--generation-config", "--max-model-len", "--soak"}
+OF_OTHERS = {"--cpu", "--generation-config", "--max-model-len", "--soak"}
 SCRIPTS = [
     *(ROOT / "benchmarks").glob("*.py"),
     *(ROOT / "docs").glob("*.py"),
