@@ -77,6 +77,7 @@ def test_a_world_size_without_a_group_ends_with_one_line(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.soak
 def test_two_processes_without_a_cpu_flag_are_no_two_runs_in_one_folder(tmp_path: Path) -> None:
     done = train(tmp_path, launcher=LAUNCHER)
     assert done.returncode != 0
