@@ -99,7 +99,7 @@ def _signs(seed: int, problems: int) -> list[NDArray[np.float64]]:
     generator = np.random.default_rng(seed)
     shape = _PERMUTATIONS_AT_ONCE, problems
     blocks = range(_PERMUTATIONS // _PERMUTATIONS_AT_ONCE)
-    return [generator.integers(2, size=shape, dtype=np.int8) * 2.0 - 1.0 for _ in blocks]
+    return [generator.integers(2, size=shape, dtype=np.int8).astype(np.float64) * 2 - 1 for _ in blocks]
 
 
 def crossed_p(difference: Interval) -> float:
