@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,7 @@ import torch
 from tests.support.command import oger, run_folder  # noqa: F401 - fixtures
 
 torch.set_num_threads(1)
+gc.set_threshold(10_000)  # as in the command
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
