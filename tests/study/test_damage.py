@@ -122,3 +122,23 @@ def test_what_is_no_table_of_results_is_named(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "curves.parquet", tmp_path / "results.parquet")
     with pytest.raises(StudyError, match=r"results\.parquet holds no results of a study"):
         ResultStore(tmp_path)
+
+
+@pytest.mark.parametrize("spared", [[], ["easy/base"], ["easy/base", "easy/grpo/seed-0"]])
+def test_a_place_whose_methods_are_all_damaged_is_left_out(tmp_path: Path, spared: list[str]) -> None:
+    rows = tables()
+    for row in rows["results"]:
+        if row["cell"] not in spared:
+            row["accuracy"] = None
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.jsonl").write_text('{"prompt": "1+1=?", "answer": "2"}\n')
+    study = load_study(write_study(tmp_path))
+    write(tmp_path / "out" / "results", rows)
+    notes: list[str] = []
+    if spared:
+        write_tables(study, tmp_path / "out", note=notes.append)
+        assert ("| grpo |" in (tmp_path / "out" / "results" / MARKDOWN).read_text()) == (len(spared) == 2)
+    else:
+        with pytest.raises(StudyError, match="holds no results of"):
+            write_tables(study, tmp_path / "out", note=notes.append)
+    assert len(notes) == len(CELLS) - len(spared)

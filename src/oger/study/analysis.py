@@ -281,7 +281,10 @@ class Analysis:
         ]
 
     def _by_method(self, place: Place, evaluation: str) -> dict[str, list[dict[str, Any]]]:
-        """Method -> its rows in the order of the seeds; the untrained policy stands beside either policy."""
+        """Method -> its rows in the order of the seeds; the untrained policy stands beside either policy.
+
+        Alone it stands only where accuracy is measured, as while a study begins.
+        """
         wanted = (place.regime, place.split, place.policy)
         found: dict[str, list[dict[str, Any]]] = {}
         for method in (BASE, *self.study.methods):
@@ -294,7 +297,8 @@ class Analysis:
             ]
             if rows:
                 found[method] = sorted(rows, key=lambda row: row["seed"])
-        return found if found.keys() - {BASE} else {}
+        alone = not found.keys() - {BASE}
+        return {} if alone and evaluation != STANDARD else found
 
     def _of_claim(self, rows: Sequence[Mapping[str, Any]], metric: str) -> Matrix | None:
         """What a claim compares, as (seeds, problems); None where it is not stored."""
