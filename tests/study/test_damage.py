@@ -75,6 +75,8 @@ DAMAGE = [
     ("outcomes", "outcomes", "1x", "outcomes holds what is no outcome"),
     ("outcomes", "strategies", "null", "strategies is not"),
     ("outcomes", "problem", None, "problem is missing"),
+    ("outcomes", "outcomes", "101", "outcomes are not as many as samples"),
+    ("outcomes", "correct", -5, "correct is not the number of correct outcomes"),
     ("curves", "step", None, "step is missing"),
     ("curves", "seconds", float("inf"), "seconds is not finite"),
 ]
@@ -100,6 +102,41 @@ def test_a_damaged_row_costs_its_own_cell_and_the_page_says_so(
     store = ResultStore(tmp_path / "out" / "results")
     assert set(store.cells()) == set(CELLS) - {BAD}
     assert all(BAD not in table["cell"].to_pylist() for table in store.tables.values())
+
+
+@pytest.mark.parametrize(("column", "value"), [("policy", "odd"), ("split", ""), ("cell", "easy/other/seed-0")])
+def test_a_result_without_its_outcomes_counts_as_not_stored(tmp_path: Path, column: str, value: str) -> None:
+    rows = tables()
+    next(row for row in rows["outcomes"] if row["cell"] == BAD)[column] = value
+    write(tmp_path, rows)
+    said = "outcomes.parquet does not hold its 2 x 2 outcomes of standard, last, id"
+    assert ResultStore(tmp_path).damaged == {BAD: said}
+
+
+def test_a_result_that_is_stored_twice_counts_as_not_stored(tmp_path: Path) -> None:
+    rows = tables()
+    rows["results"].append(rows["results"][2])
+    write(tmp_path, rows)
+    assert ResultStore(tmp_path).damaged == {BAD: "results.parquet holds standard, last, id twice"}
+
+
+def test_problems_without_a_family_are_in_no_family(tmp_path: Path) -> None:
+    rows = tables()
+    for place, row in enumerate(rows["outcomes"]):
+        row["family"] = (None, "sum")[place % 2]
+    assert "by family" not in page_of(tmp_path, rows)
+    rows["outcomes"][0]["family"] = "product"
+    lines = page_of(tmp_path, rows).splitlines()
+    assert "| base | 50.0 | 50.0 |" in lines
+    assert "| grpo | - | 50.0 |" in lines
+
+
+def page_of(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> str:
+    for split in ("train", "validation", "test"):
+        (folder / f"{split}.jsonl").write_text('{"prompt": "1+1=?", "answer": "2"}\n')
+    write(folder / "out" / "results", rows)
+    write_tables(load_study(write_study(folder)), folder / "out")
+    return (folder / "out" / "results" / MARKDOWN).read_text()
 
 
 @pytest.mark.parametrize("column", ["cell", "method", "settings"])

@@ -151,12 +151,13 @@ class Analysis:
         }
 
     def families(self, place: Place) -> dict[str, dict[str, float]]:
-        """Method -> family of problems -> accuracy, mean over seeds and problems."""
+        """Method -> family of problems -> accuracy, mean over seeds and problems; what has no family is left out."""
         found: dict[str, dict[str, float]] = {}
         for method, rows in self._by_method(place, STANDARD).items():
             accuracy_N = self._outcomes.pass_at(1, rows).mean(axis=0)
-            family_N = np.array([problem.family for problem in self._outcomes.problems(rows[0])])
-            found[method] = {str(name): float(accuracy_N[family_N == name].mean()) for name in np.unique(family_N)}
+            family_N = np.array([problem.family for problem in self._outcomes.problems(rows[0])], dtype=object)
+            names = sorted({name for name in family_N if name is not None})
+            found[method] = {name: float(accuracy_N[family_N == name].mean()) for name in names}
         return found
 
     def strategies(self, place: Place) -> dict[str, dict[str, Interval]]:

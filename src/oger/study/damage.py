@@ -24,13 +24,15 @@ _MAY_BE_NULL = {
 _SIGNALS_BEGIN = "divergence"
 """Column of curves.parquet behind which every number may be null."""
 _OUTCOMES = f"^[{CORRECT}{WRONG}{UNDECIDED}]*$"
+_MEASURE = ["cell", "evaluation", "policy", "split"]
+"""Names one row of results.parquet, and its problems in outcomes.parquet."""
 
 
 def damaged_cells(tables: Tables) -> dict[str, str]:
     """Name of every cell with a damaged row -> what is wrong with it, in file and row.
 
     A text is no UTF-8, a number is not finite or negative where it counts something, JSON is none, an outcome is no
-    outcome, or a value that is always there is missing.
+    outcome, a value that is always there is missing, or a result has other problems than it says.
     """
     found: dict[str, str] = {}
     for name, table in tables.items():
@@ -41,6 +43,9 @@ def damaged_cells(tables: Tables) -> dict[str, str]:
             except ValueError:  # no UTF-8: no cell of ours is named so
                 owner = ""
             found.setdefault(owner, f"{name}.parquet row {number}: {why}")
+    whole = without_cells(tables, found) if found else tables
+    for cell, why in _incomplete(whole["results"], whole["outcomes"]):
+        found.setdefault(cell, why)
     return found
 
 
@@ -58,6 +63,21 @@ def without_cells(tables: Tables, names: Mapping[str, str]) -> dict[str, pa.Tabl
     return kept
 
 
+def _incomplete(results: pa.Table, outcomes: pa.Table) -> Iterator[tuple[str, str]]:
+    """(cell, what is wrong) of results whose problems are not in outcomes.parquet, or not once each."""
+    groups = outcomes.group_by(_MEASURE).aggregate([("samples", "count"), ("samples", "min"), ("samples", "max")])
+    stored = {tuple(row[:4]): tuple(row[4:]) for row in zip(*(c.to_pylist() for c in groups.columns), strict=True)}
+    told: set[tuple[str, ...]] = set()
+    columns = results.select([*_MEASURE, "problems", "samples"]).columns
+    for *measure, problems, samples in zip(*(column.to_pylist() for column in columns), strict=True):
+        key = tuple(measure)
+        if key in told:
+            yield key[0], f"results.parquet holds {', '.join(key[1:])} twice"
+        elif stored.get(key) != (problems, samples, samples):
+            yield key[0], f"outcomes.parquet does not hold its {problems} x {samples} outcomes of {', '.join(key[1:])}"
+        told.add(key)
+
+
 def _damaged_rows(name: str, table: pa.Table) -> Iterator[tuple[int, str]]:
     nullable = set(_MAY_BE_NULL[name])
     if name == "curves":
@@ -73,6 +93,10 @@ def _damaged_rows(name: str, table: pa.Table) -> Iterator[tuple[int, str]]:
         for column in ("outcomes", "blind"):
             right = pc.match_substring_regex(table[column].cast(pa.binary()), _OUTCOMES)
             yield from _where(pc.invert(right), f"{column} holds what is no outcome")
+            length = pc.binary_length(table[column])
+            yield from _where(pc.not_equal(length, table["samples"]), f"{column} are not as many as samples")
+        right = pc.equal(pc.count_substring(table["outcomes"].cast(pa.binary()), CORRECT), table["correct"])
+        yield from _where(pc.invert(right), "correct is not the number of correct outcomes")
     if name == "results":
         for column in ("problems", "samples"):
             yield from _where(pc.less(table[column], 1), f"{column} is below 1")

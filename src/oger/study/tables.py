@@ -229,11 +229,12 @@ def _pass_at_k(analysis: Analysis, place: Place) -> list[str]:
 
 def _families(analysis: Analysis, place: Place) -> list[str]:
     found = analysis.families(place)
-    names = list(next(iter(found.values())))
+    names = sorted(set().union(*found.values()))
     if len(names) < 2:
         return []
     grid = [["method", *names]]
-    grid += [[method, *(f"{100 * by_family[name]:.1f}" for name in names)] for method, by_family in found.items()]
+    for method, by_family in found.items():
+        grid.append([method, *(f"{100 * by_family[name]:.1f}" if name in by_family else "-" for name in names)])
     title = f"### {place.regime}, {place.split}, {place.policy} policy: accuracy by family, in %"
     return _section(grid, title, made=_made_with(analysis, [place]))
 
