@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -322,15 +323,14 @@ class Analysis:
         return f"{tuned}, {f'of {parent}' if parent else 'tuned'}"
 
     def _stages(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
-        """Stages in the order of training; of results that do not say, the last one is what the curve shows."""
+        """Stages in the order of training, means over seeds; of results that do not say, the last is what the curve
+        shows. A seed that needed no first stage spent nothing there."""
         if all(row["stages"] for row in rows):
-            stored = [json.loads(row["stages"]) for row in rows]
+            stored = [reversed(json.loads(row["stages"])) for row in rows]
+            aligned = [*zip_longest(*stored, fillvalue={"steps": 0, "generated_tokens": 0})][::-1]
             return tuple(
-                Stage(
-                    float(np.mean([stage["steps"] for stage in stages])),
-                    float(np.mean([stage["generated_tokens"] for stage in stages])),
-                )
-                for stages in zip(*stored, strict=True)
+                Stage(*(float(np.mean([stage[name] for stage in stages])) for name in ("steps", "generated_tokens")))
+                for stages in aligned
             )
         steps = _mean([row["steps"] for row in rows]) or 0.0
         last = _mean([len(self._curves.get(row["cell"], ())) for row in rows]) or 0.0
