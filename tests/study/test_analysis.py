@@ -15,13 +15,12 @@ from scipy import stats
 
 from oger.evaluation.statistics.crossed import crossed_p
 from oger.study.analysis import Analysis
-from oger.study.claims import claims_at_a_glance
 from oger.study.fields import StudyError
 from oger.study.figures import band, draw_figures
 from oger.study.numbers import Place
 from oger.study.plan import Study, make_study
 from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore
-from oger.study.tables import leaderboard, leaderboard_csv
+from oger.study.tables import claims_at_a_glance, leaderboard, leaderboard_csv
 from tests.support.tiny_study import document
 
 PROBLEMS, SAMPLES = 40, 8

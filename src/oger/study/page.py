@@ -17,7 +17,7 @@ from pathlib import Path
 
 from oger.reporting.report.build import check_out
 from oger.reporting.report.page import GENERATOR, STYLES, asset, write_page
-from oger.reporting.tables import SET_TITLES
+from oger.runs.card import SET_TITLES
 from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import BASE, load_study
 from oger.terminal.errors import UserError

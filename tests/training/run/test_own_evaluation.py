@@ -74,7 +74,7 @@ def test_the_engine_that_generates_a_run_evaluates_it_too(tmp_path: Path) -> Non
     asked = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
     assert engine.asked == {
         **asked,
-        "max_completion_length": 96,
+        "max_completion_length": 12,
         "generation_kwargs": {},
         "structured_outputs_regex": None,
     }

@@ -95,7 +95,7 @@ def permutation_p(accuracy_RN: Matrix, reference_QN: Matrix, *, seed: int = 0) -
 
 @lru_cache(maxsize=2)
 def _signs(seed: int, problems: int) -> list[NDArray[np.int8]]:
-    """-1 and 1 of all permutations, in blocks of (permutations, problems); drawn once for all of a table, a byte each."""
+    """-1 and 1 of all permutations, in blocks of (permutations, problems), a byte each; made once for a table."""
     generator = np.random.default_rng(seed)
     shape = _PERMUTATIONS_AT_ONCE, problems
     blocks = range(_PERMUTATIONS // _PERMUTATIONS_AT_ONCE)
