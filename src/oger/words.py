@@ -35,6 +35,11 @@ def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:
     raise ValueError(f"unknown {kind} {name!r}{did_you_mean(str(name), table) or '.'} Valid: {', '.join(table)}")
 
 
+def one_of(words: Iterable[str], word: str, kind: str) -> str:
+    """`word`, where it is one of `words`; raises what `choose` raises."""
+    return choose({each: each for each in words}, word, kind)
+
+
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """A hint at the valid word that looks most like another, for the end of a sentence; "" where none is near.
 

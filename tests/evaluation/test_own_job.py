@@ -99,5 +99,5 @@ def test_progress_counts_responses() -> None:
 def test_rows_without_what_is_needed_are_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         evaluate(lambda **_: [], rows=[])
-    with pytest.raises(ValueError, match="row 0 has no answer; its columns: anwser, prompt"):
+    with pytest.raises(ValueError, match="row 0 has no column 'answer'; rename 'anwser'"):
         evaluate(accuracy_reward, rows=[{"prompt": "1+1=?", "anwser": "2"}])

@@ -5,7 +5,6 @@ from rich.console import Console
 from rich.text import Text
 
 from oger.reporting.tables import (
-    accuracy_cell,
     alternatives_table,
     comparison_table,
     preview_table,
@@ -55,11 +54,6 @@ def test_only_a_change_beyond_the_intervals_is_bold() -> None:
 
     assert "bold" in styles(AFTER)
     assert "bold" not in styles({"id": {"pass@1": 0.28, "ci95": [0.25, 0.31]}})
-
-
-def test_a_missing_summary_is_a_dash() -> None:
-    assert accuracy_cell(None) == "-"
-    assert accuracy_cell({"pass@1": 0.5}) == "50.0"
 
 
 def test_a_summary_table_shows_undecided_and_truncated_shares_within_80_columns() -> None:

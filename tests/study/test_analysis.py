@@ -15,13 +15,12 @@ from scipy import stats
 
 from oger.evaluation.statistics.crossed import crossed_p
 from oger.study.analysis import Analysis
-from oger.study.claims import claims_at_a_glance
 from oger.study.fields import StudyError
 from oger.study.figures import band, draw_figures
 from oger.study.numbers import Place
 from oger.study.plan import Study, make_study
 from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore
-from oger.study.tables import leaderboard, leaderboard_csv
+from oger.study.tables import claims_at_a_glance, leaderboard, leaderboard_csv
 from tests.support.tiny_study import document
 
 PROBLEMS, SAMPLES = 40, 8
@@ -225,6 +224,17 @@ def test_steps_and_tokens_stand_by_stage_and_rates_say_where_they_are_from(plan:
         "learning_rate=0.1, tuned",
     ]  # results of before: the curve has 4 steps
     assert cells["| same"] == ["30 + 4", "5,000", "learning_rate=0.1, of grpo"]
+
+
+def test_seeds_that_needed_no_first_stage_count_as_nothing_there(plan: Study, tmp_path: Path) -> None:
+    store = stored(tmp_path, {"oger": 0.7, "grpo": 0.4})
+    rows = store.tables["results"].to_pylist()
+    for row in rows:
+        last = {"steps": 4, "generated_tokens": 5000}
+        row["stages"] = json.dumps([last] if row["seed"] else [{"steps": 30, "generated_tokens": 60}, last])
+    store.tables["results"] = pa.Table.from_pylist(rows, schema=RESULTS)
+    oger = Analysis(plan, store).standings(PLACE)[0]
+    assert [(stage.steps, stage.tokens) for stage in oger.stages] == [(10.0, 20.0), (4.0, 5000.0)]
 
 
 def test_every_pass_at_k_has_its_interval_and_ways_add_up_to_the_accuracy(plan: Study, tmp_path: Path) -> None:

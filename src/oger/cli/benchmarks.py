@@ -53,7 +53,7 @@ def evaluate_benchmarks(
     from oger.evaluation.tables import print_tables
     from oger.terminal.bar import Bars
     from oger.verification.self_test import gold_line
-    from oger.words import choose
+    from oger.words import one_of
 
     if reference is not None and reference not in systems:
         raise UserError(f"--reference {reference} is none of {', '.join(systems)}")
@@ -69,7 +69,7 @@ def evaluate_benchmarks(
     }
     loaded = {benchmark.name: load_problems(benchmark, **options) for benchmark in benchmarks}
     for column in by:
-        choose({name: None for problems in loaded.values() for name in problems.columns}, column, "column for --by")
+        one_of((name for problems in loaded.values() for name in problems.columns), column, "column for --by")
     jobs = {
         (system, seed, benchmark.name): make_job(
             policy, benchmark, loaded[benchmark.name], out, shuffle_seed=shuffle_seed, **protocol

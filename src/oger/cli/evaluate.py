@@ -124,9 +124,9 @@ def evaluate(
     from oger.io.secrets import api_key
     from oger.runs.policy import Asking, endpoint_policy, local_policy, split_systems
     from oger.terminal.grid import FORMATS
-    from oger.words import choose
+    from oger.words import one_of
 
-    choose(dict.fromkeys(FORMATS), table_format, "format")
+    one_of(FORMATS, table_format, "format")
     asking = Asking(checkpoint, backend, batch_size, prompt_style, system, processes)
     _check_combination(context, endpoint, backend, prompt_style)
     key, fields = api_key(api_key_env), parsed_body(body)

@@ -78,13 +78,12 @@ def look_at_files(recipe: Recipe) -> None:
     """The first row of each data set of a recipe that is a local file, before anything heavy is loaded.
 
     Raises:
-        SourceError, UserError: it cannot be read, or has no prompt.
+        ValueError: it cannot be read, or has no prompt.
     """
+    from oger.io.answers import readable_rows
     from oger.io.local import looks_local
     from oger.io.rows import FILE_FORMATS, load_rows
 
     for source in (recipe.train, *filter(None, [recipe.validation]), *recipe.test.values()):
         if looks_local(source) or source.endswith(FILE_FORMATS):
-            [row] = load_rows(source, 1)
-            if "prompt" not in row:
-                raise UserError(f"{source}, row 0 has no column 'prompt'; it has {', '.join(sorted(map(str, row)))}")
+            readable_rows(load_rows(source, 1), ["prompt"], source)

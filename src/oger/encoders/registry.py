@@ -16,7 +16,7 @@ from typing import Any
 from oger.encoders.base import Encoder
 from oger.encoders.parts import PARTS, PartEncoder
 from oger.plugins import import_object
-from oger.words import choose
+from oger.words import choose, one_of
 
 Factory = Callable[..., Encoder]
 
@@ -89,7 +89,7 @@ def _checked(spec: str, part: str, options: Mapping[str, Any]) -> tuple[Factory,
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
         for name in options:
-            choose(dict.fromkeys([*known, "part"]), name, f"option of the encoder {spec.partition(':')[0]!r}")
+            one_of([*known, "part"], name, f"option of the encoder {spec.partition(':')[0]!r}")
     return factory, argument
 
 

@@ -25,13 +25,12 @@ from pydantic.dataclasses import dataclass
 
 from oger.io import yaml as yaml_dialect
 from oger.io.models import Must, Number, Text, Whole, checked
-from oger.io.rows import WORLD_PREFIX, world_name
+from oger.io.rows import FILE_FORMATS, WORLD_PREFIX, world_name
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import load_kind
-from oger.words import choose
+from oger.words import one_of
 
 _FOLDER = Path(__file__).parent / "benchmarks"
-_DATA_SUFFIXES = (".jsonl", ".parquet")
 _FIELDS = ("id", "prompt", "problem", "answer", "options", "correct", "incorrect", "kind", "metadata")
 _ROW_COLUMNS = {name: name for name in ("id", "prompt", "answer", "kind", "metadata")}
 """Of a source that is no benchmark file: the columns that recipes read."""
@@ -71,7 +70,7 @@ class Benchmark:
                 f"{self.name!r} cannot name a benchmark, whose responses go into a folder of that name"
             )
         for name in self.columns:
-            choose(dict.fromkeys(_FIELDS), name, f"column of {self.name}")
+            one_of(_FIELDS, name, f"column of {self.name}")
         if "prompt" not in self.columns and "problem" not in self.columns:
             raise BenchmarkError(f"{self.name}: columns needs prompt or problem")
         if "answer" not in self.columns and "correct" not in self.columns:
@@ -112,7 +111,7 @@ def find_benchmarks(names: Sequence[str], columns: Mapping[str, str] | None = No
                 raise BenchmarkError(f"two benchmarks are called {benchmark.name}: rename one of the files")
     if not found:
         raise BenchmarkError(f"name a benchmark: {', '.join([*groups(), *shipped()])}")
-    if columns and not any(benchmark.source.endswith(_DATA_SUFFIXES) for benchmark in found.values()):
+    if columns and not any(benchmark.source.endswith(FILE_FORMATS) for benchmark in found.values()):
         raise BenchmarkError("a column map is for .jsonl and .parquet files, and none is among the benchmarks")
     return list(found.values())
 
@@ -146,9 +145,9 @@ def read_benchmark(path: Path) -> Benchmark:
         raise BenchmarkError(f"cannot read the benchmark {path}: {error}") from error
     if not isinstance(content, dict):
         raise BenchmarkError(f"{path} is no benchmark: it must be a mapping of keys")
-    known = {entry.name: entry for entry in fields(Benchmark) if entry.name != "name"}
+    known = [entry.name for entry in fields(Benchmark) if entry.name != "name"]
     for key in content:
-        choose(known, str(key), f"key of {path}")
+        one_of(known, str(key), f"key of {path}")
     missing = [key for key in ("source", "columns") if not content.get(key)]
     if missing or not isinstance(content["columns"], dict):
         raise BenchmarkError(f"{path} needs {' and '.join(missing) or 'columns as a mapping'}")
@@ -161,15 +160,14 @@ def _named(name: str, columns: Mapping[str, str]) -> list[Benchmark]:
         split = name.partition("/")[2] or "test"
         return [_rows_benchmark(f"{world}-{split}", f"{WORLD_PREFIX}{world}/{split}", {})]
     path = Path(name)
-    if path.suffix in _DATA_SUFFIXES:
+    if path.suffix in FILE_FORMATS:
         return [_rows_benchmark(path.stem, name, columns)]
     if path.suffix in (".yaml", ".yml"):
         return [read_benchmark(path)]
     members = groups()
     if name in members:
         return [shipped()[member] for member in members[name]]
-    choose(dict.fromkeys([*shipped(), *members]), name, "benchmark")
-    return [shipped()[name]]
+    return [shipped()[one_of([*shipped(), *members], name, "benchmark")]]
 
 
 def _rows_benchmark(name: str, source: str, columns: Mapping[str, str]) -> Benchmark:

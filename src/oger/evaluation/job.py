@@ -15,7 +15,7 @@ from oger.evaluation.benchmark import Benchmark
 from oger.evaluation.problems import Problem, Problems
 from oger.evaluation.store import Key, StoredResponse, StoreError, check_settings, prompt_hash, stored_responses
 from oger.evaluation.summary import Graded, summarize_accuracy, summarize_groups, summarize_responses
-from oger.io.answers import ANSWER, rows_with_answers
+from oger.io.answers import readable_rows
 from oger.verification.formats import extract_answer
 
 OutcomeReward = Callable[..., Sequence[float | None]]
@@ -225,17 +225,11 @@ def checked_rows(
     """The rows with what the reward reads in them as it reads it: gold answers as text.
 
     Raises:
-        ValueError: there are no rows, or one lacks what the prompt or the reward needs; names the source and the row.
+        ValueError: there are no rows, or what `readable_rows` refuses.
     """
     if not rows:
         raise ValueError(f"nothing to evaluate: {source} is empty")
-    needed = ("prompt", *getattr(reward, "needed_columns", ()))
-    for index, row in enumerate(rows):
-        missing = [column for column in needed if row.get(column) is None]
-        if missing:
-            columns = ", ".join(sorted(row))
-            raise ValueError(f"{source}, row {index} has no {' and no '.join(missing)}; its columns: {columns}")
-    return rows_with_answers(rows, source) if ANSWER in needed else rows
+    return readable_rows(rows, ("prompt", *getattr(reward, "needed_columns", ())), source)
 
 
 def folder_name(label: str) -> str:

@@ -14,14 +14,13 @@ from typing import Any
 
 from oger.evaluation.benchmark import Benchmark, BenchmarkError
 from oger.io.answers import AnswerError, answer_text
-from oger.io.rows import WORLD_PREFIX, SourceError, load_rows
+from oger.io.rows import FILE_FORMATS, WORLD_PREFIX, SourceError, load_rows
 from oger.verification.kinds import check_kinds_of_rows, load_kind
 
 Prompt = str | list[dict[str, Any]]
 """A text, or a chat: a list of {"role", "content"} messages."""
 
 LETTERS = "ABCDEFGHIJ"
-_SUFFIXES = (".jsonl", ".parquet")
 _ID_CHARACTERS = 16
 
 
@@ -94,11 +93,11 @@ def _rows(benchmark: Benchmark, data_dir: Path | None, limit: int | None) -> lis
     if data_dir is not None and not data_dir.is_dir():
         raise BenchmarkError(f"--data-dir {data_dir} is not a folder")
     if data_dir is not None:
-        for suffix in _SUFFIXES:
+        for suffix in FILE_FORMATS:
             path = data_dir / f"{benchmark.name}{suffix}"
             if path.is_file():
                 return load_rows(str(path), limit)
-    if benchmark.source.startswith(WORLD_PREFIX) or benchmark.source.endswith(_SUFFIXES):
+    if benchmark.source.startswith(WORLD_PREFIX) or benchmark.source.endswith(FILE_FORMATS):
         return load_rows(benchmark.source, limit)
     return _hub_rows(benchmark, limit)
 

@@ -12,6 +12,7 @@ from oger.evaluation.statistics.intervals import Accuracies, Comparison, Estimat
 from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix, members_by_group
 from oger.io.whole import write_json
 from oger.terminal.grid import bold, render
+from oger.terminal.numbers import shown, with_interval
 from oger.terminal.plain import say
 
 Results = Mapping[tuple[str, int, str], Result]
@@ -19,16 +20,16 @@ Results = Mapping[tuple[str, int, str], Result]
 
 _CUT_WARNING = 0.2
 _DETAILS = (
-    ("pass@n", "pass", "{:.1%}"),
-    ("maj@n", "maj", "{:.1%}"),
-    ("answer found", "format_rate", "{:.1%}"),
-    ("cut", "truncated_share", "{:.1%}"),
-    ("undecided", "undecided", "{:.1%}"),
-    ("tokens", "length", "{:.0f}"),
-    ("answers", "distinct_answers", "{:.2f}"),
-    ("solutions", "distinct_solutions", "{:.2f}"),
-    ("right solutions", "distinct_correct_solutions", "{:.2f}"),
-    ("ECE", "ece", "{:.3f}"),
+    ("pass@n", "pass", ".1%"),
+    ("maj@n", "maj", ".1%"),
+    ("answer found", "format_rate", ".1%"),
+    ("cut", "truncated_share", ".1%"),
+    ("undecided", "undecided", ".1%"),
+    ("tokens", "length", ".0f"),
+    ("answers", "distinct_answers", ".2f"),
+    ("solutions", "distinct_solutions", ".2f"),
+    ("right solutions", "distinct_correct_solutions", ".2f"),
+    ("ECE", "ece", ".3f"),
 )
 
 
@@ -165,7 +166,7 @@ def difference_grid(
     grid = [[f"minus {reference}, points", *columns]]
     for system in others:
         cells = [comparison.difference(system, reference, members) for members in columns.values()]
-        grid.append([system, *(interval(cell, signed=True) for cell in cells)])
+        grid.append([system, *(interval(cell, "+.1f") for cell in cells)])
     return grid
 
 
@@ -180,17 +181,11 @@ def detail_grid(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[l
             "maj": summary["maj@k"][str(n)],
             "ece": summary["calibration"]["ece"],
         }
-        cells = ["-" if numbers[key] is None else form.format(numbers[key]) for _, key, form in _DETAILS]
+        cells = [shown(numbers[key], form) for _, key, form in _DETAILS]
         grid.append([system, benchmark, str(summary["problems"]), str(n), *cells])
     return grid
 
 
-def interval(estimate: Estimate, *, signed: bool = False) -> str:
-    """A number in percent or points with its interval.
-
-    >>> interval(Estimate(0.318, 0.281, 0.3544)), interval(Estimate(0.021, -0.003, 0.045), signed=True)
-    ('31.8 [28.1, 35.4]', '+2.1 [-0.3, +4.5]')
-    """
-    sign = "+" if signed else ""
-    value, low, high = (100 * number for number in (estimate.value, estimate.low, estimate.high))
-    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+def interval(estimate: Estimate | None, form: str = ".1f", factor: float = 100.0) -> str:
+    """`with_interval` of an estimate; - where there is none."""
+    return "-" if estimate is None else with_interval(estimate.value, (estimate.low, estimate.high), form, factor)

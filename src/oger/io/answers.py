@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
@@ -58,9 +59,25 @@ def answer_texts(values: Iterable[Any], source: str) -> list[str]:
     return texts
 
 
-def rows_with_answers(rows: Sequence[Mapping[str, Any]], source: str) -> list[dict[str, Any]]:
-    """The rows with their answers as text; raises what `answer_texts` raises."""
-    texts = answer_texts((row.get(ANSWER) for row in rows), source)
+def readable_rows(rows: Sequence[Mapping[str, Any]], columns: Collection[str], source: str) -> list[dict[str, Any]]:
+    """The rows, all of which hold something in these columns; gold answers, where they are one of them, as text.
+
+    Raises:
+        ValueError: a row lacks a column, or holds nothing or no answer in it; names source, row and the likely column.
+    """
+    for index, row in enumerate(rows):
+        for column in sorted(columns):
+            if row.get(column) is not None:
+                continue
+            if column in row:
+                raise ValueError(f"{source}, row {index}: {column!r} is empty")
+            names = sorted(map(str, row))
+            near = get_close_matches(column, names, n=1, cutoff=0.6)
+            hint = f"rename {near[0]!r} to {column!r}" if near else f"it has {', '.join(names)}"
+            raise ValueError(f"{source}, row {index} has no column {column!r}; {hint}")
+    if ANSWER not in columns:
+        return [dict(row) for row in rows]
+    texts = answer_texts((row[ANSWER] for row in rows), source)
     return [{**row, ANSWER: text} for row, text in zip(rows, texts, strict=True)]
 
 

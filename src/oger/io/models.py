@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import core_schema
 
-from oger.words import choose
+from oger.words import one_of
 
 PLACE = "{place}"
 """Stands in an error's text for where the wrong value stands."""
@@ -87,7 +87,7 @@ class Entry(BaseModel):
         if cls.model_config["extra"] == "forbid":
             for key in value:
                 try:
-                    choose({f.alias or name: None for name, f in cls.model_fields.items()}, key, f"key of {PLACE}")
+                    one_of((f.alias or name for name, f in cls.model_fields.items()), key, f"key of {PLACE}")
                 except ValueError as error:
                     raise WrongValueError(str(error)) from None
         return value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -32,7 +33,7 @@ def _blocks(plan: Plan, arithmetic: bool) -> Iterator[RenderableType]:
     )
     others = same_batch_plans(setting)
     blocks: list[RenderableType] = [_memory(plan), _tokens(plan), _time(plan), _scaling(others)]
-    for block in (*blocks, *_whys(others, arithmetic), _verdict(plan)):
+    for block in (*blocks, *(_whys(others) if arithmetic else ()), _verdict(plan)):
         yield ""
         yield block
     for warning in plan.warnings:
@@ -106,27 +107,26 @@ def _share(stage: Stage, plan: Plan) -> str:
 
 def _scaling(plans: Mapping[int, Plan | None]) -> Table:
     table = _table("the same batch on", *(f"{number} GPU{'s' * (number > 1)}" for number in plans), "")
-    known = [plan for plan in plans.values() if plan is not None]
-    for place, name in enumerate(stage.name for stage in known[0].stages):
-        cells = [
-            plan and f"{_seconds(plan.stages[place].seconds)} s {_share(plan.stages[place], plan):>6}"
-            for plan in plans.values()
-        ]
-        table.add_row(name, *(cell or "" for cell in cells), "")
-    cells = [plan and f"{_seconds(plan.seconds_per_step)} s  100 %" for plan in plans.values()]
-    table.add_row("together", *(cell or "rows do not divide" for cell in cells), "")
-    peaks = [
-        plan and f"{max(plan.peaks.values()) / GIB:.1f}, {'fits' if plan.fits else 'too much'}"
-        for plan in plans.values()
-    ]
-    table.add_row("GiB per GPU", *(cell or "" for cell in peaks), "")
+
+    def add(name: str, cell: Callable[[Plan], str], without: str = "") -> None:
+        table.add_row(name, *(without if plan is None else cell(plan) for plan in plans.values()), "")
+
+    def timed(place: int, plan: Plan) -> str:
+        stage = plan.stages[place]
+        return f"{_seconds(stage.seconds)} s {_share(stage, plan):>6}"
+
+    known = next(plan for plan in plans.values() if plan is not None)
+    for place, stage in enumerate(known.stages):
+        add(stage.name, partial(timed, place))
+    add("together", lambda plan: f"{_seconds(plan.seconds_per_step)} s  100 %", "rows do not divide")
+    add("GiB per GPU", lambda plan: f"{max(plan.peaks.values()) / GIB:.1f}, {'fits' if plan.fits else 'too much'}")
     return table
 
 
-def _whys(plans: Mapping[int, Plan | None], wanted: bool) -> Iterator[Table]:
+def _whys(plans: Mapping[int, Plan | None]) -> Iterator[Table]:
     """The arithmetic of every number of GPUs."""
     for number, plan in plans.items():
-        if not wanted or plan is None:
+        if plan is None:
             continue
         setting = plan.setting
         rows = f"{setting.accumulation} x {setting.rows} rows of each GPU, sharding {setting.sharding}"

@@ -17,13 +17,13 @@ from rich.text import Text
 from oger.evaluation.summary import UNNAMED
 from oger.recipes.methods import Method
 from oger.reporting.prompts import readable_prompt
+from oger.runs.card import SET_TITLES
 from oger.terminal.console import plain_table
+from oger.terminal.numbers import shown, with_interval
 from oger.terminal.plain import ends
 
 Summary = Mapping[str, Any]
 """One entry of summary.json: "pass@1", "ci95", "pass@8" and, where known, "undecided"."""
-
-SET_TITLES = {"id": "in distribution", "ood": "out of distribution"}
 
 _PREVIEW_COLUMNS = (
     ("R", "outcome"),
@@ -73,28 +73,20 @@ def comparison_table(before: Mapping[str, Summary], after: Mapping[str, Summary]
         ]
         for title, key, interval, scale in rows:
             if old.get(key) is not None or new.get(key) is not None:
-                _add_change(table, title, *((s.get(key), s.get(interval), scale) for s in (old, new)))
+                _add_change(table, title, [(s.get(key), s.get(interval)) for s in (old, new)], scale)
         for way in ways:
             found = [s.get("strategies", {}).get(way, {}) for s in (old, new)]
             title = "  pass@1 in no named way" if way == UNNAMED else f"  pass@1 in the way {way}"
-            _add_change(table, title, *((entry.get("share"), entry.get("ci95"), 100.0) for entry in found))
+            _add_change(table, title, [(entry.get("share"), entry.get("ci95")) for entry in found], 100.0)
     return table
 
 
-_Number = tuple[float | None, Sequence[float] | None, float]
-"""A number, its interval, and what both are multiplied by."""
-
-
-def _add_change(table: Table, title: str, old: _Number, new: _Number) -> None:
-    apart = bool(old[1] and new[1] and (old[1][1] < new[1][0] or new[1][1] < old[1][0]))
-    table.add_row(Text(title), _with_interval(*old), Text(_with_interval(*new), style="bold" if apart else ""))
-
-
-def _with_interval(value: float | None, interval: Sequence[float] | None, scale: float = 100.0) -> str:
-    """ "31.2 [28.1, 34.4]", or "-" where there is no number."""
-    if value is None:
-        return "-"
-    return f"{scale * value:.1f}" + (f" [{scale * interval[0]:.1f}, {scale * interval[1]:.1f}]" if interval else "")
+def _add_change(table: Table, title: str, found: Sequence[tuple[Any, Any]], factor: float) -> None:
+    """A row of two numbers, each with its interval."""
+    old, new = (interval for _, interval in found)
+    apart = bool(old and new and (old[1] < new[0] or new[1] < old[0]))
+    before, after = (with_interval(*number, factor=factor) for number in found)
+    table.add_row(Text(title), before, Text(after, style="bold" if apart else ""))
 
 
 def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
@@ -104,12 +96,12 @@ def summary_table(summaries: Mapping[str, Summary], *, title: str) -> Table:
     for name, numbers in summaries.items():
         table.add_row(
             Text(SET_TITLES.get(name, name)),
-            Text(accuracy_cell(numbers)),
-            _percent(numbers, "pass@8"),
+            Text(with_interval(numbers.get("pass@1"), numbers.get("ci95"))),
+            shown(numbers.get("pass@8"), factor=100),
             f"{numbers.get('problems', '-')} x {numbers.get('samples', '-')}",
-            _percent(numbers, "undecided"),
-            _percent(numbers, "truncated_share"),
-            _number(numbers, "length", "{:.1f}"),
+            shown(numbers.get("undecided"), factor=100),
+            shown(numbers.get("truncated_share"), factor=100),
+            shown(numbers.get("length")),
         )
     return table
 
@@ -131,7 +123,7 @@ def preview_table(rows: Sequence[Mapping[str, Any]], why_replaced: str) -> Rende
     for row in rows:
         origin = f"{row['origin']} {row['teacher']}" if row.get("teacher") else str(row["origin"])
         style = _ROW_STYLES.get(row["origin"], "")
-        numbers = (_number(row, name, "{:.2f}") for _, name in _PREVIEW_COLUMNS)
+        numbers = (shown(row.get(name), ".2f") for _, name in _PREVIEW_COLUMNS)
         length = f"{row['num_tokens']}{'+' if row['truncated'] else ''}"
         table.add_row(str(row["row"]), Text(origin), *numbers, length, style=style)
         texts.append(
@@ -164,18 +156,3 @@ def sample_panel(problem: str, *, teacher: str | None, before: str, after: Seque
         parts.append(Text(f"\n{head}", style="cyan"))
         parts += [Text("(none)" if text is None else text.strip() or "(empty)") for text in texts]
     return Panel(Group(*parts), title="One problem, solved", title_align="left")
-
-
-def accuracy_cell(summary: Summary | None) -> str:
-    """ "31.2 [28.1, 34.4]" in percent, or "-" without a summary."""
-    return _with_interval(summary.get("pass@1"), summary.get("ci95")) if summary else "-"
-
-
-def _percent(summary: Summary | None, name: str) -> str:
-    value = summary.get(name) if summary else None
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _number(summary: Summary | None, name: str, form: str) -> str:
-    value = summary.get(name) if summary else None
-    return "-" if value is None else form.format(value)

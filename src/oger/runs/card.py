@@ -15,6 +15,7 @@ from oger.io.whole import write_text
 from oger.recipes.methods import Method, all_methods
 from oger.runs import paths
 from oger.terminal.grid import render
+from oger.terminal.numbers import with_interval
 
 CARD = "README.md"
 CITATION = """\
@@ -25,7 +26,7 @@ CITATION = """\
   eprint = {arXiv:2604.18530},
 }"""
 
-_SETS = {"id": "in distribution", "ood": "out of distribution"}
+SET_TITLES = {"id": "in distribution", "ood": "out of distribution"}
 _PACKAGES = ("torch", "transformers", "trl", "peft")
 _POLICIES = {
     paths.MODEL: "the policy after the last step",
@@ -155,11 +156,10 @@ def _accuracy(summary: Mapping[str, Any], policy: str, validation: Mapping[str, 
     grid = [("test set", "pass@1 before", "pass@1 after", "change in points", "problems x samples")]
     for name, numbers in after.items():
         moved = (change.get(name) or {}).get("pass@1")
-        grid.append((
-            _SETS.get(name, name), _percent(before.get(name)), _percent(numbers),
-            "-" if moved is None else f"{100 * moved[0]:+.1f} [{100 * moved[1]:+.1f}, {100 * moved[2]:+.1f}]",
-            f"{numbers.get('problems')} x {numbers.get('samples')}",
-        ))  # fmt: skip
+        both = (with_interval(found.get("pass@1"), found.get("ci95")) for found in (before.get(name) or {}, numbers))
+        difference = "-" if moved is None else with_interval(moved[0], moved[1:], "+.1f")
+        size = f"{numbers.get('problems')} x {numbers.get('samples')}"
+        grid.append((SET_TITLES.get(name, name), *both, difference, size))
     yield from ("## Accuracy", "")
     yield "In %, with 95 % bootstrap intervals over problems; the change is paired by problem. One seed."
     if policy == paths.BEST and (validation or {}).get("step") != summary.get("steps"):
@@ -171,14 +171,6 @@ def _licence(config: Mapping[str, Any]) -> Iterator[str]:
     base = _shown(config.get("model"))
     yield f"The weights stand under the licence of the base model, `{base}`, and of the data they were trained on."
     yield "OGER, the program, is Apache-2.0."
-
-
-def _percent(numbers: Mapping[str, Any] | None) -> str:
-    if not numbers or numbers.get("pass@1") is None:
-        return "-"
-    interval = numbers.get("ci95")
-    bounds = f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else ""
-    return f"{100 * numbers['pass@1']:.1f}{bounds}"
 
 
 def _is_hub_id(model: str) -> bool:

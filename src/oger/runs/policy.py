@@ -25,7 +25,7 @@ from oger.io.rows import WORLD_PREFIX, SourceError, load_rows, world_name
 from oger.recipes import Recipe, load_recipe
 from oger.runs.paths import BEST, CHECKPOINTS, CONFIG, MODEL, VALIDATION, checkpoint_step
 from oger.terminal.errors import UserError
-from oger.words import choose
+from oger.words import one_of
 
 PROMPT_STYLES = ("auto", "chat", "text")
 
@@ -67,8 +67,8 @@ class Asking:
     processes: int = 1
 
     def __post_init__(self) -> None:
-        choose(dict.fromkeys(BACKENDS), self.backend, "backend")
-        choose(dict.fromkeys(PROMPT_STYLES), self.prompt_style, "prompt style")
+        one_of(BACKENDS, self.backend, "backend")
+        one_of(PROMPT_STYLES, self.prompt_style, "prompt style")
 
 
 def split_systems(targets: list[str]) -> dict[str, list[str]]:

@@ -78,6 +78,11 @@ PROBES = Store(folder=paths.PROBES, schema=SCHEMA.append(_field("vector", pa.lis
 """Rollouts to fixed prompts, which were not."""
 
 
+def prompt_text(prompt: Any) -> str:
+    """A prompt as it is stored: a text as it is, a chat as JSON."""
+    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
+
+
 def write_rollouts(
     run: str | os.PathLike[str], step: int, rows: Iterable[Mapping[str, Any]], *, store: Store = ROLLOUTS
 ) -> Path:
@@ -153,6 +158,4 @@ def _complete_row(row: Mapping[str, Any], step: int, schema: pa.Schema) -> dict[
         raise ValueError(f"origin must be one of {', '.join(ORIGINS)}, got {row['origin']!r}")
     if row["step"] != step:
         raise ValueError(f"a row of step {row['step']} among the rollouts of step {step}")
-    prompt = row["prompt"]
-    text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
-    return {name: row.get(name) for name in schema.names} | {"prompt": text}
+    return {name: row.get(name) for name in schema.names} | {"prompt": prompt_text(row["prompt"])}

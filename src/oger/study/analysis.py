@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,16 @@ from oger.evaluation.statistics.crossed import (
     seed_record,
 )
 from oger.study.cell_folder import SIGNALS
-from oger.study.cells import MAIN, STANDARD, TUNING, UNTRAINED, WIDE, choose_values, tuning_cells
+from oger.study.cells import (
+    MAIN,
+    STANDARD,
+    TUNING,
+    UNTRAINED,
+    WIDE,
+    accuracies_by_value,
+    choose_values,
+    tuning_cells,
+)
 from oger.study.numbers import Comparison, Finding, PassCurve, Place, Reach, Stage, Standing
 from oger.study.outcomes import Outcomes
 from oger.study.plan import ACCURACY, BASE, DISTINCT, FORMAT_BLIND, PASS_AT, Study
@@ -45,7 +55,7 @@ class Analysis:
 
     def __init__(self, study: Study, store: ResultStore) -> None:
         self.study = study
-        wanted = {MAIN: _main_names(study), UNTRAINED: {(regime, BASE, 0) for regime in study.regimes}}
+        wanted = {MAIN: {*study.grid}, UNTRAINED: {(regime, BASE, 0) for regime in study.regimes}}
         rows = store.tables["results"].to_pylist()
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
@@ -166,13 +176,14 @@ class Analysis:
         Empty where the world names no ways, or they were not stored.
         """
         counts = {}
-        for method, rows in self._by_method(place, STANDARD).items():
+        by_method = self._by_method(place, STANDARD)
+        for method, rows in by_method.items():
             stored = [[problem.strategies for problem in self._outcomes.problems(row)] for row in rows]
             found = [[json.loads(text) for text in row if text is not None] for row in stored]
             if list(map(len, found)) == list(map(len, stored)):
                 counts[method] = found
         names = sorted({name for found in counts.values() for row in found for entry in row for name in entry})
-        samples = {method: rows[0]["samples"] for method, rows in self._by_method(place, STANDARD).items()}
+        samples = {method: rows[0]["samples"] for method, rows in by_method.items()}
         return {
             method: {
                 name: mean_interval(np.array([[e.get(name, 0) / samples[method] for e in row] for row in found]))
@@ -262,24 +273,13 @@ class Analysis:
         accuracies = {row["cell"]: row["accuracy"] for row in self.tuning_rows}
         cells = tuning_cells(self.study)
         chosen = choose_values(self.study, cells, accuracies)
-        table: dict[tuple[str, str], dict[str, list[float | None]]] = {}
-        values: dict[str, Any] = {}
-        for cell in cells:
-            table.setdefault((cell.regime, cell.method), {}).setdefault(cell.tuned, []).append(
-                accuracies.get(cell.name)
-            )
-        if self.study.tuning is not None:
-            order = list(dict.fromkeys(cell.tuned for cell in cells))
-            values = dict(zip(order, self.study.tuning.values, strict=True))
-        return [
-            (
-                regime,
-                method,
-                {tuned: _mean(found) for tuned, found in by_value.items()},
-                next((t for t in by_value if (regime, method) in chosen and values[t] == chosen[regime, method]), None),
-            )
-            for (regime, method), by_value in table.items()
-        ]
+        values = self.study.tuning.values if self.study.tuning is not None else ()
+        found = []
+        for pair, by_value in accuracies_by_value(cells, accuracies).items():
+            tried = zip(by_value, values, strict=True)
+            best = next((tuned for tuned, value in tried if pair in chosen and value == chosen[pair]), None)
+            found.append((*pair, {tuned: _mean(each) for tuned, each in by_value.items()}, best))
+        return found
 
     def _by_method(self, place: Place, evaluation: str) -> dict[str, list[dict[str, Any]]]:
         """Method -> its rows in the order of the seeds; the untrained policy stands beside either policy.
@@ -327,15 +327,14 @@ class Analysis:
         return f"{tuned}, {f'of {parent}' if parent else 'tuned'}"
 
     def _stages(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
-        """Stages in the order of training; of results that do not say, the last one is what the curve shows."""
+        """Stages in the order of training, means over seeds; of results that do not say, the last is what the curve
+        shows. A seed that needed no first stage spent nothing there."""
         if all(row["stages"] for row in rows):
-            stored = [json.loads(row["stages"]) for row in rows]
+            stored = [reversed(json.loads(row["stages"])) for row in rows]
+            aligned = [*zip_longest(*stored, fillvalue={"steps": 0, "generated_tokens": 0})][::-1]
             return tuple(
-                Stage(
-                    float(np.mean([stage["steps"] for stage in stages])),
-                    float(np.mean([stage["generated_tokens"] for stage in stages])),
-                )
-                for stages in zip(*stored, strict=True)
+                Stage(*(float(np.mean([stage[name] for stage in stages])) for name in ("steps", "generated_tokens")))
+                for stages in aligned
             )
         steps = _mean([row["steps"] for row in rows]) or 0.0
         last = _mean([len(self._curves.get(row["cell"], ())) for row in rows]) or 0.0
@@ -347,17 +346,6 @@ class Analysis:
     def _last_entropy(self, cell: str) -> float | None:
         values = [row["entropy"] for row in self._curves.get(cell, []) if row["entropy"] is not None]
         return _mean(values[-_LAST_STEPS:])
-
-
-def _main_names(study: Study) -> set[tuple[str, str, int]]:
-    """(regime, method, seed) of the cells that the grid names."""
-    return {
-        (regime, method, seed)
-        for block in study.blocks
-        for regime in block.regimes
-        for method in block.methods
-        for seed in block.seeds
-    }
 
 
 def _interval_of(matrix: Matrix | None, *, most: float = 1.0) -> Interval | None:

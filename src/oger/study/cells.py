@@ -98,16 +98,9 @@ def main_cells(study: Study, chosen: Mapping[tuple[str, str], Any]) -> list[Cell
     """
     regimes = dict.fromkeys(regime for block in study.blocks for regime in block.regimes)
     cells = [_untrained(study, study.regimes[regime]) for regime in regimes]
-    wanted = {
-        (regime, label, seed): None
-        for block in study.blocks
-        for label in block.methods
-        for regime in block.regimes
-        for seed in block.seeds
-    }
     rank = {seed: place for place, seed in enumerate(dict.fromkeys(seed for b in study.blocks for seed in b.seeds))}
     checked: set[tuple[str, str]] = set()
-    for regime, label, seed in sorted(wanted, key=lambda cell: rank[cell[2]]):
+    for regime, label, seed in sorted(study.grid, key=lambda cell: rank[cell[2]]):
         method = study.methods[label]
         source = method.like or label
         tuned = None
@@ -132,17 +125,28 @@ def choose_values(study: Study, cells: Iterable[Cell], accuracies: Mapping[str, 
     """
     if study.tuning is None:
         return {}
-    scores: dict[tuple[str, str], dict[str, list[float | None]]] = {}
-    for cell in cells:
-        by_value = scores.setdefault((cell.regime, cell.method), {})
-        by_value.setdefault(cell.tuned, []).append(accuracies.get(cell.name))
     chosen = {}
-    for pair, by_value in scores.items():
+    for pair, by_value in accuracies_by_value(cells, accuracies).items():
         known = [[found for found in column if found is not None] for column in by_value.values()]
         if all(len(found) == len(column) for found, column in zip(known, by_value.values(), strict=True)):
             means = [sum(found) / len(found) for found in known]
             chosen[pair] = study.tuning.values[means.index(max(means))]
     return chosen
+
+
+def accuracies_by_value(
+    cells: Iterable[Cell], accuracies: Mapping[str, float]
+) -> dict[tuple[str, str], dict[str, list[float | None]]]:
+    """(regime, label) -> "key=value", in the order of the study -> accuracy of each cell, None where it is not there.
+
+    Args:
+        cells, accuracies: as of `choose_values`.
+    """
+    found: dict[tuple[str, str], dict[str, list[float | None]]] = {}
+    for cell in cells:
+        by_value = found.setdefault((cell.regime, cell.method), {})
+        by_value.setdefault(cell.tuned, []).append(accuracies.get(cell.name))
+    return found
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

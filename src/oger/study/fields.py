@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from oger import words
 from oger.io.models import PLACE, Must, Whole
-from oger.words import choose
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
@@ -21,7 +21,7 @@ class StudyError(ValueError):
 def one_of(table: Iterable[str], name: Any, where: str = PLACE) -> str:
     """A word of `table`; the error names the nearest."""
     try:
-        return choose({word: word for word in table}, name, where)
+        return words.one_of(table, name, where)
     except ValueError as error:
         raise StudyError(str(error)) from None
 

@@ -104,10 +104,11 @@ def _curves(analysis: Analysis, regime: str) -> Figure | None:
 def _pass_at_k(analysis: Analysis, regime: str) -> Figure | None:
     """pass@k over k, one panel per split, of the methods that are not a variation of another."""
     methods = analysis.study.methods
+    known = [name for name in methods if methods[name].like is None]
     panels = {}
     for place in analysis.places:
         curves = analysis.pass_curves(place) if place.regime == regime else []
-        shown = [curve for curve in curves if curve.method == BASE or methods[curve.method].like is None]
+        shown = [curve for curve in curves if curve.method in (BASE, *known)]
         if shown:
             panels[place] = shown
     if not panels:
@@ -117,7 +118,6 @@ def _pass_at_k(analysis: Analysis, regime: str) -> Figure | None:
         np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True
     ):
         for curve in curves:
-            known = [name for name in methods if methods[name].like is None]
             color = "0.35" if curve.method == BASE else _color(known.index(curve.method))
             k_K, values = np.array(list(curve.values)), list(curve.values.values())
             style = "--" if curve.method == BASE else "-"

@@ -16,8 +16,8 @@ from itertools import groupby
 from pathlib import Path
 
 from oger.reporting.report.build import check_out
-from oger.reporting.report.page import GENERATOR, STYLES, asset, write_page
-from oger.reporting.tables import SET_TITLES
+from oger.reporting.report.page import fill, write_page
+from oger.runs.card import SET_TITLES
 from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import BASE, load_study
 from oger.terminal.errors import UserError
@@ -27,7 +27,8 @@ Row = Mapping[str, str]
 _NAMED = 4
 """Methods that a card names of those ahead, and of those behind."""
 _LEVEL = 0.05
-_POLICY = "last"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""The page loads nothing and runs nothing."""
 
 
 def is_study(path: Path) -> bool:
@@ -52,8 +53,9 @@ def build_study_page(study: str | os.PathLike[str], out: str | os.PathLike[str],
     results = _results(study)
     with open(results / CSV, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    sections = list(_sections((results / MARKDOWN).read_text(encoding="utf-8"), results))
-    write_page(_page(results.parent.name, rows, sections), out)
+    content = [*_strip(rows), *_sections((results / MARKDOWN).read_text(encoding="utf-8"), results)]
+    page = fill("study.html", policy=_POLICY, title=results.parent.name, content="\n".join(content))
+    write_page(page, out)
     return results
 
 
@@ -69,28 +71,9 @@ def _results(study: Path) -> Path:
     raise UserError(f"{folders[0] / RESULTS_FOLDER} holds no tables yet: oger compare {study} makes them")
 
 
-def _page(name: str, rows: Sequence[Row], sections: Sequence[str]) -> str:
-    styles = "\n".join(asset(style) for style in STYLES)
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            GENERATOR,
-            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy, quote=False)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{html.escape(name)} - OGER study</title>\n<style>\n{styles}\n</style>\n</head>\n<body>",
-            f"<main>\n<h1>{html.escape(name)}</h1>",
-            *_strip(rows),
-            *sections,
-            "</main>\n</body>\n</html>\n",
-        ]
-    )
-
-
 def _strip(rows: Sequence[Row]) -> Iterator[str]:
     """One card for each test set: the reference, and which methods are ahead of it and behind."""
-    shown = [row for row in rows if row["policy"] == _POLICY]
+    shown = [row for row in rows if row["policy"] == "last"]
     yield '<div class="strip">'
     for (regime, split), group in groupby(shown, key=lambda row: (row["regime"], row["split"])):
         place = list(group)

@@ -187,6 +187,18 @@ class Study:
     """Pairs of methods to compare beside the comparisons to the reference."""
     claims: tuple[Claim, ...]
 
+    @property
+    def grid(self) -> list[tuple[str, str, int]]:
+        """(regime, label, seed) of every cell that is trained, each once, in the order of the blocks."""
+        cells = (
+            (regime, label, seed)
+            for block in self.blocks
+            for label in block.methods
+            for regime in block.regimes
+            for seed in block.seeds
+        )
+        return list(dict.fromkeys(cells))
+
 
 class _Method(Entry):
     """A method as it stands in the file."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from oger.io.whole import write_text
 from oger.study.analysis import Analysis
-from oger.study.claims import claims_at_a_glance
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
 from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.store import ResultStore
-from oger.study.tables import glance, leaderboard, leaderboard_csv
+from oger.study.tables import claims_at_a_glance, glance, leaderboard, leaderboard_csv
 
 
 def write_tables(

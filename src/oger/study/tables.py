@@ -7,14 +7,14 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oger.evaluation.statistics.crossed import Interval
 from oger.evaluation.tables import interval
 from oger.study.analysis import Analysis
 from oger.study.notes import CLAIMS_NOTE, COST_NOTE, COSTS, INTERVALS, SAID, SIGNAL_NOTE, SIGNALS
-from oger.study.numbers import Comparison, Finding, PassCurve, Place, Standing
+from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE, DISTINCT
 from oger.study.provenance import stamp
 from oger.terminal.grid import render
+from oger.terminal.numbers import shown
 
 _COMPARED = (
     "difference", "difference_low", "difference_high", "p_problems", "p_crossed", "p_holm", "wins", "ties", "losses",
@@ -58,6 +58,20 @@ def glance(analysis: Analysis) -> str:
     return f"{render(grid, 'plain')}\n{note}" if len(grid) > 1 else ""
 
 
+def claims_at_a_glance(analysis: Analysis) -> str:
+    """What became of each claim in each place, for a terminal; empty without claims."""
+    found = analysis.findings
+    places = list(dict.fromkeys((one.place.regime, one.place.split) for one in found))
+    verdicts: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+    for one in found:
+        said = f"{one.claim.method} {SAID[one.claim.direction]} {one.claim.other}"
+        verdicts.setdefault((said, one.claim.metric), {})[(one.place.regime, one.place.split)] = one.verdict
+    grid = [["claim", "metric", *map(", ".join, places)]]
+    grid += [[*row, *(by_place.get(place, "-") for place in places)] for row, by_place in verdicts.items()]
+    note = f"claims of the study's file, at 5 %, adjusted by Holm's method for all {len(found)} verdicts"
+    return f"{render(grid, 'plain')}\n{note}" if found else ""
+
+
 def _glance(analysis: Analysis) -> list[str]:
     """Accuracies of the methods in all places, where there are several; - where a method was not run."""
     policy = analysis.study.evaluation.policies[0]
@@ -92,7 +106,7 @@ def _glance_at_contrasts(analysis: Analysis, places: Sequence[Place]) -> list[st
     grid = [["method", "against", *(f"{place.regime}, {place.split}" for place in places)]]
     for pair in pairs:
         compared = [contrasts.get(pair) for contrasts in found]
-        cells = [_marked(interval(one.difference, signed=True), one) if one else "-" for one in compared]
+        cells = [_marked(interval(one.difference, "+.1f"), one) if one else "-" for one in compared]
         grid.append([*pair, *cells])
     note = "Differences in points between methods that the study names; ▲ and ▼ as above, adjusted within their place."
     return _section(grid, note)
@@ -111,7 +125,7 @@ def _claims(analysis: Analysis) -> list[str]:
                 f"{said} {claim.other}",
                 claim.metric,
                 f"{place.regime}, {place.split}",
-                _difference(one),
+                interval(one.difference, *(("+.2f", 1.0) if claim.metric == DISTINCT else ("+.1f",))),
                 _p(one.p_holm),
                 one.verdict,
             ]
@@ -119,13 +133,6 @@ def _claims(analysis: Analysis) -> list[str]:
     places = list(dict.fromkeys(one.place for one in found))
     note = CLAIMS_NOTE.format(number=len(found))
     return _section(grid, "## Claims", note, made=_made_with(analysis, places))
-
-
-def _difference(one: Finding) -> str:
-    if one.claim.metric != DISTINCT:
-        return interval(one.difference, signed=True)
-    found = one.difference
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
 def _regime(analysis: Analysis, regime: str, places: Sequence[Place]) -> list[str]:
@@ -167,7 +174,7 @@ def _main_grid(standings: Sequence[Standing]) -> list[list[str]]:
     for row in standings:
         seeds = "-" if row.method == BASE else str(len(row.seeds))
         compared = _compared(row.against_reference)
-        accuracies = [interval(row.accuracy), _interval(row.blind)]
+        accuracies = [interval(row.accuracy), interval(row.blind)]
         grid.append([row.method, seeds, *accuracies, *compared, *_spent(row), row.tuned])
     return grid
 
@@ -176,7 +183,7 @@ def _spent(row: Standing) -> list[str]:
     """Steps and generated tokens, by stage."""
     steps = " + ".join(f"{stage.steps:,.0f}" for stage in row.stages)
     by_stage = [stage.tokens for stage in row.stages if stage.tokens is not None]
-    tokens = " + ".join(f"{number:,.0f}" for number in by_stage) if by_stage else _number(_tokens(row), ",.0f")
+    tokens = " + ".join(f"{number:,.0f}" for number in by_stage) if by_stage else shown(_tokens(row), ",.0f")
     return [steps or "-", tokens]
 
 
@@ -184,20 +191,16 @@ def _tokens(row: Standing) -> float | None:
     return row.means["generated_tokens"] if row.stages else None
 
 
-def _interval(found: Interval | None) -> str:
-    return "-" if found is None else interval(found)
-
-
 def _compared(found: Comparison | None) -> list[str]:
     if found is None:
         return [""] * 6
     return [
-        interval(found.difference, signed=True),
+        interval(found.difference, "+.1f"),
         _mark(found),
         _p(found.p_problems),
         _p(found.p_holm),
         "/".join(map(str, found.record)),
-        _number(found.detectable, ".1f", 100),
+        shown(found.detectable, ".1f", 100),
     ]
 
 
@@ -252,12 +255,11 @@ def _strategies(analysis: Analysis, place: Place) -> list[str]:
 
 
 def _pass_row(curve: PassCurve) -> list[str]:
-    solutions = curve.distinct
     return [
         curve.method,
         *(interval(value) for value in curve.values.values()),
-        "" if curve.difference is None else interval(curve.difference, signed=True),
-        "-" if solutions is None else f"{solutions.value:.2f} [{solutions.low:.2f}, {solutions.high:.2f}]",
+        "" if curve.difference is None else interval(curve.difference, "+.1f"),
+        interval(curve.distinct, ".2f", 1.0),
     ]
 
 
@@ -279,7 +281,7 @@ def _reach(analysis: Analysis, regime: str) -> list[str]:
     why = "named by the study" if given else f"what {analysis.study.reference} ends with on average"
     grid = [["method", "reached by", "tokens", "training s"]]
     for method, reach in analysis.reach(regime).items():
-        cells = [_number(reach.tokens, ",.0f"), _number(reach.seconds, ",.0f")]
+        cells = [shown(reach.tokens, ",.0f"), shown(reach.seconds, ",.0f")]
         grid.append([method, f"{reach.reached} of {reach.seeds}", *cells])
     rows = [row for row in analysis.rows if row["regime"] == regime]
     title = f"### {regime}: generated tokens and seconds to a validation accuracy of {100 * target:.1f} % ({why})"
@@ -294,7 +296,7 @@ def _tuning(analysis: Analysis) -> list[str]:
     columns = list(dict.fromkeys(tuned for _, _, by_value, _ in found for tuned in by_value))
     grid = [["regime", "method", *columns]]
     for regime, method, by_value, chosen in found:
-        cells = [_number(by_value.get(column), ".1f", 100) for column in columns]
+        cells = [shown(by_value.get(column), ".1f", 100) for column in columns]
         marked = [f"**{cell}**" if column == chosen else cell for cell, column in zip(cells, columns, strict=True)]
         grid.append([regime, method, *marked])
     note = (
@@ -354,8 +356,4 @@ def _p(value: float | None) -> str:
 
 
 def _numbers(means: Mapping[str, float | None], columns: Mapping[str, tuple[str, str, float]]) -> list[str]:
-    return [_number(means[name], form, factor) for name, form, factor in columns.values()]
-
-
-def _number(value: float | None, form: str, factor: float = 1.0) -> str:
-    return "-" if value is None else format(factor * value, form)
+    return [shown(means[name], form, factor) for name, form, factor in columns.values()]

@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,16 +75,11 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
     last, (tokens, seconds) = summaries[-1], cost_before(run)
     return {
         **last,
-        "stages": _stages(summaries),
+        "stages": [{name: each[name] for name in ("steps", "generated_tokens")} for each in summaries],
         "steps": sum(summary["steps"] for summary in summaries),
         "generated_tokens": last["generated_tokens"] + tokens,
         "train_seconds": last["train_seconds"] + seconds,
     }
-
-
-def _stages(summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Steps and generated tokens of each stage, in the order in which they were trained."""
-    return [{name: summary[name] for name in ("steps", "generated_tokens")} for summary in summaries]
 
 
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -29,7 +29,7 @@ from oger.training.imitation_options import ImitationOptions
 from oger.training.option_values import REPLAY, check_rollouts, parse_clip, parse_mapping, parse_shaping
 from oger.training.presets import PRESETS, REFUSED_WITH_TEACHER_ROWS, TRL_DEFAULTS
 from oger.training.ranges import check_ranges
-from oger.words import choose, did_you_mean
+from oger.words import choose, did_you_mean, one_of
 
 _UNTRUNCATED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {"top_p": (1.0, None), "top_k": (0, None), "min_p": (None, 0.0), "repetition_penalty": (1.0, None)}
@@ -334,14 +334,14 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         choose(CHOICES, self.teacher_choice, "teacher_choice")
         choose(SHAPINGS, self.shaping, "shaping")
         choose(POSITIVE_WEIGHTS, self.positive_row_weight, "positive_row_weight")
-        choose(dict.fromkeys(("push_down", "spare")), self.failed_groups, "failed_groups")
+        one_of(("push_down", "spare"), self.failed_groups, "failed_groups")
         check_rollouts(self.rollouts)
         self.encoder_options = parse_mapping("encoder_options", self.encoder_options)
         check_spec(self.encoder, part=self.encoder_part, **self.encoder_options)
         self.shaping_rewards = parse_shaping(self.shaping_rewards)
         scales = {True: "group", False: "none"}
         self.scale_rewards = scales.get(self.scale_rewards, self.scale_rewards)  # type: ignore[call-overload]
-        choose(dict.fromkeys(("none", "group", "batch")), self.scale_rewards, "scale_rewards")
+        one_of(("none", "group", "batch"), self.scale_rewards, "scale_rewards")
 
     def _check_ranges(self) -> None:
         if not 0 <= self.teacher_rows < self.num_generations:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oger.method.guidance import LENGTHS
-from oger.words import choose
+from oger.words import one_of
 
 PROMPTS = ("never", "always", "where_all_failed")
 CUTS = ("steps", "tokens")
@@ -69,7 +69,7 @@ class GuidanceOptions:
             ("guided_baseline", BASELINES),
             ("guided_loss", LOSSES),
         ):
-            choose(dict.fromkeys(words), getattr(self, name), name)
+            one_of(words, getattr(self, name), name)
         size = self.num_generations
         for name, holds, requirement in (
             ("guided_share", 0 < self.guided_share <= 1, "above 0 and at most 1"),

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from oger.method.imitation import ROW_WEIGHTS, TOKEN_WEIGHTS
 from oger.method.schedule import SCHEDULES
-from oger.words import choose
+from oger.words import choose, one_of
 
-BLENDS = {"add": None, "mix": None}
-
-
+BLENDS = ("add", "mix")
 _ASKS_FOR_NO_ROLLOUTS = {
     "teacher_rows": 0, "exploration_weight": 0, "imitation_max_success": 1.0, "imitation_instead": False,
     "entropy_coef": 0, "beta": 0, "rollouts": "generate", "positive_weight": 1.0, "positive_row_weight": "one",
@@ -75,7 +73,7 @@ class ImitationOptions:
 
     def check_imitation(self) -> None:
         """Raises ValueError on an unknown word, a value out of range, or an option without effect."""
-        choose(BLENDS, self.imitation_blend, "imitation_blend")
+        one_of(BLENDS, self.imitation_blend, "imitation_blend")
         choose(SCHEDULES, self.imitation_schedule, "imitation_schedule")
         choose(TOKEN_WEIGHTS, self.imitation_token_weight, "imitation_token_weight")
         choose(ROW_WEIGHTS, self.imitation_row_weight, "imitation_row_weight")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oger.words import choose
+from oger.words import one_of
 
 REPLAY = "replay:"
 
@@ -17,7 +17,7 @@ def check_rollouts(value: Any) -> None:
     if not isinstance(value, str) or value == REPLAY:
         raise ValueError(f"rollouts={value!r} must be generate, record or replay:PATH (a run folder, or a file).")
     if not value.startswith(REPLAY):
-        choose(dict.fromkeys(("generate", "record", "replay:PATH")), value, "rollouts")
+        one_of(("generate", "record", "replay:PATH"), value, "rollouts")
 
 
 def parse_mapping(name: str, value: Any) -> dict[str, Any]:

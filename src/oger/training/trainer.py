@@ -25,7 +25,7 @@ from trl import GRPOTrainer
 from trl.trainer.grpo_trainer import RewardFunc
 from trl.trainer.utils import RepeatSampler
 
-from oger.runs.card import write_card
+from oger.runs.card import CITATION, write_card
 from oger.runs.paths import CONFIG, MODEL
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import ScoredBatch
@@ -97,9 +97,7 @@ class OGERTrainer(GRPOTrainer):
     _paper = {  # noqa: RUF012 - TRL's class attribute
         "title": "OGER: A Robust Offline-Guided Exploration Reward for Hybrid Reinforcement Learning",
         "id": "2604.18530",
-        "citation": "@article{oger2026,\n    title = {{OGER: A Robust Offline-Guided Exploration Reward for Hybrid "
-        "Reinforcement Learning}},\n    author = {Ma, Xinyu and Xu, Mingzhou and Liu, Xuebo and Jin, Chang and "
-        "Wang, Qiang and Wong, Derek F. and Zhang, Min},\n    year = 2026,\n    eprint = {arXiv:2604.18530},\n}",
+        "citation": CITATION,
     }
 
     def __init__(

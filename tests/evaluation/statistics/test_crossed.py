@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -103,6 +105,17 @@ def test_permutation_p_by_hand() -> None:
     first, second = np.ones((1, 4)), np.zeros((1, 4))
     assert permutation_p(first, second) == pytest.approx(1 / 8, abs=0.01)
     assert permutation_p(first, first) == 1.0
+
+
+def test_permutation_p_of_many_problems_keeps_a_byte_of_each_sign() -> None:
+    generator, problems = np.random.default_rng(4), 2_000
+    pair = generator.random((2, problems)), generator.random((2, problems))
+    tracemalloc.start()
+    permutation_p(*pair)
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10_000 * problems * 1.5
+    assert most < 10_000 * problems * 3
 
 
 def test_permutation_p_is_uniform_without_a_difference() -> None:

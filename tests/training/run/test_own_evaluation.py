@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from oger.evaluation.problems import Problem
+from oger.faults import RunFaultError
 from oger.recipes import load_recipe
 from oger.training.rollouts import shrinking_generation
 from oger.training.run.build import run_options
@@ -49,12 +50,18 @@ def test_lean_evaluation_gives_the_responses_of_stock_generation(
 def test_the_engine_that_generates_a_run_evaluates_it_too(tmp_path: Path) -> None:
     from tests.training.rollouts.test_vllm_engine import Engine
 
+    class Seen(Engine):
+        def generate(self, **arguments: Any) -> Any:
+            self.asked = {name: vars(self)[name] for name in of_training}
+            return super().generate(**arguments)
+
     trainer = make_trainer(tmp_path, max_steps=1)
-    engine = Engine(trainer)
-    for name, value in {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "repetition_penalty": 1.3}.items():
-        setattr(engine, name, value)
-    engine.max_completion_length = 5
-    had = dict(vars(engine))
+    engine = Seen(trainer)
+    of_training = {
+        "temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "repetition_penalty": 1.3,
+        "max_completion_length": 5, "generation_kwargs": {"presence_penalty": 1.0}, "structured_outputs_regex": "a+",
+    }  # fmt: skip
+    vars(engine).update(of_training)
     trainer.use_vllm = trainer.args.use_vllm = True
     trainer.vllm_generation, trainer._last_loaded_step = engine, -1
     recipe = load_recipe("smoke", [f"output_dir={tmp_path / 'run'}", "eval_samples=2", "rewards=format"])
@@ -64,9 +71,43 @@ def test_the_engine_that_generates_a_run_evaluates_it_too(tmp_path: Path) -> Non
     assert [(response.problem, response.sample) for response in results["id"].responses] == [
         (f"{problem:08d}", sample) for problem in range(3) for sample in range(2)
     ]
-    assert {name: vars(engine)[name] for name in ("temperature", "top_p", "top_k")} == {
-        name: had[name] for name in ("temperature", "top_p", "top_k")
+    asked = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
+    assert engine.asked == {
+        **asked,
+        "max_completion_length": 12,
+        "generation_kwargs": {},
+        "structured_outputs_regex": None,
     }
+    assert {name: vars(engine)[name] for name in of_training} == of_training
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionError("refused"), r"the vLLM server at http://gpu:1 does not answer in the evaluation \(refused\)"),
+        (MemoryError(), r"out of memory in the evaluation: lower max_completion_length \(now 8\), or eval_limit times"),
+        (KeyError("a defect"), None),
+    ],
+)
+def test_an_evaluation_that_server_or_memory_end_is_one_line(
+    tmp_path: Path, error: Exception, said: str | None
+) -> None:
+    from tests.training.rollouts.test_vllm_engine import Engine
+
+    class Gone(Engine):
+        def generate(self, **arguments: Any) -> Any:
+            raise error
+
+    trainer = make_trainer(tmp_path, max_steps=1, max_completion_length=8)
+    trainer.use_vllm = trainer.args.use_vllm = True
+    trainer.args.vllm_mode, trainer.args.vllm_server_base_url = "server", "http://gpu:1"
+    trainer.vllm_generation, trainer._last_loaded_step = Gone(trainer), -1
+    sampling = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs",
+                "structured_outputs_regex", "max_completion_length")  # fmt: skip
+    vars(trainer.vllm_generation).update(dict.fromkeys(sampling))
+    recipe = load_recipe("smoke", [f"output_dir={tmp_path / 'run'}", "rewards=format"])
+    with pytest.raises(type(error) if said is None else RunFaultError, match=said):
+        evaluate_now(recipe, trainer, {"id": toy_rows(3)}, "after", Console())
 
 
 @pytest.mark.parametrize(("problems", "processes"), [(3, 2), (8, 4), (1, 3), (7, 3)])

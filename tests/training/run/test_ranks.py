@@ -125,8 +125,10 @@ def test_two_processes_say_so_and_measure_the_run_together(tmp_path: Path) -> No
     write_jsonl(tmp_path / "test.jsonl", toy_rows(3))
     launch = [*ACCELERATE, "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     options = ["use_cpu=true", "ddp_backend=gloo", "processes=2", "test={id: test.jsonl}", "eval_samples=4"]
+    options += ["first={max_steps: 1, test: {}}", "first_above=0.999"]
     done = train(tmp_path, *options, program=launch)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("of the prompts have no correct rollout") == 1
     assert "world size 2 on 1 machine, MULTI_CPU over gloo, devices cpu" in done.stdout
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     for when in ("before", "after"):

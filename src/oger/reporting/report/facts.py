@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oger.reporting.report.run_folder import RunFolder, number
-from oger.reporting.tables import SET_TITLES
+from oger.runs.card import SET_TITLES
 
 COSTS = {"time/generate": "generation", "time/score": "scoring", "time/logprob": "log-probs", "time/update": "update"}
 """Parts of an optimiser step; what they leave of time/step is "other"."""

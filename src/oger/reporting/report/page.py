@@ -23,7 +23,7 @@ GENERATOR = '<meta name="generator" content="oger report">'
 """Marks a file as a report, among its first bytes."""
 
 LIBRARY = "plotly-basic.min.js"
-STYLES = ("page.css",)
+STYLE = "page.css"
 _PARTS = "core plots answer headline curves browser spread map facts follow start"
 SCRIPTS = tuple(f"{name}.js" for name in _PARTS.split())
 
@@ -37,22 +37,26 @@ def render_page(data: Mapping[str, Any], title: str) -> str:
     """
     library = asset(LIBRARY)
     scripts = '(function () {\n"use strict";\n' + "\n".join(asset(name) for name in SCRIPTS) + "\n})();\n"
-    styles = "\n".join(asset(name) for name in STYLES)
     connect = "connect-src 'self'; " if data.get("watched") else ""
     policy = (
         f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; {connect}"
         f"script-src {_hash(library)} {_hash(scripts)}; base-uri 'none'; form-action 'none'"
     )
-    parts = {
-        "generator": GENERATOR,
-        "policy": html.escape(policy, quote=False),
-        "title": html.escape(title),
-        "styles": styles,
-        "data": data_json(data),
-        "library": library,
-        "scripts": scripts,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match.group(1)], asset("page.html"))
+    return fill("page.html", policy=policy, title=title, data=data_json(data), library=library, scripts=scripts)
+
+
+def fill(template: str, *, policy: str, title: str, **parts: str) -> str:
+    """A page of assets/ with its parts in their places.
+
+    Args:
+        template: name of the page.
+        policy: what it may load and run, as a content security policy.
+        title: in the browser's frame.
+        parts: further ones, as HTML.
+    """
+    parts |= {"policy": html.escape(policy, quote=False), "title": html.escape(title)}
+    parts |= {"generator": GENERATOR, "styles": asset(STYLE)}
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match.group(1)], asset(template))
 
 
 def write_page(page: str, out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import stored_steps, whole_rows
-from oger.runs.rollouts import PROBES, read_rollouts
+from oger.runs.rollouts import PROBES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,9 +56,9 @@ def _read(run: RunFolder, step: int, length: int | None) -> tuple[list[Problem],
     """
     import numpy as np
 
-    with run.reading(f"{PROBES.folder}: step {step}"):
-        what = f"{PROBES.folder}: step {step}"
-        table = whole_rows(run, read_rollouts(run.path, step, store=PROBES), what)
+    what = f"{PROBES.folder}: step {step}"
+    with run.reading(what):
+        table = whole_rows(run, step, PROBES)
         vectors_NE = _matrix(table.column("vector"), len(table), length)
         finite_N = np.isfinite(vectors_NE).all(axis=1)
         if not finite_N.all():

@@ -149,9 +149,7 @@ def number(value: Any) -> float | None:
     """A finite number, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if (
-        isinstance(value, int) and abs(value) > _LARGEST
-    ):  # some of them are no floats, and the page's script has no other
+    if isinstance(value, int) and abs(value) > _LARGEST:  # no float, and the page's script has no other numbers
         return None
     return value if math.isfinite(value) else None
 

@@ -120,7 +120,7 @@ def _read(
     """
     groups: dict[int, list[dict[str, Any]]] = {}
     with run.reading(f"{ROLLOUTS.folder}: step {step}"):
-        table = whole_rows(run, read_rollouts(run.path, step), f"{ROLLOUTS.folder}: step {step}")
+        table = whole_rows(run, step)
         if only is not None:
             table = table.filter(
                 pc.is_in(table.column("group"), pa.array(sorted(only), table.schema.field("group").type))
@@ -130,12 +130,13 @@ def _read(
     return groups
 
 
-def whole_rows(run: RunFolder, table: pa.Table, what: str) -> pa.Table:
-    """The rows that have all that every row must have and an origin; others add a line to the run's problems."""
+def whole_rows(run: RunFolder, step: int, store: Store = ROLLOUTS) -> pa.Table:
+    """Rows of a step that have all that every row must have and an origin; others add a line to the run's problems."""
+    table = read_rollouts(run.path, step, store=store)
     whole = pc.is_in(table.column("origin"), pa.array(ORIGINS))
     for field in ROLLOUTS.schema:
         if not field.nullable:
             whole = pc.and_(whole, pc.is_valid(table.column(field.name)))
     if lost := len(table) - pc.sum(whole).as_py() if len(table) else 0:
-        run.add_problem(f"{what}: {lost} of {len(table)} rows lack a value and are left out")
+        run.add_problem(f"{store.folder}: step {step}: {lost} of {len(table)} rows lack a value and are left out")
     return table.filter(whole)

@@ -5,7 +5,6 @@ A prompt is seldom stored at two steps, so "All prompts" shows other problems at
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from oger.reporting.report.plane import Problem, Rollout, Teacher, short_prompt, view
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.stored import GroupKey, Rows, load_groups, sample_groups, spread_evenly
+from oger.runs.rollouts import prompt_text
 from oger.terminal.errors import one_line
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def _listed_teachers(
         if source not in tables:
             tables[source] = load_rows(source)
         for row in tables[source]:
-            prompt = row.get("prompt")
-            text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
+            text = prompt_text(row.get("prompt"))
             entries = parse_cell(row.get(COLUMN)) if text in prompts else []
             if entries:
                 found[text] = [(entry["teacher"], entry["text"]) for entry in entries]

@@ -10,6 +10,7 @@ from typing import Any
 
 from oger.endpoint.client import PROMPT_FIELDS, with_body
 from oger.io.answers import answer_text
+from oger.teachers.table.schema import messages_of
 
 Messages = list[dict[str, Any]]
 
@@ -162,7 +163,7 @@ def with_system(prompt: str | Messages, settings: Settings) -> str | Messages:
     """What is sent for a prompt: text for completions, messages for chat."""
     if settings.api == "completions":
         return prompt
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    messages = messages_of(prompt)
     return [{"role": "system", "content": settings.system}, *messages] if settings.system is not None else messages
 
 

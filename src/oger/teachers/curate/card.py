@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from oger.teachers.curate.counts import CurateReport, TeacherReport
 from oger.teachers.curate.options import CurateOptions
 from oger.teachers.curate.reasons import STAGES
 from oger.teachers.table.output import TABLE_FILE
+from oger.terminal.numbers import shown
 from oger.terminal.plain import plain
 
 CARD_JSON, CARD_MARKDOWN = "card.json", "card.md"
@@ -24,7 +25,7 @@ _PACKAGES = ("oger-rl", "duckdb", "math-verify", "pyarrow", "rapidfuzz", "reason
 def write_card(folder: Path, options: CurateOptions, report: CurateReport) -> None:
     """Write card.json and card.md beside the table. No times and no machine: equal tables have equal cards."""
     card = {
-        "options": {f.name: getattr(options, f.name) for f in fields(options) if f.name not in ("workers", "sources")},
+        "options": options.stated(),
         "sources": [asdict(source) for source in options.sources],
         "report": as_json(report),
         "table": {"file": TABLE_FILE, "sha256": _sha256(folder / TABLE_FILE)},
@@ -47,7 +48,7 @@ def as_json(report: CurateReport) -> dict[str, Any]:
 def teacher_cells(name: str, teacher: TeacherReport) -> tuple[str, ...]:
     """One line of the table of teachers, under TEACHER_COLUMNS."""
     accuracy = "-" if teacher.accuracy is None else f"{100 * teacher.accuracy:.2f} %"
-    tokens = (_mean(teacher.mean_tokens_correct), _mean(teacher.mean_tokens_kept))
+    tokens = (shown(tokens, ",.1f") for tokens in (teacher.mean_tokens_correct, teacher.mean_tokens_kept))
     return (name, f"{teacher.seen:,}", f"{teacher.kept:,}", *tokens, accuracy, counts_line(teacher.dropped))
 
 
@@ -115,10 +116,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     """A text that stays in its cell: names come from the data."""
     return plain(text).replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;")
-
-
-def _mean(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"
 
 
 def _sha256(path: Path) -> str:

@@ -155,11 +155,9 @@ def _find_conflicts(connection: DuckDBPyConnection, regrade: Regrade) -> None:
     connection.execute("create temp table conflicts (seq bigint, why varchar)")
     connection.execute(_OTHER_GOLDS)
     stream = connection.sql("select others.*, passed.text from passed join others using (seq)")
+    batches = (batch.to_pylist() for batch in stream.to_arrow_reader(_ROWS_PER_REGRADE))
     found = [  # a list, because an open query would not survive the insertion
-        (row["seq"], why)
-        for batch in stream.to_arrow_reader(_ROWS_PER_REGRADE)
-        for row, why in zip(batch.to_pylist(), regrade(batch.to_pylist()), strict=True)
-        if why is not None
+        (row["seq"], why) for rows in batches for row, why in zip(rows, regrade(rows), strict=True) if why is not None
     ]
     if found:
         connection.executemany("insert into conflicts values (?, ?)", found)

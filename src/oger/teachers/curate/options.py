@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from oger.teachers.curate.layouts import load_layout
 from oger.verification.formats import DEFAULT_RULES
 from oger.verification.verifier import DEFAULT_KIND, DEFAULT_TIMEOUT_S
-from oger.words import choose, did_you_mean
+from oger.words import choose, did_you_mean, one_of
 
 ORDERS = {"first": "in the order of the sources", "shortest": "fewest tokens first", "random": "drawn by the seed"}
 DUPLICATE_SCOPES = {"anywhere": "the same text under any prompt", "prompt": "the same text under the same prompt"}
@@ -27,9 +28,9 @@ class Source:
     """Field of the layout -> column of the source; an empty column = the field is not read."""
 
     def __post_init__(self) -> None:
-        fields = load_layout(self.layout).fields
+        known = load_layout(self.layout).fields
         for name in self.columns:
-            choose(dict.fromkeys(fields), name, f"field of the layout {self.layout!r}")
+            one_of(known, name, f"field of the layout {self.layout!r}")
         if not self.name or "/" in self.name:
             raise ValueError(f"a source needs a name without '/', got {self.name!r}")
 
@@ -66,6 +67,10 @@ class CurateOptions:
     """Of the order "random"."""
     workers: int | None = None
     """Processes; None = as many as there are cores."""
+
+    def stated(self) -> dict[str, Any]:
+        """What decides the table beside its sources."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("workers", "sources")}
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]

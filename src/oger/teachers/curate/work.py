@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +185,7 @@ def _literal(path: Path) -> str:
 
 def _fingerprint(options: CurateOptions, files: Sequence[SourceFile]) -> dict[str, Any]:
     """What a resumed curation must share with the one it continues."""
-    stated = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in ("workers", "sources")}
+    stated = options.stated()
     stated["sources"] = [asdict(source) for source in options.sources]
     stated["oger"] = oger.__version__
     stated["files"] = [

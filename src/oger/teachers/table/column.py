@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 from datasets import Dataset, Features, List, Value
 
 from oger.teachers.table.turn import EndInsideError, PolicyTurn
-from oger.words import choose
+from oger.words import one_of
 
 COLUMN = "teachers"
 _FEATURE = List(
@@ -133,7 +133,7 @@ def only_teachers(rows: Sequence[Mapping[str, Any]], wanted: int | Sequence[str]
             raise ValueError(f"teachers: {wanted} asked for, and the training set has {len(counts)}")
         chosen = set(sorted(counts, key=lambda name: (-counts[name], name))[:wanted])
     else:
-        chosen = {choose({name: name for name in counts}, name, "teacher") for name in wanted}
+        chosen = {one_of(counts, name, "teacher") for name in wanted}
     return [
         {**row, COLUMN: [entry for entry in cell if entry["teacher"] in chosen]}
         for row, cell in zip(rows, cells, strict=True)

@@ -2,8 +2,8 @@
 
 A chat template may open the response itself: the generation prompt of a reasoning model ends in `<think>`, or in an
 empty block where reasoning is switched off. What the prompt has opened, the teacher's text does not repeat; behind an
-empty block a teacher's reasoning loses its tags. The turn
-ends as the policy's turns end, once. LUFFY's loader (arXiv 2504.14945) strips the opened tag in the same way.
+empty block a teacher's reasoning loses its tags. The turn ends as the policy's turns end, once. LUFFY's loader
+(arXiv 2504.14945) strips the opened tag in the same way.
 """
 
 from __future__ import annotations

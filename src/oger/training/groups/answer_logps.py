@@ -23,8 +23,8 @@ def answer_logps(
 ) -> list[torch.Tensor] | None:
     """Per group, (M,): log-probability of the gold answer, boxed, after each teacher's reasoning; None unless needed.
 
-    The reasoning is the teacher's text up to where it states its answer, in a box or otherwise. Every
-    rank makes the same number of forwards, since a sharded policy gathers its weights in each.
+    The reasoning is the teacher's text up to where it states its answer, in a box or otherwise. Every rank makes the
+    same number of forwards, since a sharded policy gathers its weights in each.
     """
     if "answer_logp_M" not in CHOICES[context.args.teacher_choice].needs:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from trl.trainer.utils import is_async_callable
@@ -12,22 +13,17 @@ from trl.trainer.utils import is_async_callable
 from oger.teachers.table.column import COLUMN
 
 
+@dataclass(eq=False)
 class TeacherJudge:
-    """Calls the outcome function once per trajectory of a row, with TRL's arguments, and keeps the answer for the run.
+    """Calls the outcome function once per trajectory of a row, with TRL's arguments, and keeps its answers."""
 
-    Args:
-        outcome_function: the reward function that is the outcome.
-        trainer_state: gives what TRL passes to reward functions under this name.
-        event_loop: where an asynchronous function runs; None where there is none.
-    """
-
-    def __init__(
-        self, outcome_function: Any, trainer_state: Callable[[], Any], event_loop: asyncio.AbstractEventLoop | None
-    ) -> None:
-        self._function = outcome_function
-        self._trainer_state = trainer_state
-        self._event_loop = event_loop
-        self._outcomes: dict[tuple[str, str], float] = {}
+    function: Any
+    """The reward function that is the outcome."""
+    trainer_state: Callable[[], Any]
+    """Gives what TRL passes to reward functions under this name."""
+    event_loop: asyncio.AbstractEventLoop | None
+    """Where an asynchronous function runs; None where there is none."""
+    _outcomes: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, example: dict[str, Any], text: str, token_ids: list[int]) -> float:
         """1.0 correct, 0.0 wrong, NaN undecided."""
@@ -46,11 +42,11 @@ class TeacherJudge:
             "prompts": [example["prompt"]],
             "completions": [completion],
             "completion_ids": [token_ids],
-            "trainer_state": self._trainer_state(),
+            "trainer_state": self.trainer_state(),
             "log_extra": lambda *_: None,  # a teacher's extras have no place among those of the online rows
             "log_metric": lambda *_: None,
         }
-        if is_async_callable(self._function):
-            assert self._event_loop is not None, "TRL starts a loop when a reward function is asynchronous"
-            return asyncio.run_coroutine_threadsafe(self._function(**arguments), self._event_loop).result()[0]
-        return self._function(**arguments)[0]
+        if is_async_callable(self.function):
+            assert self.event_loop is not None, "TRL starts a loop when a reward function is asynchronous"
+            return asyncio.run_coroutine_threadsafe(self.function(**arguments), self.event_loop).result()[0]
+        return self.function(**arguments)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,40 +15,33 @@ from oger.teachers.table.column import COLUMN
 from oger.training.loop.nonfinite import RowFaults
 
 
+@dataclass(eq=False)
 class BatchVectors:
-    """Unit vectors of the online rollouts of a batch and of their prompts' teachers.
+    """Unit vectors of the online rollouts of a batch and of their prompts' teachers."""
 
-    Args:
-        inputs: rows of the batch; the `group_size` rows of a group stand together and share their teachers.
-        texts: the online rollouts, one per row.
-        encoder: encoder of the rollouts.
-        teacher_encoder: the same one, with a cache in front of it where the run has one.
-        group_size: G.
-        device: where the vectors are used.
-        faults: notes the rows whose vector is not finite; zeros take its place.
-    """
+    inputs: Sequence[Mapping[str, Any]]
+    """Rows of the batch; the `size` rows of a group stand together and share their teachers."""
+    texts: Sequence[str]
+    """The online rollouts, one per row."""
+    encoder: Encoder
+    """Of the rollouts."""
+    teacher_encoder: Encoder
+    """The same one, with a cache in front of it where the run has one."""
+    size: int
+    """G."""
+    device: torch.device
+    """Where the vectors are used."""
+    faults: RowFaults
+    """Notes the rows whose vector is not finite; zeros take its place."""
 
-    def __init__(
-        self,
-        inputs: Sequence[Mapping[str, Any]],
-        texts: Sequence[str],
-        encoder: Encoder,
-        teacher_encoder: Encoder,
-        group_size: int,
-        device: torch.device,
-        faults: RowFaults,
-    ) -> None:
-        self._texts = texts
-        self._encoder = encoder
-        self._teacher_encoder = teacher_encoder
-        self._size = group_size
-        self._device = device
-        self._faults = faults
-        self._teachers = [inputs[start].get(COLUMN) or [] for start in range(0, len(inputs), group_size)]
+    @cached_property
+    def _teachers(self) -> list[Sequence[Mapping[str, Any]]]:
+        """Of each group."""
+        return [self.inputs[start].get(COLUMN) or [] for start in range(0, len(self.inputs), self.size)]
 
     @cached_property
     def _online_NE(self) -> torch.Tensor:
-        return self._faults.take_out("embedding", self._encoder.encode(self._texts).to(self._device))
+        return self.faults.take_out("embedding", self.encoder.encode(self.texts).to(self.device))
 
     @cached_property
     def _teacher_GME(self) -> list[torch.Tensor]:
@@ -55,7 +49,7 @@ class BatchVectors:
         texts = [teacher["text"] for group in self._teachers for teacher in group]
         if not texts:
             return [self._online_NE[:0] for _ in self._teachers]
-        vectors = self._teacher_encoder.encode(texts).to(self._device)
+        vectors = self.teacher_encoder.encode(texts).to(self.device)
         return list(vectors.split([len(group) for group in self._teachers]))
 
     def has_teachers(self, group: int) -> bool:
@@ -65,11 +59,11 @@ class BatchVectors:
     def divergence(self, *, aggregation: str, scale: str) -> torch.Tensor:
         """Divergence of every online row from its prompt's teachers, (N,); 0 where a prompt has none."""
         if not any(self._teachers):
-            return torch.zeros(len(self._texts), device=self._device)
+            return torch.zeros(len(self.texts), device=self.device)
         return torch.cat(
             [
                 teacher_divergence(online_GE, teacher_ME, aggregation=aggregation, scale=scale)
-                for online_GE, teacher_ME in zip(self._online_NE.split(self._size), self._teacher_GME, strict=True)
+                for online_GE, teacher_ME in zip(self._online_NE.split(self.size), self._teacher_GME, strict=True)
             ]
         )
 
@@ -80,8 +74,8 @@ class BatchVectors:
             group: number of the group in the batch.
             replaced: (row within the group, number of the teacher trajectory that takes its place).
         """
-        start = group * self._size
-        rows_GE = self._online_NE[start : start + self._size].clone()
+        start = group * self.size
+        rows_GE = self._online_NE[start : start + self.size].clone()
         for row, index in replaced:
             rows_GE[row] = self._teacher_GME[group][index]
         return rows_GE, self._teacher_GME[group]

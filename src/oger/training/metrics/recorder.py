@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from accelerate.utils import gather_object
@@ -19,46 +20,35 @@ RowSink = Callable[[int, list[dict[str, Any]]], Any]
 """Gets the optimiser step, and the stored rows of all ranks; called on the main process."""
 
 
+@dataclass(frozen=True)
 class Recorder:
-    """Hands every rollout batch on.
+    """Hands every rollout batch on."""
 
-    Args:
-        logs: TRL's.
-        batch_sinks: get every batch, on every rank.
-        row_sinks: get the rows of every `rows_every`-th optimiser step.
-        rows_every: steps; 0 where nobody asks for rows.
-        log_completions: whether TRL's table of completions is filled.
-    """
-
-    def __init__(
-        self,
-        logs: TrlLogs,
-        batch_sinks: Sequence[BatchSink],
-        row_sinks: Sequence[RowSink],
-        rows_every: int,
-        log_completions: bool,
-    ) -> None:
-        self._logs = logs
-        self._batch_sinks = batch_sinks
-        self._row_sinks = row_sinks
-        self._rows_every = rows_every
-        self._log_completions = log_completions
+    logs: TrlLogs
+    batch_sinks: Sequence[BatchSink]
+    """Get every batch, on every rank."""
+    row_sinks: Sequence[RowSink]
+    """Get the rows of every `rows_every`-th optimiser step."""
+    rows_every: int
+    """Steps; 0 where nobody asks for rows."""
+    log_completions: bool
+    """Whether TRL's table of completions is filled."""
 
     def record(self, context: StepContext, batch: ScoredBatch) -> None:
         """Takes a batch; every rank must call it."""
-        self._logs.add_rewards(context.gather(batch.verdicts.per_function_NF))
+        self.logs.add_rewards(context.gather(batch.verdicts.per_function_NF))
         add_rollout_metrics(context.sums, batch)
-        self._logs.take_user_logs(context.sums, len(batch.inputs), context.device)
+        self.logs.take_user_logs(context.sums, len(batch.inputs), context.device)
         step = context.step + 1  # the optimiser step that this batch feeds
-        for sink in self._batch_sinks:
+        for sink in self.batch_sinks:
             sink(step, batch)
-        due = bool(self._row_sinks) and (step == 1 or step % max(self._rows_every, 1) == 0)
-        if not (due or self._log_completions):
+        due = bool(self.row_sinks) and (step == 1 or step % max(self.rows_every, 1) == 0)
+        if not (due or self.log_completions):
             return
         first_group = context.rank * len(batch.inputs) // batch.group_size
         rows = gather_object(rollout_rows(step, batch, first_group=first_group))
-        if self._log_completions:
-            self._logs.add_completions(rows)
+        if self.log_completions:
+            self.logs.add_completions(rows)
         if due and context.rank == 0:
-            for write in self._row_sinks:
+            for write in self.row_sinks:
                 write(step, rows)

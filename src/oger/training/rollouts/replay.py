@@ -17,6 +17,7 @@ import pyarrow as pa
 from accelerate.utils import gather_object
 
 from oger.runs.batches import batch_files, batch_sizes, origin_of, read_batch, write_batch
+from oger.runs.rollouts import prompt_text
 from oger.training.config import OGERConfig
 
 _VERSION = "1"
@@ -58,7 +59,7 @@ def record_batch(
             "set rollouts=generate."
         )
     nothing = [None] * len(prompts)
-    texts = [_text(prompt) for prompt in prompts]
+    texts = [prompt_text(prompt) for prompt in prompts]
     columns = (texts, prompt_ids, completion_ids, token_masks or nothing, logps or nothing)
     rows = gather_object(list(zip(*columns, strict=True)))
     if main:
@@ -121,11 +122,11 @@ class Replay:
         file = self._files[number]
         table = read_batch(file, number).slice(first_row, len(prompts))
         for row, (mine, recorded) in enumerate(zip(prompts, table["prompt"].to_pylist(), strict=True), start=first_row):
-            if _text(mine) != recorded:
+            if prompt_text(mine) != recorded:
                 raise ValueError(
                     f"{file}: row {row} of batch {number} is a rollout to {_short(recorded)}, where this run asks "
-                    f"{_short(_text(mine))}: replay it with the training set, seed and options that it was recorded "
-                    "with."
+                    f"{_short(prompt_text(mine))}: replay it with the training set, seed and options that it was "
+                    "recorded with."
                 )
         return table
 
@@ -153,10 +154,6 @@ def _check_size(file: Path, number: int, size: int, args: OGERConfig) -> None:
             f"{file}: batch {number} has {size} rollouts, and this run asks for {args.generation_batch_size}: "
             f"per_device_train_batch_size x steps_per_generation x processes must be {size}."
         )
-
-
-def _text(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
 
 
 def _short(text: str) -> str:

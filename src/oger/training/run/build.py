@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from oger.io.answers import ANSWER, rows_with_answers
+from oger.io.answers import readable_rows
 from oger.io.local import looks_local, meant
 from oger.io.pretrained import is_adapter, load_tokenizer, tokenizer_source
 from oger.io.rows import WORLD_PREFIX, load_rows
@@ -176,13 +175,9 @@ def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> Rows:
     Raises:
         ValueError: if a row lacks a column, or holds nothing or something unreadable in it; names the row.
     """
-    rows = load_rows(source, limit)
     needed = [getattr(function, "needed_columns", ()) for function in reward_functions(recipe)]
     columns = {"prompt", *(column for names in needed for column in names)}
-    for column in sorted(columns):
-        _require_column(source, rows, column)
-    if ANSWER in columns:
-        rows = rows_with_answers(rows, source)
+    rows = readable_rows(load_rows(source, limit), columns, source)
     for index, row in enumerate(rows):
         if not isinstance(row["prompt"], str | list):
             raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
@@ -255,17 +250,6 @@ def model_source(model: str) -> str:
     if looks_local(model):
         raise FileNotFoundError(f"model: the folder {model} does not exist, no such run or model{meant(model)}")
     return model
-
-
-def _require_column(source: str, rows: Sequence[Mapping[str, Any]], column: str) -> None:
-    for index, row in enumerate(rows):
-        if row.get(column) is not None:
-            continue
-        if column in row:
-            raise ValueError(f"{source}, row {index}: {column!r} is empty")
-        near = get_close_matches(column, row, n=1, cutoff=0.6)
-        hint = f"rename {near[0]!r} to {column!r}" if near else f"it has {', '.join(sorted(row))}"
-        raise ValueError(f"{source}, row {index} has no column {column!r}; {hint}")
 
 
 def _dataset(source: str, rows: Rows) -> Dataset:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from transformers import TrainerCallback
 
@@ -20,6 +19,8 @@ from oger.runs.metrics_log import MetricsLog, read_metrics
 from oger.runs.paths import ALARMS, BEST, METRICS, VALIDATION
 from oger.terminal.bar import Bars, clock
 from oger.training.loop.checkpoint import save_policy
+from oger.training.run.ranks import by_owner
+from oger.training.run.show import tell
 
 if TYPE_CHECKING:
     from oger.training.trainer import OGERTrainer
@@ -77,9 +78,7 @@ class AlarmBell(TrainerCallback):
         if began:
             MetricsLog(self._path).log(state.global_step, began)
         for name, message in began.items():
-            self._console.print(
-                f"alarm at step {state.global_step}, {name}: {message}", style="yellow", highlight=False
-            )
+            tell(self._console, f"alarm at step {state.global_step}, {name}: {message}", "yellow")
 
 
 class BestPolicy(TrainerCallback):
@@ -106,14 +105,15 @@ class BestPolicy(TrainerCallback):
     ) -> None:
         """Saves the policy if it is strictly better; every rank takes part, since a sharded model needs them all."""
         value = {canonical(name): number for name, number in (metrics or {}).items()}.get(BEST_METRIC)
-        best = self.record
-        is_better = value is not None and (best is None or value > best[BEST_METRIC])
         # The main process decides for all: on several machines only one of them may hold the record.
-        [is_better] = broadcast_object_list([is_better])
-        if not is_better:
+        if not by_owner(lambda: self._is_better(value)):
             return
         record = {"step": state.global_step, BEST_METRIC: value}
         save_policy(self._trainer, self._folder, record, card=run_card(self._folder.parent, BEST, validation=record))
+
+    def _is_better(self, value: float | None) -> bool:
+        best = self.record
+        return value is not None and (best is None or value > best[BEST_METRIC])
 
 
 class LiveProgress(TrainerCallback):

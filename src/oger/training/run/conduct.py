@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from pathlib import Path
+from functools import partial
 from typing import Any, cast
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from transformers import PrinterCallback
 
@@ -46,7 +45,6 @@ from oger.training.run.evaluate import (
     EvaluationBefore,
     Tests,
     changes,
-    evaluate_before,
     evaluate_now,
     numbers,
     show_change,
@@ -55,9 +53,9 @@ from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure
 from oger.training.run.hub import push
 from oger.training.run.parts import AFTER, POLICY, SAVING, TRAINING, Parts
-from oger.training.run.parts import BEFORE as EVALUATION_BEFORE
 from oger.training.run.probes import probe_callbacks
-from oger.training.run.show import describe
+from oger.training.run.ranks import by_owner
+from oger.training.run.show import describe, tell
 from oger.training.run.start import start_record
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import cost_before
@@ -115,7 +113,7 @@ def conduct(
         write_json(run / ENCODER, identity_record(trainer.encoder))
         write_json(run / DATA, count_trajectories(cast("Iterable[Mapping[str, Any]]", trainer.train_dataset)))
         console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
-    checkpoint = _checkpoint_of_all_ranks(run, console) if resume else None
+    checkpoint = by_owner(lambda: newest_whole(run / CHECKPOINTS, partial(tell, console))) if resume else None
     if resume and is_main:
         step = 0 if checkpoint is None else checkpoint_step(checkpoint) or 0
         for log in (METRICS, HISTOGRAMS, ALARMS):
@@ -123,13 +121,10 @@ def conduct(
                 MetricsLog(run / log).cut_after(step)
         for store in (ROLLOUTS, PROBES):
             cut_rollouts_after(run, step, store=store)
-        console.print(f"resuming after step {step}", highlight=False)
+        tell(console, f"resuming after step {step}")
     trainer.accelerator.wait_for_everyone()
 
     measured = EvaluationBefore(run / BEFORE, recipe, trainer, tests, console, parts)
-    if trainer.accelerator.num_processes == 1 and not measured.entries:
-        measured.entries = evaluate_before(run / BEFORE, recipe, trainer, tests, console)
-    parts.end(EVALUATION_BEFORE)
     best = BestPolicy(run / BEST, trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
@@ -170,13 +165,12 @@ def conduct(
             if (run / policy).is_dir():  # once more, now that the accuracy afterwards is known
                 write_card(run, run / policy, policy)
         show_change(console, summary, before, after, tests)
-        console.print(
+        tell(
+            console,
             f"{summary['steps']} steps in {summary['wall_seconds']:.0f} s; everything is in {run} "
             f"(oger evaluate {run}, oger sample {run} PROBLEM)",
-            highlight=False,
-            soft_wrap=True,
         )
-        console.print(parts.line(), highlight=False, soft_wrap=True)
+        tell(console, parts.line())
     push(trainer)
     return summary
 
@@ -185,11 +179,3 @@ def resolved_recipe(recipe: Recipe, trainer: OGERTrainer) -> Recipe:
     """The recipe with every value that a preset or a default stands for, as the run uses it."""
     resolved = trainer.args.resolved_options()
     return dataclasses.replace(recipe, training={**recipe.training, **resolved})
-
-
-def _checkpoint_of_all_ranks(run: Path, console: Console) -> Path | None:
-    """The newest whole checkpoint, as the main process finds it; that one names the damaged ones it passes over."""
-    found: list[Path | None] = [None]
-    if PartialState().is_main_process:
-        found = [newest_whole(run / CHECKPOINTS, lambda line: console.print(line, highlight=False, soft_wrap=True))]
-    return broadcast_object_list(found)[0]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.text import Text
 from transformers import TrainerCallback
@@ -26,7 +24,9 @@ from oger.reporting.prompts import readable_prompt
 from oger.reporting.tables import comparison_table, sample_panel
 from oger.training.config import OGERConfig
 from oger.training.run.build import outcome_function
+from oger.training.run.faults import EVALUATION, one_line_faults
 from oger.training.run.parts import BEFORE, TRAINING, Parts
+from oger.training.run.ranks import by_owner
 from oger.training.run.shared_evaluation import leanly, rows_at_once, run_shared, whole_policy
 from oger.training.trainer import OGERTrainer
 from oger.worlds.world import strategy_rule
@@ -46,23 +46,11 @@ def evaluate(
     *,
     num_samples: int,
     seed: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    run: Callable[[Job], Result] = run_job,
 ) -> Result:
     """A policy (model, tokenizer) on problems, asked and graded as the recipe says; `args` are its `run_options`."""
-    with leanly(policy[0], args):
-        return run_job(_job(recipe, args, policy, rows, num_samples=num_samples, seed=seed))
-
-
-def _job(
-    recipe: Recipe,
-    args: OGERConfig,
-    policy: tuple[Any, Any],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    num_samples: int,
-    seed: int,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> Job:
-    return own_job(
+    job = own_job(
         recipe.name,
         rows,
         *policy,
@@ -72,78 +60,71 @@ def _job(
         batch_size=batch_size,
         chat_template_kwargs=args.chat_template_kwargs,
     )
+    with leanly(policy[0], args):
+        return run(job)
 
 
 def evaluate_now(recipe: Recipe, trainer: OGERTrainer, tests: Tests, when: str, console: Console) -> dict[str, Result]:
-    """The policy as it is on every test set; every process must call it, and gets all results."""
+    """The policy as it is on every test set; every process must call it, and gets all results.
+
+    Raises:
+        RunFaultError: memory, or a vLLM server, ends it.
+    """
     args, results = trainer.args, {}
     is_main = trainer.accelerator.is_main_process
     for name, rows in tests.items():
         shown = console.status(Text(f"evaluating {name} {when} training")) if is_main else nullcontext()
-        with shown, whole_policy(trainer) as policy, leanly(policy, args):
-            job = _job(
+        with shown, one_line_faults(trainer, EVALUATION), whole_policy(trainer) as policy:
+            results[name] = evaluate(
                 recipe, args, (policy, trainer.processing_class), rows, num_samples=recipe.eval_samples,
-                seed=args.seed, batch_size=rows_at_once(trainer),
+                seed=args.seed, batch_size=rows_at_once(trainer), run=lambda job: run_shared(job, trainer),
             )  # fmt: skip
-            results[name] = run_shared(job, trainer)
     return results
 
 
-def evaluate_before(
-    path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console
-) -> dict[str, dict[str, Any]]:
-    """Name -> {"summary", "correct" samples of each problem, "outcomes", "texts"}; stored, so a resumed run reads it.
-
-    Outcomes and texts are those of each problem's first sample.
-
-    The policy is still the untrained one: what is stored and damaged is measured again.
-    """
-    if not tests:
-        return {}
-    if (stored := stored_before(path, tests)) is not None:
-        return stored
-    before: dict[str, dict[str, Any]] = {}
-    for name, result in evaluate_now(recipe, trainer, tests, "before", console).items():
-        first = [samples[0] for samples in by_problem(result.responses).values()]
-        before[name] = {
-            "summary": numbers(recipe, name, result),
-            "correct": correct_samples(result),
-            "outcomes": [response.outcome for response in first],
-            "texts": [response.text for response in first],
-        }
-    if trainer.accelerator.is_main_process:
-        write_json(path, before)
-    return before
-
-
 class EvaluationBefore(TrainerCallback):
-    """Measures the untrained policy of several processes, which hold their parts of it once the training begins.
+    """What the untrained policy does on the test sets: stored, so that a resumed run reads it.
+
+    One process measures it at once, several when the training begins, since only then they hold their parts of it. What
+    is stored and damaged is measured again, while the policy is still the untrained one.
 
     Args:
-        path, recipe, trainer, tests, console: as of `evaluate_before`.
+        path: of the file.
+        recipe, trainer, tests, console: as of `evaluate_now`.
         parts: of the run's time.
     """
 
     def __init__(
         self, path: Path, recipe: Recipe, trainer: OGERTrainer, tests: Tests, console: Console, parts: Parts
     ) -> None:
-        self._parts = parts
-        self._given = path, recipe, trainer, tests, console
-        self.entries: dict[str, dict[str, Any]] = (stored_before(path, tests) or {}) if tests else {}
-        """As `evaluate_before` returns them; empty until then, and where a resumed run finds none."""
+        self._path, self._parts = path, parts
+        self._given = recipe, trainer, tests, "before", console
+        self.entries: dict[str, dict[str, Any]] = by_owner(lambda: _stored(path, tests) or {})
+        """Name -> {"summary"; of each problem "correct" samples, "outcomes" and "texts" of the first one}; empty until
+        it is measured, and where a resumed run of several processes finds none."""
+        if trainer.accelerator.num_processes == 1 and not self.entries:
+            self._measure()
+        parts.end(BEFORE)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step, on every process."""
         if state.global_step == 0 and not self.entries:
             self._parts.end(TRAINING)
-            self.entries = evaluate_before(*self._given)
+            self._measure()
             self._parts.end(BEFORE)
 
-
-def stored_before(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
-    """What an earlier start of the run measured, as the main process finds it; None = nothing whole."""
-    found = [_stored(path, tests) if PartialState().is_main_process else None]
-    return broadcast_object_list(found)[0]
+    def _measure(self) -> None:
+        recipe, trainer, *_ = self._given
+        for name, result in evaluate_now(*self._given).items():
+            first = [samples[0] for samples in by_problem(result.responses).values()]
+            self.entries[name] = {
+                "summary": numbers(recipe, name, result),
+                "correct": correct_samples(result),
+                "outcomes": [response.outcome for response in first],
+                "texts": [response.text for response in first],
+            }
+        if self.entries and trainer.accelerator.is_main_process:
+            write_json(self._path, self.entries)
 
 
 def _stored(path: Path, tests: Tests) -> dict[str, dict[str, Any]] | None:
@@ -212,20 +193,20 @@ def show_change(
         return
     console.print(comparison_table(summary["before"], summary["after"]))
     name, result = next(iter(after.items()))
+    samples_P = list(by_problem(result.responses).values())
     found = [
         different_solutions([response.text for response in samples if response.status == "correct"])[:MOST_SOLUTIONS]
-        for samples in by_problem(result.responses).values()
+        for samples in samples_P
     ]
     was = before[name]["outcomes"]
     taught = [bool(row.get("teachers")) for row in tests[name]]
     index = max(range(len(found)), key=lambda i: (len(found[i]), taught[i], was[i] == 0))
     row = tests[name][index]
-    after_texts = found[index] or [next(iter(list(by_problem(result.responses).values())[index])).text]
     console.print(
         sample_panel(
             readable_prompt(row["prompt"]),
             teacher=row["teachers"][0]["text"] if taught[index] else None,
             before=before[name]["texts"][index],
-            after=after_texts,
+            after=found[index] or [samples_P[index][0].text],
         )
     )

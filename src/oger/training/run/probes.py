@@ -27,6 +27,7 @@ from oger.runs.rollouts import PROBES, write_rollouts
 from oger.teachers.table.column import COLUMN, parse_cell
 from oger.training.run.build import outcome_function
 from oger.training.run.shared_evaluation import leanly
+from oger.training.run.show import tell
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -75,8 +76,7 @@ def probe_callbacks(recipe: Recipe, trainer: OGERTrainer, console: Console) -> l
     reason = _why_none(trainer)
     if reason is None:
         return [Probes(trainer, rows, outcome_function(recipe), recipe.output_dir, recipe.rollouts_every)]
-    if trainer.accelerator.is_main_process:
-        console.print(f"no probes for the report's map: {reason}", highlight=False)
+    tell(console, f"no probes for the report's map: {reason}")
     return []
 
 

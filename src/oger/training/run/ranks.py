@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+
+Found = TypeVar("Found")
 
 _STARTED_BY = {
     "SLURM_STEP_NUM_TASKS": "srun",
@@ -80,16 +83,18 @@ def _several_asked_of_accelerate() -> bool:
     return "ACCELERATE_MIXED_PRECISION" in given and "MASTER_ADDR" in given and "WORLD_SIZE" not in given
 
 
-def by_owner(act: Callable[[], None]) -> None:
-    """The main process acts; every process then goes on, or ends with the error that the main one met."""
+def by_owner(act: Callable[[], Found]) -> Found:
+    """The main process acts; every process goes on with what that found, or ends with the error that it met."""
     state = PartialState()
-    error: list[Exception | None] = [None]
+    found: Any = None
+    error: Exception | None = None
     if state.is_main_process:
         try:
-            act()
+            found = act()
         except Exception as met:  # noqa: BLE001 - raised again below, on every process
-            error = [met]
+            error = met
     if state.num_processes > 1:
-        broadcast_object_list(error)
-    if error[0] is not None:
-        raise error[0]
+        found, error = broadcast_object_list([found, error])
+    if error is not None:
+        raise error
+    return found

@@ -107,9 +107,10 @@ class EngineGenerator:
 
 @contextmanager
 def _sampling_as(engine: Any, settings: SamplingSettings) -> Iterator[None]:
-    wanted = {
+    wanted: dict[str, Any] = {
         "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0, "min_p": None,
-        "repetition_penalty": 1.0, "max_completion_length": settings.max_tokens,
+        "repetition_penalty": 1.0, "max_completion_length": settings.max_tokens, "generation_kwargs": {},
+        "structured_outputs_regex": None,
     }  # fmt: skip
     had = {name: getattr(engine, name) for name in wanted}
     for name, value in wanted.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 
+from accelerate import PartialState
+from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from oger.recipes.recipe import Recipe
@@ -20,6 +22,12 @@ def quiet_libraries() -> None:
     import datasets
 
     datasets.disable_progress_bars()
+
+
+def tell(console: Console, line: str, style: str | None = None) -> None:
+    """A line of the run, by its main process alone."""
+    if PartialState().is_main_process:
+        console.print(line, style=style, highlight=False, soft_wrap=True)
 
 
 def describe(recipe: Recipe, trainer: OGERTrainer) -> str:

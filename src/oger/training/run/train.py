@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from oger.training.run.folder import free_folder
 from oger.training.run.options import check_training
 from oger.training.run.parts import DATA, FIRST_STAGE, Parts
 from oger.training.run.ranks import by_owner, check_group, group_line
-from oger.training.run.show import quiet_libraries
+from oger.training.run.show import quiet_libraries, tell
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import warm_start
@@ -53,8 +54,8 @@ def train_recipe(
     with StopSignals() as signals, ExitStack() as owned:
         run_options(recipe).device  # noqa: B018 - makes the process group
         check_group(recipe.processes)
-        if PartialState().is_main_process and (line := group_line()) is not None:
-            console.print(line, highlight=False, soft_wrap=True)
+        if (line := group_line()) is not None:
+            tell(console, line)
         by_owner(lambda: claim(recipe, resume, owned, console))
         return _train(recipe, resume, console, signals, parts)
 
@@ -68,12 +69,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals,
     model = recipe.model if recipe.first is None else warm_start(recipe, train_recipe, console)
     if recipe.first is not None:
         parts.end(FIRST_STAGE)
-
-    def say(line: str) -> None:
-        if PartialState().is_main_process:
-            console.print(line, highlight=False, soft_wrap=True)
-
-    trainer = build_trainer(dataclasses.replace(recipe, model=model), data, say=say)
+    trainer = build_trainer(dataclasses.replace(recipe, model=model), data, say=partial(tell, console))
     return conduct(recipe, trainer, tests, console, signals, _train_from(trainer), resume=resume, parts=parts)
 
 

@@ -17,6 +17,7 @@ from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
 from oger.training.run.options import check_training
 from oger.training.run.preview import untrained
+from oger.training.run.show import tell
 
 _PROMPTS = 64
 """Least number of prompts that the decision is taken on."""
@@ -62,11 +63,8 @@ def _is_needed(recipe: Recipe, console: Console) -> bool:
     else:
         unsolved = read_object(path, {"unsolved_share": NUMBER})["unsolved_share"]
     needed = unsolved > recipe.first_above
-    console.print(
-        f"{unsolved:.0%} of the prompts have no correct rollout: "
-        + ("the first stage is trained" if needed else "no first stage"),
-        highlight=False,
-    )
+    then = "the first stage is trained" if needed else "no first stage"
+    tell(console, f"{unsolved:.0%} of the prompts have no correct rollout: {then}")
     return needed
 
 
