@@ -81,6 +81,7 @@ def test_a_server_needs_its_own_gpus(oger) -> None:
         (["quickstart", "--gpus", "8xh10"], "did you mean 'h100'"),
         (["quickstart", "--sharding", "zero4"], "unknown sharding 'zero4'"),
         (["quickstart", "--params", "many"], "such as 1.5B"),
+        (["quickstart", "--params", "0.4"], "at least 1, such as 0.5B"),
         (["quickstart", "per_device_train_batch_size=12"], "num_generations"),
         (["quickstart", "model=someone/else"], "--params 1.5B"),
         (["quickstart", "optim=lomo"], "oger plan knows the memory of"),

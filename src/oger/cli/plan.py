@@ -117,6 +117,6 @@ def _number(text: str) -> int:
         number = float(digits) * _UNITS[unit]
     except (ValueError, KeyError) as error:
         raise UserError(f"--params must be a number such as 1.5B or 135M, got {text!r}") from error
-    if not 0 < number < float("inf"):
-        raise UserError(f"--params must be above 0, got {text!r}")
+    if not 1 <= number < float("inf"):
+        raise UserError(f"--params must be a finite number of at least 1, such as 0.5B, got {text!r}")
     return int(number)
