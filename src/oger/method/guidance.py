@@ -7,8 +7,8 @@ A guided rollout begins with the first tokens of a verified trajectory y* and is
 Only the policy's own tokens have an importance ratio, an entropy and a length, so the gradient is on-policy.
 
 Source: POPE (arXiv 2601.18779; guidance on hard prompts, no loss on the given tokens), Prefix-RFT (arXiv 2507.01679;
-share drawn above a bound that falls, the given tokens are learned), BREAD (arXiv 2506.17211; guidance where all rollouts failed,
-the shortest that helps).
+share drawn above a bound that falls, the given tokens are learned), BREAD (arXiv 2506.17211; guidance where all
+rollouts failed, the shortest that helps).
 """
 
 from __future__ import annotations
