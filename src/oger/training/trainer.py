@@ -142,8 +142,8 @@ class OGERTrainer(GRPOTrainer):
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer: Any = getattr(processing_class, "tokenizer", processing_class)
             turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
-            if isinstance(train_dataset, Dataset) and tokenizer is processing_class:
-                data.check_prompts(train_dataset, tokenizer, args, data.context_config(model))
+            if tokenizer is processing_class:
+                data.check_all_prompts(train_dataset, eval_dataset, tokenizer, args, data.context_config(model))
             train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
         super().__init__(
@@ -151,8 +151,8 @@ class OGERTrainer(GRPOTrainer):
             callbacks, optimizers, quantization_config, peft_config, tools, rollout_func, environment_factory,
         )  # fmt: skip
 
-        if processing_class is None and isinstance(self.train_dataset, Dataset) and not self._is_vlm:
-            data.check_prompts(self.train_dataset, self._tokenizer, args, self.model.config)
+        if processing_class is None and not self._is_vlm:
+            data.check_all_prompts(self.train_dataset, eval_dataset, self._tokenizer, args, self.model.config)
         self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
         if counts is None:
             self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
