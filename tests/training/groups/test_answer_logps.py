@@ -93,7 +93,14 @@ def test_an_answer_that_stands_in_no_box_is_not_given_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["3+4\n#### 7", "so <answer>7</answer>", "The answer is 7. Done", "**Answer**: 7", "</think>: \\boxed{7}"]
+    "text",
+    [
+        "3+4\n#### 7",
+        "so <answer>7</answer>",
+        "The answer is 7. Done",
+        "**Answer**: 7",
+        "\\boxed{5}? No.</think> The answer is 7.",
+    ],
 )
 def test_answer_tokens_are_found_without_a_box(tokenizer: Any, text: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
