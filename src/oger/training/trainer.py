@@ -55,6 +55,7 @@ from oger.training.objective.loss import TrlMasks, micro_batch_loss
 from oger.training.rollouts import replay
 from oger.training.rollouts.guided import Guidance
 from oger.training.rollouts.sample import sample, truncated
+from oger.training.sampling_options import check_policy
 from oger.training.scores.confidence import answer_spans, hesitation
 from oger.training.scores.score import score, settle, without_dropped
 from oger.training.scores.shaping import active_rewards, shape, shaping_weights
@@ -166,6 +167,10 @@ class OGERTrainer(GRPOTrainer):
                     "teacher rows, imitation, guided rollouts and the exploration reward need a text policy without "
                     "tools or environments: set teacher_rows=0 and exploration_weight=0 for plain GRPO."
                 )
+        drawn_here = not args.use_vllm and self.rollout_func is None and args.replayed is None
+        if args.pays_for_entropies and drawn_here:
+            policy = self.accelerator.unwrap_model(self.model)
+            check_policy(self.generation_config, getattr(policy, "generation_config", None))
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
         self.outcome_index = data.outcome_index(self.reward_func_names, args.outcome_reward)
