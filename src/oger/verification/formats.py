@@ -195,7 +195,7 @@ def stated_answer(text: str) -> Stated | None:
     >>> [text[stated.begins : stated.ends] for text in texts if (stated := stated_answer(text))]
     ['9', '9', '9', '9']
     """
-    skipped = len(text) - len(after_think_or_whole(text))
+    skipped = len(text) - len(text.rpartition("</think>")[2])
     if skipped and (found := _stated_in(text[skipped:])):
         return Stated(skipped + found.begins, skipped + found.ends, found.in_box)
     return _stated_in(text)
