@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from oger import OGERTrainer
+from oger.runs import card
 
 ROOT = Path(__file__).parents[1]
 AUTHORS = ["Xinyu Ma", "Mingzhou Xu", "Xuebo Liu", "Chang Jin", "Qiang Wang", "Derek F. Wong", "Min Zhang"]
@@ -21,3 +22,4 @@ def test_the_citation_file_prefers_the_paper_with_its_authors() -> None:
 def test_readme_and_model_cards_name_the_authors() -> None:
     assert BIBTEX in (ROOT / "README.md").read_text()
     assert BIBTEX in OGERTrainer._paper["citation"]
+    assert BIBTEX in card.CITATION

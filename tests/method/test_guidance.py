@@ -34,6 +34,9 @@ def test_each_length_follows_its_own_quantity() -> None:
     assert share("uniform", drawn=0.5, progress=0.9, level=8) == pytest.approx(0.5)
     assert share("long_to_short", progress=0.5) == pytest.approx(0.5)
     assert share("long_to_short", progress=1 / 3) == pytest.approx(0.2 + 0.6 * 0.75)
+    assert share("long_to_any", drawn=0.9, progress=0.0) == pytest.approx(0.8), "the longest alone"
+    assert share("long_to_any", drawn=0.25, progress=1 / 3) == pytest.approx(0.8 - 0.25 * 0.6 * 0.25)
+    assert share("long_to_any", drawn=0.25, progress=1.0) == pytest.approx(0.8 - 0.25 * 0.6), "any share"
     assert [share("shortest_that_helps", level=level) for level in (1, 8)] == pytest.approx([0.2, 0.8])
 
 

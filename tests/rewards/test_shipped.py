@@ -50,8 +50,10 @@ def test_within_group_diversity_is_the_mean_distance_from_the_other_rows() -> No
     assert value("within_group_diversity") == pytest.approx([(near + 1) / 3] * 2 + [0.0, (2 + near) / 3])
 
 
-def test_distinct_quality_takes_away_the_share_of_rows_that_say_the_same() -> None:
-    assert value("distinct_quality") == pytest.approx([-1 / 3, -1 / 3, 0.0, 0.0])
+def test_distinct_quality_takes_away_the_share_of_correct_rows_that_say_the_same() -> None:
+    assert value("distinct_quality") == pytest.approx([-1 / 2, -1 / 2, 0.0, 0.0]), "of the two other correct rows"
+    assert value("distinct_quality", outcome=torch.tensor([1.0, 0.0, 0.0, 0.0])) == [0.0] * 4, "a wrong copy is none"
+    assert value("distinct_quality", outcome=torch.tensor([1.0, NAN, 0.0, 1.0])) == [0.0] * 4
 
 
 def test_elliptical_novelty_equals_the_definition_with_the_inverse_written_out() -> None:

@@ -224,6 +224,8 @@ def test_steps_and_tokens_stand_by_stage_and_rates_say_where_they_are_from(plan:
         "learning_rate=0.1, tuned",
     ]  # results of before: the curve has 4 steps
     assert cells["| same"] == ["30 + 4", "5,000", "learning_rate=0.1, of grpo"]
+    untuned = leaderboard(Analysis(plan, stored(tmp_path / "untuned", {"oger": 0.7, "grpo": 0.4})))
+    assert sum(line.startswith("| grpo | 3 |") and line.endswith("| not tuned |") for line in untuned.splitlines()) == 1
 
 
 def test_seeds_that_needed_no_first_stage_count_as_nothing_there(plan: Study, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_preset_sets_the_four_parts(
         {"min_p": 0.1},
         {"repetition_penalty": 1.1},
         {"generation_kwargs": {"top_k": 20}},
+        {"generation_kwargs": {"typical_p": 0.9}},
+        {"generation_kwargs": {"no_repeat_ngram_size": 3}},
     ],
     ids=str,
 )

@@ -105,6 +105,14 @@ def is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() or (folder / ADAPTER).is_file()
 
 
+def positions(config: Any) -> int | None:
+    """Tokens that a policy can read at once, by its configuration; None where it says none.
+
+    A policy of images or sound has them in the configuration of its language part.
+    """
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 def is_adapter(source: str) -> bool:
     """Whether a source is the folder of an adapter, whose weights are those of its base model and a difference."""
     return (Path(source) / ADAPTER).is_file()

@@ -7,8 +7,8 @@ A guided rollout begins with the first tokens of a verified trajectory y* and is
 Only the policy's own tokens have an importance ratio, an entropy and a length, so the gradient is on-policy.
 
 Source: POPE (arXiv 2601.18779; guidance on hard prompts, no loss on the given tokens), Prefix-RFT (arXiv 2507.01679;
-share from long to short, the given tokens are learned), BREAD (arXiv 2506.17211; guidance where all rollouts failed,
-the shortest that helps).
+share drawn above a bound that falls, the given tokens are learned), BREAD (arXiv 2506.17211; guidance where all
+rollouts failed, the shortest that helps).
 """
 
 from __future__ import annotations
@@ -32,10 +32,16 @@ class Visit:
     level: int  # of the prompt, 1..MAX_LEVEL
 
 
+def _fall(progress: float) -> float:
+    """Half a cosine from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
 # visit -> place between the shortest (0) and the longest share (1)
 LENGTHS: dict[str, Callable[[Visit], float]] = {
     "uniform": lambda visit: visit.drawn,
-    "long_to_short": lambda visit: 0.5 * (1 + math.cos(math.pi * visit.progress)),
+    "long_to_short": lambda visit: _fall(visit.progress),
+    "long_to_any": lambda visit: 1 - (1 - _fall(visit.progress)) * visit.drawn,
     "shortest_that_helps": lambda visit: (visit.level - 1) / (MAX_LEVEL - 1),
 }
 
@@ -45,7 +51,8 @@ def given_share(visit: Visit, *, length: str, shortest: float, longest: float) -
 
     Args:
         visit: of the prompt.
-        length: `uniform` over visits, `long_to_short` over the run (half a cosine) or `shortest_that_helps` (by level).
+        length: `uniform` over visits, `long_to_short` over the run (half a cosine), `long_to_any` (uniform between that
+            and the longest) or `shortest_that_helps` (by level).
         shortest: least share, above 0.
         longest: greatest share, below 1.
 
@@ -54,7 +61,7 @@ def given_share(visit: Visit, *, length: str, shortest: float, longest: float) -
 
     >>> visit = Visit(drawn=0.5, progress=1.0, level=8)
     >>> [round(given_share(visit, length=length, shortest=0.1, longest=0.9), 3) for length in LENGTHS]
-    [0.5, 0.1, 0.9]
+    [0.5, 0.1, 0.5, 0.9]
     """
     place = choose(LENGTHS, length, "length of guidance")(visit)
     if not 0 < shortest <= longest < 1:

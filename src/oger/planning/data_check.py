@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oger.io.pretrained import positions
 from oger.planning.doctor import Finding
 from oger.recipes import Recipe
 from oger.runs.policy import base_of
@@ -35,8 +36,7 @@ def data_findings(recipe: Recipe) -> Iterator[Finding]:
     config = data.context_config(base_of(start.model) or start.model)
     too_long: list[str] = []
     data.check_prompts(rows, start.tokenizer, args, config, too_long.append)
-    positions = getattr(config, "max_position_embeddings", None)
-    fits = f"{args.max_completion_length} tokens of response behind each prompt, {positions} positions of the policy"
+    fits = f"{args.max_completion_length} tokens of response behind each prompt, of {positions(config)} positions"
     yield _finding("lengths", WARNING + too_long[0] if too_long else fits)
     some = rows.select(range(0, len(rows), max(1, len(rows) // _ROWS_LOOKED_AT)))
     turn = data.policy_turn(some, start.tokenizer, args, data.stop_ids(start.model))

@@ -321,8 +321,10 @@ class Analysis:
         return wide.policy if evaluation == WIDE and wide is not None else self.study.evaluation.policies[0]
 
     def _origin_of_tuned(self, method: str, tuned: str) -> str:
-        if not tuned or method == BASE:
+        if method == BASE:
             return ""
+        if not tuned:
+            return "not tuned"
         parent = self.study.methods[method].like
         return f"{tuned}, {f'of {parent}' if parent else 'tuned'}"
 

@@ -7,10 +7,8 @@ None, which means the preset's value; an explicit value always wins. After const
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -29,12 +27,8 @@ from oger.training.imitation_options import ImitationOptions
 from oger.training.option_values import REPLAY, check_rollouts, parse_clip, parse_mapping, parse_shaping
 from oger.training.presets import PRESETS, REFUSED_WITH_TEACHER_ROWS, TRL_DEFAULTS
 from oger.training.ranges import check_ranges
+from oger.training.sampling_options import check_options
 from oger.words import choose, did_you_mean, one_of
-
-_UNTRUNCATED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {"top_p": (1.0, None), "top_k": (0, None), "min_p": (None, 0.0), "repetition_penalty": (1.0, None)}
-)
-"""Sampling options -> the values with which tokens are drawn from softmax(logits / temperature)."""
 
 _WITH_TEACHER_ROWS = {"teacher_choice": "uniform", "teacher_advantage_min": None, "failed_groups": "push_down"}
 """Options that only teacher rows give an effect, with the value that asks for none."""
@@ -286,6 +280,11 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         return bool(self.shaping_rewards) or pays_by_entropy or self.positive_row_weight != "one"
 
     @property
+    def pays_for_entropies(self) -> bool:
+        """Whether rollouts are made whose entropies count: tokens must then be drawn from what is recorded."""
+        return self.needs_own_objective and self.generates and self.needs_entropies
+
+    @property
     def generates_lean(self) -> bool:
         """Whether transformers generates without finished rollouts and leaves the entropies of what it drew."""
         elsewhere = self.use_vllm or self.use_transformers_continuous_batching or self.replayed is not None
@@ -375,16 +374,6 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
 
     def _check_sampling(self) -> None:
         """The entropies that are paid for must be those of the distribution that the tokens were drawn from."""
-        if not (self.needs_own_objective and self.generates and self.needs_entropies):
-            return
-        asked = {
-            **{name: getattr(self, name) for name in _UNTRUNCATED},
-            **parse_mapping("generation_kwargs", self.generation_kwargs),
-        }
-        for name, allowed in _UNTRUNCATED.items():
-            if asked[name] not in allowed:
-                raise ValueError(
-                    f"{name}={asked[name]!r} cannot be combined with a reward or a weight that reads entropies: tokens "
-                    f"are then drawn from another distribution than the one whose entropy is recorded. Set "
-                    f"{name}={allowed[0]}, or entropy_reduction=none and no other reader of entropies."
-                )
+        if self.pays_for_entropies:
+            own = {name: getattr(self, name) for name in ("top_p", "top_k", "min_p", "repetition_penalty")}
+            check_options({**own, **parse_mapping("generation_kwargs", self.generation_kwargs)})

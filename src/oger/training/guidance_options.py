@@ -36,8 +36,8 @@ class GuidanceOptions:
     guided_length: str = field(
         default="uniform",
         metadata={
-            "help": "How much of the trajectory is given: uniform | long_to_short (over the run) | shortest_that_helps "
-            "(longer after a failed visit, shorter after a solved one)."
+            "help": "How much of the trajectory is given: uniform | long_to_short (over the run) | long_to_any (drawn "
+            "between that and the longest) | shortest_that_helps (longer after a failed visit, shorter after a solved)."
         },
     )
     guided_shortest: float = field(default=0.1, metadata={"help": "Least share of a trajectory that is given."})

@@ -13,7 +13,7 @@ from oger.method.aggregation import AGGREGATIONS_OF_LOSS
 
 TRL_DEFAULTS = {f.name: f.default for f in dataclasses.fields(GRPOConfig)}
 
-_LUFFY_ROWS, _LUFFY_MICRO_BATCHES = 64, 2  # of an optimiser step, on one of its GPUs; the second is 1 to 4
+_LUFFY_ROWS, _LUFFY_MICRO_BATCHES = 64, 2  # of an optimiser step, on one of its GPUs; the second grows with the lengths
 _LUFFY_ENTROPY = 0.001 * _LUFFY_MICRO_BATCHES / _LUFFY_ROWS
 """LUFFY's 0.001 for each micro-batch's mean, beside a sum over rows, where rows divide here: docs/method.md."""
 

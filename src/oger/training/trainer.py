@@ -55,6 +55,7 @@ from oger.training.objective.loss import TrlMasks, micro_batch_loss
 from oger.training.rollouts import replay
 from oger.training.rollouts.guided import Guidance
 from oger.training.rollouts.sample import sample, truncated
+from oger.training.sampling_options import check_policy
 from oger.training.scores.confidence import answer_spans, hesitation
 from oger.training.scores.score import score, settle, without_dropped
 from oger.training.scores.shaping import active_rewards, shape, shaping_weights
@@ -140,8 +141,8 @@ class OGERTrainer(GRPOTrainer):
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer: Any = getattr(processing_class, "tokenizer", processing_class)
             turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
-            if isinstance(train_dataset, Dataset) and tokenizer is processing_class:
-                data.check_prompts(train_dataset, tokenizer, args, data.context_config(model))
+            if tokenizer is processing_class:
+                data.check_all_prompts(train_dataset, eval_dataset, tokenizer, args, data.context_config(model))
             train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
 
         super().__init__(
@@ -149,8 +150,8 @@ class OGERTrainer(GRPOTrainer):
             callbacks, optimizers, quantization_config, peft_config, tools, rollout_func, environment_factory,
         )  # fmt: skip
 
-        if processing_class is None and isinstance(self.train_dataset, Dataset) and not self._is_vlm:
-            data.check_prompts(self.train_dataset, self._tokenizer, args, self.model.config)
+        if processing_class is None and not self._is_vlm:
+            data.check_all_prompts(self.train_dataset, eval_dataset, self._tokenizer, args, self.model.config)
         self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
         if counts is None:
             self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
@@ -164,6 +165,10 @@ class OGERTrainer(GRPOTrainer):
                     "teacher rows, imitation, guided rollouts and the exploration reward need a text policy without "
                     "tools or environments: set teacher_rows=0 and exploration_weight=0 for plain GRPO."
                 )
+        drawn_here = not args.use_vllm and self.rollout_func is None and args.replayed is None
+        if args.pays_for_entropies and drawn_here:
+            policy = self.accelerator.unwrap_model(self.model)
+            check_policy(self.generation_config, getattr(policy, "generation_config", None))
         if args.clip_range is None:
             self.epsilon_low = self.epsilon_high = math.inf  # TRL's loss, used in evaluation, then does not clip either
         self.outcome_index = data.outcome_index(self.reward_func_names, args.outcome_reward)

@@ -7,6 +7,7 @@ caller's process on whatever a model wrote, so each takes time linear in the tex
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from oger.words import choose
 
@@ -177,20 +178,38 @@ def _tag_span(text: str) -> tuple[int, int] | None:
     return found
 
 
-def stated_span(text: str) -> tuple[int, int] | None:
+class Stated(NamedTuple):
+    """Where a text states its answer."""
+
+    begins: int
+    ends: int
+    in_box: bool
+
+
+def stated_answer(text: str) -> Stated | None:
     r"""Where a text states its answer: in its last box, else in its last tag, behind its last ####, in its phrase.
 
-    >>> [text[slice(*stated_span(text))] for text in (r"\boxed{9}. So 9.", "9, so\n#### 9", "9: the answer is 9.")]
-    ['9', '9', '9']
+    What follows the last `</think>` is read first, and the whole text where nothing is stated there.
+
+    >>> texts = r"\boxed{9}. So 9.", "9, so\n#### 9", "9: the answer is 9.", r"\boxed{7}? No.</think> The answer is 9."
+    >>> [text[stated.begins : stated.ends] for text in texts if (stated := stated_answer(text))]
+    ['9', '9', '9', '9']
     """
-    for found in (last_boxed_span(text), _tag_span(text)):
+    skipped = len(text) - len(text.rpartition("</think>")[2])
+    if skipped and (found := _stated_in(text[skipped:])):
+        return Stated(skipped + found.begins, skipped + found.ends, found.in_box)
+    return _stated_in(text)
+
+
+def _stated_in(text: str) -> Stated | None:
+    for found, in_box in ((last_boxed_span(text), True), (_tag_span(text), False)):
         if found is not None and found[0] < found[1]:
-            return found
+            return Stated(*found, in_box)
     for rule in (hash_answer, answer_phrase):
         if said := rule(text):
             marks = [match.end() for match in (_HASHES if rule is hash_answer else _PHRASE).finditer(text)]
             begins = text.find(said, marks[-1])
-            return (begins, begins + len(said)) if begins >= 0 else None
+            return Stated(begins, begins + len(said), False) if begins >= 0 else None
     return None
 
 

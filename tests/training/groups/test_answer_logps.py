@@ -85,9 +85,23 @@ def test_an_answer_that_stands_in_no_box_is_not_given_away() -> None:
     assert reasoning_before_answer("3+4\n#### 7\n") == "3+4\n#### \\boxed{"
     assert reasoning_before_answer("3+4. <answer>7</answer>") == "3+4. <answer>\\boxed{"
     assert reasoning_before_answer("3+4. The answer is 7.") == "3+4. The answer is \\boxed{"
+    assert reasoning_before_answer("\\boxed{5}? No.</think> The answer is 7.") == (
+        "\\boxed{5}? No.</think> The answer is \\boxed{"
+    )
+    assert reasoning_before_answer("\\boxed{\\frac{5?</think> \\boxed{7}, so 7") == "\\boxed{\\frac{5?</think> \\boxed{"
+    assert reasoning_before_answer("\\boxed{7}</think> Done.") == "\\boxed{"
 
 
-@pytest.mark.parametrize("text", ["3+4\n#### 7", "so <answer>7</answer>", "The answer is 7. Done", "**Answer**: 7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3+4\n#### 7",
+        "so <answer>7</answer>",
+        "The answer is 7. Done",
+        "**Answer**: 7",
+        "\\boxed{5}? No.</think> The answer is 7.",
+    ],
+)
 def test_answer_tokens_are_found_without_a_box(tokenizer: Any, text: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     start, end = answer_tokens(ids, tokenizer)

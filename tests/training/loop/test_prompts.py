@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from transformers import GPT2Config, Qwen2Config
+from transformers import Gemma3Config, GPT2Config, GPT2LMHeadModel, Qwen2Config
 
-from oger import OGERConfig
+from oger import OGERConfig, OGERTrainer
 from oger.training.loop.data import check_prompts
 from tests.support.chat import POLICIES, QUESTION
 from tests.support.tiny import quiet_options, tiny_tokenizer
@@ -46,6 +46,25 @@ def test_prompts_without_room_for_a_response_are_refused_where_positions_are_lea
     with caplog.at_level(logging.WARNING):
         check(tmp_path, [fitting, longer, longest], tiny_tokenizer(), Qwen2Config(**SMALL))
     assert "row 2: a prompt of 10 tokens" in caplog.text
+
+
+def test_the_positions_of_a_policy_of_images_are_those_of_its_language_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        check(tmp_path, ["123456789"], tiny_tokenizer(), Gemma3Config(text_config=SMALL))
+    assert "row 0: a prompt of 9 tokens and max_completion_length=12 exceed the 20 positions" in caplog.text
+
+
+def test_validation_prompts_are_read_before_training_too(tmp_path: Path) -> None:
+    sets = {"easy": Dataset.from_dict({"prompt": ["1"]}), "hard": Dataset.from_dict({"prompt": ["1", "2" * 9]})}
+    policy = GPT2LMHeadModel(GPT2Config(n_positions=20, n_embd=8, n_layer=1, n_head=1, vocab_size=64))
+    args = OGERConfig(**quiet_options(tmp_path, max_completion_length=12, teacher_rows=0, exploration_weight=0))
+    with pytest.raises(ValueError, match=r"validation set hard, row 1: a prompt of 9 tokens"):
+        OGERTrainer(
+            policy, lambda completions, **_: [0.0] * len(completions), args,
+            Dataset.from_dict({"prompt": ["1"] * 8}), sets, tiny_tokenizer(),
+        )  # fmt: skip
 
 
 def test_a_chat_is_measured_as_its_template_renders_it(tmp_path: Path) -> None:

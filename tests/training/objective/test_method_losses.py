@@ -168,13 +168,25 @@ def only_teacher(step: Step) -> None:
         assert {teacher["teacher"] for teacher in group.prompt["teachers"]} == {name}
 
 
-def among_siblings(step: Step, worth: Callable[[list[float]], float]) -> list[Group]:
-    """Correct rollouts are paid half of what their distances to the others are worth."""
+def far_from_siblings(step: Step) -> list[Group]:
+    """DIVER's idea: correct rollouts are paid half of their mean distance to the others."""
     for group in plain(step):
         mine = vectors([row.text for row in group.rows])
         for place, row in enumerate(group.rows):
             apart = [distance(mine[place], mine[other]) for other in range(G) if other != place]
-            row.reward = row.outcome * (1.0 + 0.5 * worth(apart))
+            row.reward = row.outcome * (1.0 + 0.5 * sum(apart) / len(apart))
+    return step.groups
+
+
+def unlike_correct_siblings(step: Step) -> list[Group]:
+    """DARLING's: from 1 where no other correct rollout says the same down to its floor of 0.1 where all do."""
+    for group in plain(step):
+        mine = vectors([row.text for row in group.rows])
+        for place, row in enumerate(group.rows):
+            others = [other for other in range(G) if other != place and group.rows[other].outcome == 1]
+            same = sum(distance(mine[place], mine[other]) <= 0.1 for other in others)
+            row.reward = row.outcome * (1.0 - 0.9 * same / max(len(others), 1))
+    assert any(0 < row.reward < 1 for group in step.groups for row in group.rows)
     return step.groups
 
 
@@ -275,7 +287,7 @@ def prefix_rft(step: Step) -> Tensor:
         known = [step.trajectory(teacher["text"])[:-1] for teacher in group.prompt["teachers"]]
         assert last.given in {int(0.95 * len(ids)) for ids in known}
         check_beginning(step, group, last)
-    return policy_loss(step, plain(step), learns_given=True)
+    return policy_loss(step, plain(step), clip=(0.2, 0.2), learns_given=True)
 
 
 def check_beginning(step: Step, group: Group, row: Row) -> None:
@@ -347,10 +359,8 @@ EQUATIONS: dict[str, Callable[[Step], Tensor]] = {
     "srft": srft,
     "chord_mu": chord_mu,
     "chord_phi": chord_phi,
-    "diver_like": lambda s: policy_loss(s, among_siblings(s, lambda apart: sum(apart) / len(apart)), clip=(0.2, 0.2)),
-    "darling_like": lambda s: policy_loss(
-        s, among_siblings(s, lambda apart: -sum(d <= 0.1 for d in apart) / len(apart)), clip=(0.2, 0.2)
-    ),
+    "diver_like": lambda s: policy_loss(s, far_from_siblings(s), clip=(0.2, 0.2)),
+    "darling_like": lambda s: policy_loss(s, unlike_correct_siblings(s), clip=(0.2, 0.2)),
 }
 ROWS = [
     row

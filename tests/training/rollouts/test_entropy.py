@@ -13,7 +13,7 @@ from oger import OGERConfig, OGERTrainer
 from oger.training.rollouts.entropy import EntropyRecorder
 from oger.training.rollouts.shrinking_generation import shrinking_generation
 from tests.support.sharp import ENDS, PADDED, generate, sharp_policy
-from tests.support.tiny import contains_answer, quiet_options, tiny_tokenizer, toy_dataset
+from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
 
 def _sample(policy: Any, recorder: EntropyRecorder, **options: Any) -> tuple[torch.Tensor, Any]:
@@ -94,6 +94,27 @@ def test_they_equal_the_trainers_second_forward(tmp_path: Path) -> None:
     assert len(compared) == 2
     for recorded_NT, forward_NT in compared:
         torch.testing.assert_close(recorded_NT, forward_NT, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", [{"min_p": 0.5}, {"typical_p": 0.2}, {"no_repeat_ngram_size": 1}], ids=str)
+def test_a_policy_whose_own_configuration_reshapes_what_is_drawn_is_refused_by_name(
+    tmp_path: Path, option: dict[str, Any]
+) -> None:
+    def build(**options: Any) -> OGERTrainer:
+        policy = tiny_policy()
+        policy.generation_config.update(top_k=1, top_p=0.1, **option)  # what the run itself sets is not asked
+        return OGERTrainer(
+            policy, contains_answer, OGERConfig(**quiet_options(tmp_path, **options)), toy_dataset(),
+            processing_class=tiny_tokenizer(),
+        )  # fmt: skip
+
+    name = next(iter(option))
+    with pytest.raises(ValueError, match=rf"{name}=.* of the policy's generation configuration cannot be combined"):
+        build()
+    build(entropy_reduction="none")
+    build(exploration_weight=0)
+    if name == "min_p":
+        build(min_p=0.0)  # of the run, which wins
 
 
 def test_a_token_that_was_not_sampled_is_refused() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from oger.endpoint.reply import ended
 from oger.evaluation.problems import Problem, Prompt
+from oger.io.pretrained import positions
 
 DEFAULT_BATCH_SIZE = 256
 """Responses generated at once where nobody says otherwise; another size draws other responses."""
@@ -101,9 +102,9 @@ def room_for(model: Any, problem: str, length: int, max_tokens: int) -> int:
     Raises:
         ValueError: it leaves nothing.
     """
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = positions(model.config)
     if context is None:
         return max_tokens
     if length >= context:
         raise ValueError(f"the prompt of problem {problem} has {length} tokens; the model's context is {context}")
-    return min(max_tokens, int(context) - length)
+    return min(max_tokens, context - length)

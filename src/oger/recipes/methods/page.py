@@ -33,16 +33,19 @@ compare methods each at its own, chosen on validation ([study.md](study.md)).
 Two more keys of a recipe serve them: `teachers` (names, or how many of those with most trajectories) and `first` (keys
 of a stage that is trained before, into RUN/first; its best policy is where the run starts).
 
-The paper leaves baselines' details open; `deviations` says what is assumed, and how far a weight is from the public
-code of its method (LUFFY, AMPO, HPT and ReLIFT; CHORD in Trinity-RFT), read in November 2026. Most of that code sums
-over the rows of a GPU where this package divides by them, so that a weight 1.0 of a token mean beside the sum is 1/64
-here for each micro-batch, 2/64 as the recipes are ([method.md](method.md#luffys-scale)). LUFFY's on-policy and
-SFT-then-RL scripts clip at 0.2; LUFFY itself, its RL with an SFT loss and HPT do not clip. AMPO's script has a reward
-of its own for the format, which no method here has.
+The paper leaves baselines' details open; `deviations` says what is assumed, and how far a declaration is from the
+public code of its method ("there"), read in November 2026: LUFFY, AMPO, HPT and SRFT in Unify-Post-Training, CHORD in
+Trinity-RFT, Prefix-RFT, DAPO in verl, Dr. GRPO in understand-r1-zero, DARLING, DIVER. For POPE and BREAD no code was at
+hand; they follow what is written about their papers. The code of LUFFY and HPT sums over the rows of a GPU where this
+package divides by them, so that a weight 1.0 of a token mean beside the sum is 1/64 here for each micro-batch, 2/64 as
+the recipes are ([method.md](method.md#luffys-scale)). LUFFY's on-policy and SFT-then-RL scripts clip at 0.2; LUFFY
+itself, its RL with an SFT loss and HPT do not clip.
 
-ReLIFT is not among them: it puts the teacher's trajectory of each prompt without a correct rollout into a buffer and,
-whenever that holds 128, takes one step of imitation on them with an optimiser of its own. That is state beside the
-policy, and a step of another kind; `hpt` imitates such prompts at once.
+ReLIFT is not among them. Its code runs LUFFY's on-policy RL without a clip, puts each prompt without a correct rollout
+into a buffer and, whenever that holds 128, takes one step on their teacher trajectories, a token mean, with an AdamW of
+its own at a rate of its own (1e-6, as for the RL). No option here has a buffer or a second optimiser. What is left
+without them is `hpt`: a failed group has no policy gradient in either, and its trajectory is imitated at once, at 2/64
+beside the RL loss instead of in a whole Adam step for every 128 of them.
 
 This page is written by `python -m oger.recipes.methods.page > docs/methods.md`.
 """

@@ -13,7 +13,7 @@ from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import mask_rows, pad_rows
 from oger.training.step import StepContext
-from oger.verification.formats import last_boxed_span, stated_span
+from oger.verification.formats import stated_answer
 
 _BOX = "\\boxed{"
 
@@ -45,12 +45,11 @@ def answer_logps(
 
 
 def reasoning_before_answer(text: str) -> str:
-    r"""The text up to and with the "\boxed{" of its last box; without one, a box is opened in place of the answer."""
-    begins, stops = last_boxed_span(text) or (0, 0)
-    if begins < stops:
-        return text[:begins]
-    begins, _ = stated_span(text) or (len(text), 0)
-    return f"{text[:begins]}{_BOX}" if begins < len(text) else f"{text}\n{_BOX}"
+    r"""The text up to its answer, with the "\boxed{" that it stands in; without one, a box is opened in its place."""
+    stated = stated_answer(text)
+    if stated is None:
+        return f"{text}\n{_BOX}"
+    return text[: stated.begins] + ("" if stated.in_box else _BOX)
 
 
 def _batched(context: StepContext, prefixes: list[list[int]], answers: list[list[int]]) -> torch.Tensor:

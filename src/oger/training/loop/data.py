@@ -11,6 +11,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 from trl.data_utils import is_conversational
 
 from oger.io.answers import ANSWER, answer_texts
+from oger.io.pretrained import positions
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
 from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn, rendered_prompt
@@ -18,6 +19,7 @@ from oger.training.config import OGERConfig
 
 logger = get_logger(__name__)
 
+_ROTARY = ("rope_theta", "rope_parameters", "rope_scaling")  # of a configuration whose positions go on
 _PLAIN = "set teacher_rows=0 and exploration_weight=0 for plain GRPO"
 
 
@@ -94,8 +96,23 @@ def context_config(model: Any) -> Any:
     return AutoConfig.from_pretrained(model) if isinstance(model, str) else model.config
 
 
+def check_all_prompts(train: Any, validation: Any, tokenizer: Any, args: OGERConfig, config: Any) -> None:
+    """`check_prompts` of the training set and of the validation sets, where they are no streams."""
+    named = validation if isinstance(validation, Mapping) else {"": validation}
+    sets = {"training set": train} | {f"validation set {name}".rstrip(): rows for name, rows in named.items()}
+    for which, rows in sets.items():
+        if isinstance(rows, Dataset) and "prompt" in rows.column_names:
+            check_prompts(rows, tokenizer, args, config, which=which)
+
+
 def check_prompts(
-    dataset: Dataset, tokenizer: Any, args: OGERConfig, config: Any, warn: Callable[[str], Any] = logger.warning
+    dataset: Dataset,
+    tokenizer: Any,
+    args: OGERConfig,
+    config: Any,
+    warn: Callable[[str], Any] = logger.warning,
+    *,
+    which: str = "training set",
 ) -> None:
     """Whether the policy can read every prompt and answer it at full length.
 
@@ -103,17 +120,18 @@ def check_prompts(
     ones do not.
 
     Args:
-        dataset: the training set.
+        dataset: with a column `prompt`.
         tokenizer: the policy's.
         args: the run's options.
         config: the policy's.
         warn: takes the warning.
+        which: what lines call the set.
 
     Raises:
         ValueError: a text begins with the token that the tokenizer puts in front of it anyway, or there is no position
             left for a response; names the row.
     """
-    context = getattr(config, "max_position_embeddings", None)
+    context = positions(config)
     room = None if context is None else context - args.max_completion_length
     bos = (
         tokenizer.bos_token
@@ -124,7 +142,7 @@ def check_prompts(
     for row, prompt in enumerate(dataset["prompt"]):
         if bos is not None and isinstance(prompt, str) and prompt.startswith(bos):
             raise ValueError(
-                f"training set, row {row}: the prompt begins with {bos}, and the tokenizer puts another in front of "
+                f"{which}, row {row}: the prompt begins with {bos}, and the tokenizer puts another in front of "
                 "it: leave it out of the text."
             )
         text = rendered_prompt(prompt, tokenizer, args.chat_template_kwargs or {})
@@ -135,11 +153,11 @@ def check_prompts(
     if not too_long:
         return
     said = (
-        f"training set, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
+        f"{which}, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
         f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
         "rows. Leave them out, or lower max_completion_length."
     )
-    if not any(name in config.to_dict() for name in ("rope_theta", "rope_parameters", "rope_scaling")):
+    if not any(name in config.get_text_config().to_dict() for name in _ROTARY):
         raise ValueError(said)
     warn(said)
 

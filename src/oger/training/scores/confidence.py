@@ -13,7 +13,7 @@ from oger.method.confidence import REDUCTIONS, confidence, reduce_entropy
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts
 from oger.training.config import OGERConfig
 from oger.training.tokens import token_ends
-from oger.verification.formats import stated_span
+from oger.verification.formats import stated_answer
 
 
 def hesitation(
@@ -60,9 +60,9 @@ def answer_spans(rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, arg
 def answer_tokens(ids: Sequence[int], tokenizer: Any) -> tuple[int, int]:
     """First token of the answer, in a box or otherwise, and the one after its last; (0, 0) where there is none."""
     text = tokenizer.decode(ids, skip_special_tokens=True)
-    begins, stops = stated_span(text) or (0, 0)
-    if begins == stops:
+    stated = stated_answer(text)
+    if stated is None:
         return 0, 0
     ends = token_ends(ids, tokenizer)
-    past = bisect_right(ends, stops)  # tokens that end with the answer, the last bytes of its last character included
-    return bisect_right(ends, begins), past if ends[past - 1] == stops else past + 1
+    past = bisect_right(ends, stated.ends)  # tokens that end with it, the last bytes of its last character included
+    return bisect_right(ends, stated.begins), past if ends[past - 1] == stated.ends else past + 1
