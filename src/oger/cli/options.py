@@ -74,6 +74,20 @@ def parsed_body(text: str) -> dict[str, Any]:
     return body
 
 
+def read_recipe(recipe: str, overrides: list[str] | None) -> Recipe:
+    """A recipe whose keys all exist, before anything heavy is loaded; their values are checked later.
+
+    Raises:
+        RecipeError: it cannot be used.
+    """
+    from oger.recipes import load_recipe
+    from oger.recipes.option_names import check_option_names
+
+    loaded = load_recipe(recipe, overrides or [])
+    check_option_names(loaded)
+    return loaded
+
+
 def look_at_files(recipe: Recipe) -> None:
     """The first row of each data set of a recipe that is a local file, before anything heavy is loaded.
 

@@ -8,11 +8,11 @@ import typing
 from types import SimpleNamespace
 from typing import Any
 
-from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError
+from oger.recipes.option_names import check_names
+from oger.recipes.recipe import MANAGED, Recipe, RecipeError
 from oger.runs.alarms import AlarmWatch
 from oger.training.config import OGERConfig
 from oger.training.ranges import RANGES, check_ranges
-from oger.words import did_you_mean
 
 
 def check_training(recipe: Recipe) -> Recipe:
@@ -24,10 +24,7 @@ def check_training(recipe: Recipe) -> Recipe:
     """
     AlarmWatch(recipe.alarms)
     known = training_fields()
-    for key in recipe.training:
-        if key not in known:
-            meant = did_you_mean(key.replace("-", "_"), [*OWN_KEYS, *known])
-            raise RecipeError(f"unknown key {key!r}{meant} (oger recipes keys lists them)")
+    check_names(recipe.training, known)
     training = {key: _check_type(key, value, known[key]) for key, value in recipe.training.items()}
     if training.get("learning_rate") == 0:
         raise RecipeError("learning_rate=0 trains nothing: set one above 0")
