@@ -29,9 +29,7 @@ def doctor(
         recipe = read_recipe(data, overrides)
         look_at_files(recipe)
         from oger.planning.data_check import data_findings
-        from oger.training.run.show import quiet_libraries
 
-        quiet_libraries()
         print_findings(f"data of {data}", data_findings(recipe), console)
         console.print("a run can start from these data", style="green", highlight=False)
         return

@@ -92,8 +92,9 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
     from oger.encoders.registry import create_encoder, resolve_spec
     from oger.runs.policy import load_policy, locate_policy
     from oger.study.measure import format_blind, problem_outcomes, rules_without_box, summarize_policy
-    from oger.training.run.build import checked_rows, model_source, outcome_function, run_options
+    from oger.training.run.build import model_source, outcome_function, run_options
     from oger.training.run.evaluate import evaluate
+    from oger.training.run.rows import checked_rows
     from oger.worlds.world import strategy_rule
 
     how = dict(spec["encoder"])
