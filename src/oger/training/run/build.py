@@ -24,6 +24,7 @@ from oger.teachers.table.column import only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
+from oger.training.ranges import LORA_RANGES
 from oger.training.run.adapters import check_continues, continued
 from oger.training.run.hub import hub_line
 from oger.training.run.rows import Rows, RunData, look_at_answers, read_data, reward_functions
@@ -45,6 +46,8 @@ class Start:
     model: str
     """What transformers loads."""
     tokenizer: Any
+    lora: Any
+    """A LoraConfig; None = all weights are trained."""
     notes: tuple[str, ...]
     """Lines about the data that the user should see."""
 
@@ -60,6 +63,7 @@ def check_start(recipe: Recipe, data: RunData | None = None, notes: tuple[str, .
     """
     rewards = reward_functions(recipe)
     args = run_options(recipe)
+    lora = _lora(recipe.peft)
     data = data or read_data(recipe)
     rows = data.train
     notes = look_at_answers(recipe, rows) if notes is None else notes
@@ -75,7 +79,7 @@ def check_start(recipe: Recipe, data: RunData | None = None, notes: tuple[str, .
         truncation_side="left",
         trust_remote_code=args.trust_remote_code,
     )
-    return Start(rewards, args, train, validation, model, tokenizer, notes)
+    return Start(rewards, args, train, validation, model, tokenizer, lora, notes)
 
 
 def build_trainer(
@@ -98,7 +102,7 @@ def build_trainer(
         if is_adapter(start.model):
             policy = continued(start.model, start.args, as_adapter=recipe.peft is not None)
             return OGERTrainer(policy, start.rewards, start.args, *sets)
-        return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
+        return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=start.lora)
     except (OSError, ImportError, HTTPError) as error:  # weights, a package or the hub that are not there
         if start.args.push_to_hub and not isinstance(error, ImportError):
             raise ValueError(hub_line(error)) from error
@@ -178,6 +182,11 @@ def _lora(arguments: Mapping[str, Any] | None) -> Any:
     from peft import LoraConfig
 
     try:
-        return LoraConfig(**arguments)
+        config = LoraConfig(**arguments)
     except TypeError as error:
         raise ValueError(f"peft: {error}") from error
+    for name, allowed in LORA_RANGES.items():
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not allowed.holds(value):
+            raise ValueError(f"peft: {name}={value!r} must be {allowed}.")
+    return config

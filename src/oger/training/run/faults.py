@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from accelerate.utils.memory import should_reduce_batch_size
 
-from oger.faults import RunFaultError
+from oger.faults import RunFaultError, broken_policies_named
 from oger.io.disk import disk_fault
 from oger.terminal.errors import one_line
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def one_line_faults(trainer: OGERTrainer) -> Iterator[None]:
     """Turns running out of memory or disk, or a vLLM server that is gone, into a RunFaultError; the rest passes."""
     try:
-        yield
+        with broken_policies_named():
+            yield
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
             raise

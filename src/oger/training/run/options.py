@@ -26,6 +26,9 @@ def check_training(recipe: Recipe) -> Recipe:
     known = training_fields()
     check_names(recipe.training, known)
     training = {key: _check_type(key, value, known[key]) for key, value in recipe.training.items()}
+    for key, value in training.items():
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise RecipeError(f"{key}={value:g} is too large: a whole number has at most 64 bits")
     if training.get("learning_rate") == 0:
         raise RecipeError("learning_rate=0 trains nothing: set one above 0")
     check_ranges(SimpleNamespace(**{**dict.fromkeys((*RANGES, "reward_weights")), **training}))
@@ -44,6 +47,7 @@ def training_keys() -> list[str]:
     return [key for key in training_fields() if key not in MANAGED]
 
 
+_LARGEST = 2**63 - 1
 _TYPE_NAMES: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
 
 
