@@ -21,7 +21,10 @@ OverridesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace those of the recipe.")
 ]
 TargetArgument = Annotated[
-    str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, a model folder, a hub id, or world:NAME.")
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL", help="A run folder (also RUN@best, RUN@STEP), a model folder, a hub id, or world:NAME."
+    ),
 ]
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", metavar="last|best|N", help="Which policy of a run; N is a step.")

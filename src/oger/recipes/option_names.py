@@ -78,13 +78,13 @@ def _definition(module: str, name: str) -> tuple[str, ast.ClassDef]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module, node
-    for node in ast.walk(tree):  # packages with lazy imports state them under `if TYPE_CHECKING`
-        if isinstance(node, ast.ImportFrom):
+    for inner in ast.walk(tree):  # packages with lazy imports state them under `if TYPE_CHECKING`
+        if isinstance(inner, ast.ImportFrom):
             package = module.split(".")[: None if is_package else -1]
-            above = package[: len(package) - node.level + 1] if node.level else []
-            for each in node.names:
+            above = package[: len(package) - inner.level + 1] if inner.level else []
+            for each in inner.names:
                 if (each.asname or each.name) == name:
-                    return _definition(".".join(filter(None, [*above, node.module])), each.name)
+                    return _definition(".".join(filter(None, [*above, inner.module])), each.name)
     raise UnknownSourceError(f"{module}.{name}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,7 @@ from oger.teachers.table.column import only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
-from oger.training.ranges import LORA_RANGES
-from oger.training.run.adapters import check_continues, continued
+from oger.training.run.adapters import check_continues, continued, lora_config
 from oger.training.run.hub import hub_line
 from oger.training.run.rows import Rows, RunData, look_at_answers, read_data, reward_functions
 from oger.training.trainer import OGERTrainer
@@ -63,7 +62,7 @@ def check_start(recipe: Recipe, data: RunData | None = None, notes: tuple[str, .
     """
     rewards = reward_functions(recipe)
     args = run_options(recipe)
-    lora = _lora(recipe.peft)
+    lora = lora_config(recipe.peft)
     data = data or read_data(recipe)
     rows = data.train
     notes = look_at_answers(recipe, rows) if notes is None else notes
@@ -174,19 +173,3 @@ def _dataset(source: str, rows: Rows) -> Dataset:
             f"{source}: a column holds values of different types, for example text in one row and a number in another "
             f"({one_line(error)}): write them all in one way."
         ) from error
-
-
-def _lora(arguments: Mapping[str, Any] | None) -> Any:
-    if arguments is None:
-        return None
-    from peft import LoraConfig
-
-    try:
-        config = LoraConfig(**arguments)
-    except TypeError as error:
-        raise ValueError(f"peft: {error}") from error
-    for name, allowed in LORA_RANGES.items():
-        value = getattr(config, name)
-        if not isinstance(value, int | float) or not allowed.holds(value):
-            raise ValueError(f"peft: {name}={value!r} must be {allowed}.")
-    return config
