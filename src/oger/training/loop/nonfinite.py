@@ -141,7 +141,8 @@ class StepGuard:
         """
         micro_batches, self._micro_batches = self._micro_batches, []
         trainer = self._trainer
-        self.at_rate_0 += not any(group["lr"] > 0 for group in trainer.optimizer.param_groups)
+        optimizer: Any = trainer.optimizer
+        self.at_rate_0 += not any(group["lr"] > 0 for group in optimizer.param_groups)
         if gradient_norm is None:
             return
         if hasattr(gradient_norm, "full_tensor"):  # of a sharded policy; a rank's own part might be finite
