@@ -15,11 +15,9 @@ from oger.endpoint.client import Endpoint, EndpointError, EndpointOptions, Reque
 from oger.endpoint.reply import (
     Answer,
     BrokenReplyError,
-    ReplyError,
     error_of_reply,
     error_status,
     read_reply,
-    refused_field,
     seconds_of_retry_after,
 )
 from oger.teachers.curate.layouts.plain import PlainLayout
@@ -456,11 +454,6 @@ def test_a_field_that_the_server_does_not_take_is_left_out_once_and_said(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"does not take {field} (HTTP 400: Unsupported parameter: '{field}'" in said
-
-
-def test_a_wrong_value_is_no_unknown_field() -> None:
-    message = "max_tokens is too large: 9000. This model supports at most 4096 completion tokens"
-    assert refused_field(ReplyError(message, "invalid_value", "max_tokens"), ["max_tokens"]) is None
 
 
 def test_an_error_inside_a_reply_with_status_200_is_one() -> None:

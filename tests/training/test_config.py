@@ -108,6 +108,12 @@ def test_clip_is_read_in_every_spelling(tmp_path: Path, options: dict[str, Any],
         assert (made.epsilon, made.epsilon_high) == expected
 
 
+@pytest.mark.parametrize("clip", [float("nan"), [0.2, float("nan")], 0, [-0.1, 0.2], [0.1, 0.2, 0.3], "wide"])
+def test_what_is_no_clip_is_refused(tmp_path: Path, clip: Any) -> None:
+    with pytest.raises(ValueError, match="is not a clip: use none"):
+        config(tmp_path, clip=clip)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -78,7 +78,7 @@ def test_a_curation_sets_rows_aside_that_name_code(here: Path, oger: Callable[..
 
 def test_a_recipe_lists_the_kinds_that_rows_may_name(here: Path) -> None:
     from oger.recipes import load_recipe
-    from oger.training.run.build import reward_functions
+    from oger.training.run.rows import reward_functions
 
     recipe = load_recipe("smoke", ['kinds=["grader.py:grade"]'])
     reward = reward_functions(recipe)[0]

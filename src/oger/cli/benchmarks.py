@@ -38,7 +38,7 @@ def evaluate_benchmarks(
     """Run what is missing, then print the table.
 
     Args:
-        protocol: overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules.
+        protocol: overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules, unfinished.
         by: columns whose values are also looked at apart.
         kinds: kinds of the user's own that rows may name.
 
@@ -95,13 +95,13 @@ def evaluate_benchmarks(
     print_tables(results, systems, {b.name: b.group for b in benchmarks}, notes, out, form, reference)
 
 
-def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str]) -> None:
+def regrade(out: Path, rules: Sequence[str] | None, kinds: Sequence[str], unfinished: str | None) -> None:
     """Verify stored responses again and print what changed."""
     from oger.evaluation.regrade import folders_of
     from oger.evaluation.regrade import regrade as regrade_folder
 
     for folder in folders_of(out):
-        done = regrade_folder(folder, rules, kinds)
+        done = regrade_folder(folder, rules, kinds, unfinished)
         correct = [sum(row["status"] == "correct" for row in rows) for rows in (done.before, done.after)]
         say(
             f"{folder}: {len(done.after)} responses, {len(done.changes)} verdicts changed, "

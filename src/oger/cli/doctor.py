@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument
+from oger.cli.options import OverridesArgument, look_at_files, read_recipe
 from oger.terminal.errors import UserError
 
 EXIT_BROKEN = 1
@@ -25,13 +25,11 @@ def doctor(
     console = Terminal()
     if data is not None:
         from oger.planning.doctor_page import print_findings
-        from oger.recipes import load_recipe
 
-        recipe = load_recipe(data, overrides or [])
+        recipe = read_recipe(data, overrides)
+        look_at_files(recipe)
         from oger.planning.data_check import data_findings
-        from oger.training.run.show import quiet_libraries
 
-        quiet_libraries()
         print_findings(f"data of {data}", data_findings(recipe), console)
         console.print("a run can start from these data", style="green", highlight=False)
         return

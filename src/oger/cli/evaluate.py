@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oger.terminal.bar import Bar
 
 _ONLY_WITH_BENCHMARKS = (
-    "top_p", "data_dir", "columns", "rules", "backend", "endpoint", "api_key_env", "concurrency", "body",
+    "top_p", "data_dir", "columns", "rules", "unfinished", "backend", "endpoint", "api_key_env", "concurrency", "body",
     "prompt_style", "system", "shuffle_seed", "table_format", "reference", "dry_run", "by", "processes",
 )  # fmt: skip
 
@@ -67,6 +67,14 @@ def evaluate(
     rules: Annotated[
         str | None, typer.Option("--rules", metavar="RULES", help="Where the answer stands: after_think,last_boxed")
     ] = None,
+    unfinished: Annotated[
+        str | None,
+        typer.Option(
+            "--unfinished",
+            metavar="wrong|graded",
+            help="Responses that were cut or refused: wrong whatever they hold (default), or graded by their text.",
+        ),
+    ] = None,
     kinds: Annotated[
         str | None,
         typer.Option("--kinds", metavar="NAMES", help="Your own kinds that rows may name: package.module:function,..."),
@@ -104,9 +112,9 @@ def evaluate(
     if regrade is not None:
         from oger.cli.benchmarks import regrade as regrade_stored
 
-        others = tuple(name for name in context.params if name not in ("regrade", "rules", "kinds"))
+        others = tuple(name for name in context.params if name not in ("regrade", "rules", "kinds", "unfinished"))
         _refuse(context, others, "has no effect with --regrade")
-        regrade_stored(regrade, _listed(rules) or None, _listed(kinds))
+        regrade_stored(regrade, _listed(rules) or None, _listed(kinds), unfinished)
         return
     if not targets:
         raise UserError("name a run folder or a model")
@@ -156,6 +164,7 @@ def evaluate(
             "top_p": top_p,
             "max_tokens": max_tokens,
             "rules": _listed(rules),
+            "unfinished": unfinished or "wrong",
         },
         form=table_format,
         reference=reference,

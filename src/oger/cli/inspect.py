@@ -66,11 +66,11 @@ def inspect(
         from oger.evaluation.runner import run_job
         from oger.evaluation.summary import by_problem
         from oger.reporting.inspection_policy import inspect_policy
-        from oger.runs.policy import load_policy, locate_policy
+        from oger.runs.policy import load_policy, locate_target
         from oger.verification.formats import DEFAULT_RULES
         from oger.verification.rewards import accuracy_with
 
-        location = locate_policy(policy)
+        location = locate_target(policy)
         source = location.source
         loaded = load_policy(location)
         settings = SamplingSettings(1.0, 1.0, max_tokens, seed)

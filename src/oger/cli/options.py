@@ -21,7 +21,10 @@ OverridesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace those of the recipe.")
 ]
 TargetArgument = Annotated[
-    str, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder, a model folder, a hub id, or world:NAME.")
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL", help="A run folder (also RUN@best, RUN@STEP), a model folder, a hub id, or world:NAME."
+    ),
 ]
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", metavar="last|best|N", help="Which policy of a run; N is a step.")
@@ -72,6 +75,20 @@ def parsed_body(text: str) -> dict[str, Any]:
     if found := next(find_secrets(body), None):
         raise UserError(f"--body has {found}, which looks like a secret and would be saved: use --api-key-env")
     return body
+
+
+def read_recipe(recipe: str, overrides: list[str] | None) -> Recipe:
+    """A recipe whose keys all exist, before anything heavy is loaded; their values are checked later.
+
+    Raises:
+        RecipeError: it cannot be used.
+    """
+    from oger.recipes import load_recipe
+    from oger.recipes.option_names import check_option_names
+
+    loaded = load_recipe(recipe, overrides or [])
+    check_option_names(loaded)
+    return loaded
 
 
 def look_at_files(recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument, RecipeArgument, finite
+from oger.cli.options import OverridesArgument, RecipeArgument, finite, read_recipe
 from oger.terminal.errors import UserError
 
 EXIT_DOES_NOT_FIT = 1
@@ -64,11 +64,10 @@ def plan(
 ) -> None:
     """Show what a recipe needs on some GPUs: memory, tokens per step, hours. Exit code 1 where it does not fit."""
     from oger.planning.devices import parse_gpus
-    from oger.recipes import load_recipe
 
     num_gpus, device = parse_gpus(gpus)
     size = None if params is None else _number(params)
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = read_recipe(recipe, overrides)
 
     from oger.planning.from_recipe import make_setting
     from oger.planning.page import print_plan

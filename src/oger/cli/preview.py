@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from oger.cli.options import OverridesArgument, RecipeArgument
+from oger.cli.options import OverridesArgument, RecipeArgument, look_at_files, read_recipe
 
 
 def preview(recipe: RecipeArgument, overrides: OverridesArgument = None) -> None:
     """Show one group of a recipe: origin, outcome, divergence, entropy, reward and advantage of each row."""
-    from oger.recipes import load_recipe
-
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = read_recipe(recipe, overrides)
+    look_at_files(loaded)
     from oger.training.run.preview import preview_recipe
 
     preview_recipe(loaded)

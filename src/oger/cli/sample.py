@@ -23,9 +23,9 @@ def sample(
     """Print a few solutions of a policy to one problem."""
     if not problem.strip():
         raise UserError("the problem is empty")
-    from oger.runs.policy import load_policy, locate_policy, max_new_tokens
+    from oger.runs.policy import load_policy, locate_target, max_new_tokens
 
-    location = locate_policy(target, checkpoint)
+    location = locate_target(target, checkpoint)
     model, tokenizer = load_policy(location)
     from oger.evaluation.backends.base import SamplingSettings
     from oger.evaluation.backends.transformers import sample_responses

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument, RecipeArgument, look_at_files
+from oger.cli.options import OverridesArgument, RecipeArgument, look_at_files, read_recipe
 
 
 def train(
@@ -16,9 +16,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in output_dir.")] = False,
 ) -> None:
     """Train a policy as a recipe says."""
-    from oger.recipes import load_recipe
-
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = read_recipe(recipe, overrides)
     look_at_files(loaded)  # torch takes seconds to load, and a wrong path none to find
     began = time.perf_counter()
     from oger.training.run.train import train_recipe

@@ -18,7 +18,8 @@ _THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
 _NATURAL_ENDS = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "completed")
 _UNSUPPORTED = re.compile(
     r"unsupported|n[o']t support|unrecogni[sz]ed|unknown|unexpected|not (?:permitted|allowed)|extra_forbidden"
-    r"|deprecated|only the default",
+    r"|deprecated|only the default|only \S+ is (?:allowed|supported)|not (?:yet )?implemented|not accept"
+    r"|must be (?:omitted|unset|null|[\d.]+ (?:for|with))|cannot (?:both )?be (?:both )?(?:set|specified|used)",
     re.IGNORECASE,
 )
 UNSAID = "unknown"
@@ -112,11 +113,16 @@ def _error_in(reply: Mapping[str, Any]) -> Any:
 
 
 def refused_field(error: ReplyError, fields: Iterable[str]) -> str | None:
-    """Which of the fields of a request a server says that it does not support; None where it says something else."""
+    """Which of the fields of a request a server says that it does not support; None where it says something else.
+
+    Of temperature and top_p, of which some models take one alone, top_p is the one to go without.
+    """
     if not _UNSUPPORTED.search(f"{error.message} {error.code}"):
         return None
     named = [name for name in fields if name == error.param]
     named += [name for name in fields if re.search(rf"\b{re.escape(name)}\b", error.message)]
+    if {"temperature", "top_p"} <= set(named):
+        return "top_p"
     return named[0] if named else None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from oger.endpoint.reply import ended
 from oger.evaluation.backends.base import Generated
 from oger.evaluation.job import Job, OutcomeReward
 from oger.evaluation.problems import Problem, Prompt
@@ -30,6 +31,20 @@ def probe_jobs(jobs: Iterable[Job]) -> None:
         probe_rows(rows, rules=job.rules, kinds={row["kind"] for row in rows})  # checked where they were loaded
 
 
+def settled(row: Mapping[str, Any], unfinished: str) -> dict[str, Any]:
+    """A row of responses.parquet with the status that its way of ending leaves to its text's verdict.
+
+    Args:
+        unfinished: one of `job.UNFINISHED`.
+    """
+    status = row["status"]
+    if unfinished == "wrong" and status == "correct" and not ended(row["finish_reason"]):
+        status = "unfinished"
+    if unfinished == "graded" and status == "unfinished":
+        status = "correct"
+    return {**row, "status": status}
+
+
 def graded_rows(job: Job, responses: Sequence[StoredResponse]) -> list[dict[str, Any]]:
     """Rows of responses.parquet. A decided verdict on the same answer stays; `--regrade` is there to renew it."""
     problems = {problem.id: problem for problem in job.problems}
@@ -50,7 +65,8 @@ def graded_rows(job: Job, responses: Sequence[StoredResponse]) -> list[dict[str,
         )
     known = [_known_verdict(row, response) for row, response in zip(rows, responses, strict=True)]
     fresh = iter(verdicts([row for row, verdict in zip(rows, known, strict=True) if verdict is None]))
-    return [{**row, **(verdict or next(fresh))} for row, verdict in zip(rows, known, strict=True)]
+    graded = [{**row, **(verdict or next(fresh))} for row, verdict in zip(rows, known, strict=True)]
+    return [settled(row, job.unfinished) for row in graded]
 
 
 def _known_verdict(row: Mapping[str, Any], response: StoredResponse) -> dict[str, Any] | None:

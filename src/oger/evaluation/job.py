@@ -17,6 +17,13 @@ from oger.evaluation.store import Key, StoredResponse, StoreError, check_setting
 from oger.evaluation.summary import Graded, summarize_accuracy, summarize_groups, summarize_responses
 from oger.io.answers import readable_rows
 from oger.verification.formats import extract_answer
+from oger.words import choose
+
+UNFINISHED = {
+    "wrong": "it has no answer, whatever its text holds",
+    "graded": "its text is graded as that of any other",
+}
+"""What becomes of a response that did not end by itself: cut by a limit, filtered, refused, or nobody says."""
 
 OutcomeReward = Callable[..., Sequence[float | None]]
 """Called as a TRL reward function: prompts, completions and one list per column; 1.0, 0.0 or None per row."""
@@ -54,6 +61,8 @@ class Job:
     num_samples: int
     sampling: SamplingSettings
     rules: tuple[str, ...] = ()
+    unfinished: str = "wrong"
+    """One of UNFINISHED; a `reward` sees the text alone."""
     shuffle_seed: int = 0
     folder: Path | None = None
     """Of the responses; None = they are kept in memory, and nobody goes on with them."""
@@ -121,6 +130,7 @@ class Result:
         return {
             "policy": self.job.policy.label,
             "rules": list(self.job.rules),
+            "unfinished": self.job.unfinished,
             **summarize_responses(self.responses),
             "by": summarize_groups(self.responses, groups),
         }
@@ -149,6 +159,7 @@ def make_job(
     top_p: float | None = None,
     max_tokens: int | None = None,
     rules: Sequence[str] | None = None,
+    unfinished: str = "wrong",
 ) -> Job:
     """A job with the benchmark's protocol, where the arguments do not say otherwise; its responses are stored.
 
@@ -156,6 +167,7 @@ def make_job(
         ValueError: an unknown rule or a value out of range: said before anything is drawn.
     """
     extract_answer("", rules or ())
+    choose(UNFINISHED, unfinished, "word for --unfinished")
     sampling = SamplingSettings(
         temperature=benchmark.temperature if temperature is None else temperature,
         top_p=benchmark.top_p if top_p is None else top_p,
@@ -170,6 +182,7 @@ def make_job(
         samples or benchmark.samples,
         sampling,
         rules=tuple(rules or benchmark.rules),
+        unfinished=unfinished,
         shuffle_seed=shuffle_seed,
         folder=out / folder_name(policy.label) / benchmark.name,
     )

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 
 from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.evaluation.backends.processes import GeneratorProcesses
-from oger.evaluation.grading import graded_rows, rewarded
+from oger.evaluation.grading import graded_rows, rewarded, settled
 from oger.evaluation.job import Job, Policy, Result
 from oger.evaluation.store import (
     SUMMARY,
@@ -107,9 +107,13 @@ def _finish(job: Job, store: Responses) -> Result:
     if job.reward is not None:
         return Result(job, rewarded(job.reward, job.problems, [response.generated for response in responses]))
     rows = graded_rows(job, responses)
-    result = Result(job, tuple(graded_row(row) for row in rows))
+    result = Result(job, tuple(graded_row(row, job.unfinished) for row in rows))
     if isinstance(store, ResponseStore):
-        others = [dict(other.graded) for key, other in store.responses.items() if key not in planned and other.graded]
+        others = [
+            settled(other.graded, job.unfinished)
+            for key, other in store.responses.items()
+            if key not in planned and other.graded
+        ]
         store.close_table([*rows, *others])
         write_json(store.folder / SUMMARY, {**result.summary, "settings": store.settings})
     return result

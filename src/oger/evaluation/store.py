@@ -205,9 +205,14 @@ def read_table(folder: Path) -> Iterator[StoredResponse]:
         yield StoredResponse(_generated(row), row["asked"], row)
 
 
-def graded_row(row: Mapping[str, Any]) -> Graded:
-    """A row of responses.parquet, as the statistics want it."""
-    return Graded(**{field.name: row[field.name] for field in fields(Graded)})
+def graded_row(row: Mapping[str, Any], unfinished: str) -> Graded:
+    """A row of responses.parquet, as the statistics want it.
+
+    Args:
+        unfinished: see `job.UNFINISHED`.
+    """
+    graded = Graded(**{field.name: row[field.name] for field in fields(Graded)})
+    return replace(graded, extracted=None) if unfinished == "wrong" and graded.truncated else graded
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

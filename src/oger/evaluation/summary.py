@@ -29,12 +29,12 @@ class Graded(Generated):
 
     extracted: str | None
     status: str
-    """"correct", "wrong" or "undecided"."""
+    """"correct", "wrong", "undecided", or "unfinished": wrong, since it did not end by itself; its text is right."""
 
     @property
     def outcome(self) -> float | None:
         """1.0 correct, 0.0 wrong, None undecided."""
-        return {"correct": 1.0, "wrong": 0.0}.get(self.status)
+        return {"correct": 1.0, "wrong": 0.0, "unfinished": 0.0}.get(self.status)
 
 
 def by_problem(responses: Sequence[Graded]) -> dict[str, list[Graded]]:
@@ -76,7 +76,8 @@ def summarize_responses(responses: Sequence[Graded]) -> dict[str, Any]:
         "problems", "samples" (n, per problem);
         "avg@n" (named with its n) with "ci95": mean share of correct samples, bootstrap interval over problems;
         "pass@k", "maj@k": by k = 1, 2, 4, ..., n; unbiased and exact;
-        "format_rate": share of samples with an answer; "truncated_share": cut by the length limit; "undecided";
+        "format_rate": share of samples with an answer; "truncated_share": those that did not end by themselves;
+        "unfinished_responses": these by finish reason; "unfinished_right": of these, whose text is right; "undecided";
         "length": mean tokens, None unless every response was counted;
         "distinct_answers", "distinct_solutions", "distinct_correct_solutions": mean number per problem;
         "calibration": see `majority.calibration`.
@@ -91,6 +92,7 @@ def summarize_responses(responses: Sequence[Graded]) -> dict[str, Any]:
     votes_P = [[vote(response.outcome, response.extracted) for response in samples] for samples in samples_P]
     share_P = list(accuracy_by_problem(responses).values())
     lengths = [response.num_tokens for response in responses if response.num_tokens is not None]
+    unfinished = [response for response in responses if response.truncated]
     return {
         "problems": len(samples_P),
         "samples": num_samples,
@@ -102,6 +104,8 @@ def summarize_responses(responses: Sequence[Graded]) -> dict[str, Any]:
         },
         "format_rate": _share([response.extracted is not None for response in responses]),
         "truncated_share": _share([response.truncated for response in responses]),
+        "unfinished_responses": dict(Counter(response.finish_reason for response in unfinished).most_common()),
+        "unfinished_right": sum(response.status in ("correct", "unfinished") for response in unfinished),
         "undecided": _share([response.status == "undecided" for response in responses]),
         "length": float(np.mean(lengths)) if len(lengths) == len(responses) else None,
         "distinct_answers": float(np.mean([distinct_answers(votes) for votes in votes_P])),

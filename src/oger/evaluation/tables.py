@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from oger.endpoint.reply import UNSAID
 from oger.evaluation.job import Policy, Result
 from oger.evaluation.statistics.intervals import Accuracies, Comparison, Estimate
 from oger.evaluation.summary import accuracy_by_problem, accuracy_matrix, members_by_group
@@ -18,7 +19,6 @@ from oger.terminal.plain import say
 Results = Mapping[tuple[str, int, str], Result]
 """(system, training seed, benchmark) -> result."""
 
-_CUT_WARNING = 0.2
 _DETAILS = (
     ("pass@n", "pass", ".1%"),
     ("maj@n", "maj", ".1%"),
@@ -113,12 +113,23 @@ def _row_name(systems: Mapping[str, Sequence[Policy]], key: tuple[str, int, str]
 def _warnings(details: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[str]:
     lines = []
     for system, benchmark, summary in details:
-        if summary["truncated_share"] > _CUT_WARNING:
-            cut = f"{100 * summary['truncated_share']:.0f} %"
-            lines.append(f"{system}, {benchmark}: {cut} of the responses were cut, or no server said how they ended")
+        if summary["unfinished_responses"]:
+            lines.append(f"{system}, {benchmark}: {_unfinished_line(summary)}")
         if summary["undecided"] > 0:
             lines.append(f"{system}, {benchmark}: {summary['undecided']:.1%} undecided responses count as wrong")
     return lines
+
+
+def _unfinished_line(summary: Mapping[str, Any]) -> str:
+    """How many responses did not end by themselves, and what that does to the numbers."""
+    reasons = {"no finish reason" if name == UNSAID else name: n for name, n in summary["unfinished_responses"].items()}
+    of = f"{sum(reasons.values())} of {summary['problems'] * summary['samples']} responses"
+    named = ", ".join(f"{name} {count}" for name, count in reasons.items())
+    right = summary["unfinished_right"]
+    if summary["unfinished"] == "graded":
+        return f"{of} did not end by themselves ({named}); {right} of these count as correct by their text"
+    hold = f", {right} of these although the text holds the right answer (see --unfinished)" if right else ""
+    return f"{of} did not end by themselves ({named}) and count as wrong{hold}"
 
 
 def columns_of(benchmarks: Mapping[str, str]) -> dict[str, list[str]]:

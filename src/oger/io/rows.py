@@ -85,7 +85,7 @@ def load_rows(source: str, limit: int | None = None) -> list[dict[str, Any]]:
     elif (path := _data_file(source)) is not None:
         rows = list(islice(_file_rows(path), limit))
     else:
-        rows = _hub_dataset(source).to_list()
+        rows = list(map(_readable, python_rows(_hub_dataset(source).with_format("arrow")[:])))
     if not rows:
         raise SourceError(f"{source} has no rows")
     return rows[:limit]
@@ -105,6 +105,12 @@ def split_world(text: str) -> tuple[str, str]:
     path, colon, rest = text.partition(".py:")
     name, _, split = rest.partition("/") if colon else text.partition("/")
     return (f"{path}.py:{name}" if colon else name), split
+
+
+def dataset_column(dataset: Any, name: str) -> list[Any]:
+    """The values of a column of a `datasets.Dataset` as those of a file, whatever format was set for it."""
+    table = dataset.with_format("arrow").select_columns(name)[:]
+    return [_readable(row)[name] for row in python_rows(table)]
 
 
 def is_registered(source: str) -> bool:
@@ -213,12 +219,39 @@ def open_parquet(path: str | os.PathLike[str]) -> Any:
 
 def python_rows(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any] | ValueError]:
     """Each row of Arrow data; one that Python cannot hold, such as a time outside its calendar or a text that is no
-    UTF-8, is a ValueError that names the column, as a value."""
+    UTF-8, is a ValueError that names the column, as a value. A float of 32 or 16 bits is its own digits: 0.1 rather
+    than the double beside it, 0.10000000149011612."""
+    for place, field in enumerate(table.schema):
+        if (digits := _own_digits(table.column(place))) is not None:
+            table = table.set_column(place, field.name, digits)
     try:
         yield from table.to_pylist()
     except (ValueError, OverflowError):
         for number in range(table.num_rows):
             yield _python_row(table.slice(number, 1))
+
+
+def _own_digits(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
+    """Narrow floats, also in lists, as the doubles that have the same digits; None = a column without such."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.type == pa.float16():
+        import numpy as np
+
+        values = column.to_pylist()
+        return pa.array([None if value is None else float(str(np.float16(value))) for value in values])
+    is_list = pa.types.is_list(column.type)
+    if (column.type.value_type if is_list else column.type) != pa.float32():
+        return None
+    written, read = (pa.list_(kind) if is_list else kind for kind in (pa.string(), pa.float64()))
+    return pc.cast(pc.cast(column, written), read)
+
+
+def _readable(row: dict[str, Any] | ValueError) -> dict[str, Any]:
+    if isinstance(row, ValueError):
+        raise SourceError(str(row)) from row
+    return row
 
 
 def _python_row(row: pa.RecordBatch | pa.Table) -> dict[str, Any] | ValueError:

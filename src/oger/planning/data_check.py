@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from oger.io.pretrained import positions
 from oger.planning.doctor import Finding
 from oger.recipes import Recipe
-from oger.runs.policy import base_of
-from oger.training.loop import data
-from oger.training.run.build import WARNING, check_start
-from oger.training.run.options import check_training
+from oger.training.run.rows import WARNING, RunData, look_at_answers, read_data
 
 _ROWS_LOOKED_AT = 500  # by the tokenizer, spread over the set; twice as many at most
 
@@ -21,26 +18,40 @@ def data_findings(recipe: Recipe) -> Iterator[Finding]:
     Raises:
         ValueError, FileNotFoundError: what the run would end with, in one line.
     """
-    start = check_start(check_training(recipe))
-    args, rows = start.args, start.train
-    yield _finding("prompts", f"{len(rows):,} in {recipe.train}")
-    for note in start.notes:
+    data = read_data(recipe)
+    yield _finding("prompts", f"{len(data.train):,} in {recipe.train}")
+    notes = look_at_answers(recipe, data.train)
+    for note in notes:
         yield _finding("answers", note.removeprefix(f"{recipe.train}: "))
+    yield from _with_options(recipe, data, notes)
+
+
+def _with_options(recipe: Recipe, data: RunData, notes: tuple[str, ...]) -> Iterator[Finding]:
+    """What depends on the run's options and on the policy's tokenizer; their libraries take seconds to load."""
+    from oger.runs.policy import base_of
+    from oger.training.loop import data as checks
+    from oger.training.run.build import check_start
+    from oger.training.run.options import check_training
+    from oger.training.run.show import quiet_libraries
+
+    quiet_libraries()
+    start = check_start(check_training(recipe), data, notes)
+    args, rows = start.args, start.train
     if args.needs_own_objective:
-        data.check_whole_groups(args)
+        checks.check_whole_groups(args)
         if args.requires_teachers:
-            data.check_guidance(rows, {})
-    data.check_batch(rows, args)
+            checks.check_guidance(rows, {})
+    checks.check_batch(rows, args)
     groups = args.generation_batch_size // args.num_generations
     yield _finding("batch", f"{groups} prompts with {args.num_generations} rollouts each")
-    config = data.context_config(base_of(start.model) or start.model)
+    config = checks.context_config(base_of(start.model) or start.model)
     too_long: list[str] = []
-    data.check_prompts(rows, start.tokenizer, args, config, too_long.append)
+    checks.check_prompts(rows, start.tokenizer, args, config, too_long.append)
     fits = f"{args.max_completion_length} tokens of response behind each prompt, of {positions(config)} positions"
     yield _finding("lengths", WARNING + too_long[0] if too_long else fits)
     some = rows.select(range(0, len(rows), max(1, len(rows) // _ROWS_LOOKED_AT)))
-    turn = data.policy_turn(some, start.tokenizer, args, data.stop_ids(start.model))
-    _, counts = data.read_teachers(some, turn, args, required=args.requires_teachers)
+    turn = checks.policy_turn(some, start.tokenizer, args, checks.stop_ids(start.model))
+    _, counts = checks.read_teachers(some, turn, args, required=args.requires_teachers)
     yield _finding("teachers", f"{counts.describe()}; {len(some):,} rows looked at")
 
 

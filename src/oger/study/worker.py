@@ -85,10 +85,11 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Numbers and outcomes of every policy on every split."""
     from oger.encoders.registry import create_encoder, resolve_spec
-    from oger.runs.policy import load_policy, locate_policy
+    from oger.runs.policy import load_policy, locate_policy, locate_target
     from oger.study.measure import format_blind, problem_outcomes, rules_without_box, summarize_policy
-    from oger.training.run.build import checked_rows, model_source, outcome_function, run_options
+    from oger.training.run.build import model_source, outcome_function, run_options
     from oger.training.run.evaluate import evaluate
+    from oger.training.run.rows import checked_rows
     from oger.worlds.world import strategy_rule
 
     how = dict(spec["encoder"])
@@ -107,7 +108,7 @@ def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[d
             continue  # no validation, so no policy was chosen by it
         weights = "last" if policy == "best" and _last_is_best(run) else policy
         if weights not in models:
-            location = locate_policy(str(run), weights) if spec["train"] else locate_policy(recipe.model)
+            location = locate_policy(str(run), weights) if spec["train"] else locate_target(recipe.model)
             models[weights] = load_policy(location)
         for split, source in measure["splits"].items():
             what = (weights, source, measure["limit"], measure["samples"])

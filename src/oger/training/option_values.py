@@ -55,6 +55,6 @@ def parse_clip(value: Any) -> str | float | list[float]:
         numbers = [float(part) for part in parts]
     except (TypeError, ValueError):
         numbers = []
-    if len(numbers) not in (1, 2) or min(numbers) <= 0:
+    if len(numbers) not in (1, 2) or not all(number > 0 for number in numbers):  # nan is none
         raise ValueError(f"clip={value!r} is not a clip: use none, a number above 0, or two of them [low, high].")
     return numbers[0] if len(set(numbers)) == 1 else numbers

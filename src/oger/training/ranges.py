@@ -50,7 +50,7 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(
         ("weight_decay", "max_grad_norm", "warmup_steps", "beta", "exploration_weight", "exploration_schedule_end",
          "entropy_scale", "positive_weight", "policy_weight", "imitation_weight", "imitation_schedule_end",
-         "rollouts_every", "top_k", "seed"),
+         "rollouts_every", "top_k", "seed", "neftune_noise_alpha"),
         _AT_LEAST_0,
     ),
     **dict.fromkeys(
@@ -67,6 +67,10 @@ RANGES: Mapping[str, Range] = {
 """Option -> the numbers that make sense; None, where an option may be that, is no number."""
 
 
+LORA_RANGES: Mapping[str, Range] = {"r": _AT_LEAST_1, "lora_alpha": _ABOVE_0, "lora_dropout": _BETA}
+"""The same of arguments of LoraConfig: with another one an adapter is none, or stays what it was."""
+
+
 def check_ranges(options: Any) -> None:
     """Raises ValueError if an attribute of `options` that `RANGES` names is a number outside its range."""
     for name, allowed in RANGES.items():
@@ -76,3 +80,5 @@ def check_ranges(options: Any) -> None:
     weights = options.reward_weights
     if weights is not None and not all(math.isfinite(weight) for weight in weights):
         raise ValueError(f"reward_weights={weights!r} must be finite numbers.")
+    if weights is not None and not any(weights):
+        raise ValueError(f"reward_weights={weights!r} must not all be 0: nothing would be rewarded.")

@@ -6,6 +6,7 @@ They work in a stock `trl.GRPOTrainer`: extra columns of the data set arrive as 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from oger.io.answers import answer_texts
 from oger.verification.formats import DEFAULT_RULES, extract_answer, last_boxed
 from oger.verification.kinds import check_kinds_of_rows
 from oger.verification.question import with_question
@@ -33,7 +34,7 @@ def _content_text(content: Any) -> str:
 
 def accuracy_verdicts(
     completions: Sequence[Completion],
-    answer: Sequence[str],
+    answer: Sequence[Any],
     kind: Sequence[str | None] | None = None,
     metadata: Sequence[Any] | None = None,
     *,
@@ -44,8 +45,11 @@ def accuracy_verdicts(
 ) -> list[Verdict]:
     """The verdicts behind `accuracy_reward`, all completions at once; `prompts` say what is counted.
 
+    Gold answers may be numbers: a stream, or a trainer that is not ours, hands them over as the data hold them.
+
     Raises:
-        ValueError: as `verify_many`; or a row's kind is code that is not among `kinds`.
+        ValueError: as `verify_many`; an answer is neither a text nor a number; or a row's kind is code that is not
+            among `kinds`.
     """
     names = [name or DEFAULT_KIND for name in kind] if kind is not None else [DEFAULT_KIND] * len(completions)
     check_kinds_of_rows(set(names), kinds)
@@ -53,7 +57,7 @@ def accuracy_verdicts(
     if prompts is not None and len(prompts) == len(entries) == len(names):  # else `verify_many` says what differs
         metadata = [with_question(*row) for row in zip(names, entries, prompts, strict=True)]
     return verify_many(
-        answer,
+        answer_texts(answer, "the batch"),
         [completion_text(completion) for completion in completions],
         kind=names,
         metadata=metadata,
@@ -88,7 +92,7 @@ def accuracy_with(
     def accuracy(
         prompts: Sequence[Any],
         completions: Sequence[Completion],
-        answer: Sequence[str],
+        answer: Sequence[Any],
         kind: Sequence[str | None] | None = None,
         metadata: Sequence[Any] | None = None,
         log_metric: Callable[[str, float], Any] | None = None,

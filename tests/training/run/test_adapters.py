@@ -80,6 +80,31 @@ def test_a_two_stage_run_trains_one_adapter_in_both_stages(project: Path) -> Non
     assert moved(weights("runs/two/first"), weights("runs/two"))
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("{max_steps: 1, peft: {r: 4}}", LORA, "the first stage trains an adapter with r=4, and the recipe asks for 2"),
+        ("{max_steps: 1, peft: null}", "peft={r: 0}", "peft: r=0 must be at least 1"),
+    ],
+)
+def test_stages_that_do_not_fit_together_are_refused_before_the_first(first: str, second: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        run("unfit", "model=models/base", second, f"first={first}")
+    assert not Path("runs/unfit/first").exists()
+    shutil.rmtree("runs/unfit", ignore_errors=True)
+
+
+def test_an_adapter_of_the_first_stage_is_merged_for_a_second_one_without_peft() -> None:
+    two = run(
+        "merged-between",
+        "model=models/base",
+        "first={max_steps: 1, learning_rate: 0.001, " + LORA.replace("=", ": ") + "}",
+    )
+    assert is_adapter(str(two / "first" / "model"))
+    assert not is_adapter(str(two / "model"))
+    assert {name.split(".")[-2] for name in moved(weights(f"{two}/first"), weights(str(two)))} > {"q_proj", "v_proj"}
+
+
 def test_another_rank_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="has r=2, and the recipe asks for 4"):
         run("other", "model=runs/lora", LORA.replace("r: 2", "r: 4"))

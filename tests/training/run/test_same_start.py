@@ -10,8 +10,8 @@ import pytest
 from oger.recipes import load_recipe
 from oger.recipes.recipe import Recipe, dump_recipe
 from oger.runs.paths import STARTED
-from oger.training.run.build import RunData, read_data
 from oger.training.run.folder import check_folder, clear
+from oger.training.run.rows import RunData, read_data
 from oger.training.run.start import same_start
 from oger.training.run.train import train_recipe
 

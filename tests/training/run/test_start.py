@@ -51,6 +51,22 @@ def test_teachers_that_never_pass_the_answer_rule_are_said(tmp_path: Path) -> No
     assert "no teacher text passes the answer rule after_think > last_boxed (3 looked at)" in check_start(mine).notes[1]
 
 
+@pytest.mark.parametrize(
+    ("peft", "said"),
+    [
+        ({"r": 0}, "peft: r=0 must be at least 1."),
+        ({"r": 4, "lora_alpha": 0}, "peft: lora_alpha=0 must be above 0."),
+        ({"r": 4, "lora_alpha": float("nan")}, "peft: lora_alpha=nan must be above 0."),
+        ({"r": 4, "lora_dropout": 2}, "peft: lora_dropout=2 must be at least 0 and at most 1."),
+        ({"rank": 4}, "peft: .*unexpected keyword argument 'rank'"),
+    ],
+)
+def test_an_adapter_that_could_learn_nothing_is_refused_before_the_model(tmp_path: Path, peft: Any, said: str) -> None:
+    mine = recipe(tmp_path, rows_of(BOXED, ["4"]), model="no/such-model", peft=peft)
+    with pytest.raises(ValueError, match=said):
+        check_start(mine)
+
+
 @pytest.mark.parametrize("use_vllm", [True, False])
 def test_an_engine_that_does_not_start_is_one_line_and_a_defect_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_vllm: bool

@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 
 from oger.evaluation.backends.base import DEFAULT_BATCH_SIZE, Generated, Request, SamplingSettings, room_for
 from oger.evaluation.problems import Prompt
+from oger.faults import broken_policies_named
 from oger.seeds import derived_seed
 
 
@@ -147,9 +148,10 @@ def _generate(model: Any, prompt_ids: list[list[int]], config: GenerationConfig)
     for row, ids in enumerate(prompt_ids):
         input_BT[row, width - len(ids) :] = torch.tensor(ids)
         mask_BT[row, width - len(ids) :] = 1
-    output_BT = model.generate(
-        input_ids=input_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
-    )
+    with broken_policies_named():
+        output_BT = model.generate(
+            input_ids=input_BT.to(model.device), attention_mask=mask_BT.to(model.device), generation_config=config
+        )
     return output_BT[:, width:].tolist()
 
 

@@ -18,10 +18,11 @@ from typing import Any, TypedDict
 
 from datasets import Dataset, Features, List, Value
 
+from oger.teachers.table.schema import TEACHERS
 from oger.teachers.table.turn import EndInsideError, PolicyTurn
 from oger.words import one_of
 
-COLUMN = "teachers"
+COLUMN = TEACHERS
 _FEATURE = List(
     {"text": Value("string"), "teacher": Value("string"), "verdict": Value("float32"), "num_tokens": Value("int64")}
 )

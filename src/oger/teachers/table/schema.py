@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Prompt = str | list[dict[str, str]]
 """A text, or chat messages {role, content}."""
 
+TEACHERS = "teachers"
+
 COLUMNS = {
     "prompt_id": "what `prompt_id` gives for the prompt",
     "prompt": "a text, or a list of {role, content}; one of the two in the whole table",

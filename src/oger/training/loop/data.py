@@ -12,6 +12,7 @@ from trl.data_utils import is_conversational
 
 from oger.io.answers import ANSWER, answer_texts
 from oger.io.pretrained import positions
+from oger.io.rows import dataset_column
 from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN, TeacherCounts, normalise_teachers, require_column
 from oger.teachers.table.turn import PolicyTurn, chat_turn, plain_turn, rendered_prompt
@@ -75,7 +76,7 @@ def read_answers(dataset: Any, reward_funcs: Any, which: str) -> Any:
     reads = any(ANSWER in getattr(function, "needed_columns", ()) for function in functions)
     if not reads or not isinstance(dataset, Dataset) or ANSWER not in dataset.column_names:
         return dataset
-    given = dataset[ANSWER][:]
+    given = dataset_column(dataset, ANSWER)
     texts = answer_texts(given, which)
     return dataset if texts == given else dataset.remove_columns(ANSWER).add_column(ANSWER, texts)
 

@@ -110,16 +110,20 @@ class StepGuard:
         """Steps since the run began."""
         self.not_taken = 0
         """Those, and the ones that a gradient scaler skips."""
+        self.at_rate_0 = 0
+        """Steps whose learning rate was 0, or no number."""
         self._in_a_row = 0
 
     def state_dict(self) -> dict[str, int]:
         """The counts, for a checkpoint."""
-        return {"skipped": self.skipped, "not_taken": self.not_taken, "in_a_row": self._in_a_row}
+        counts = {"skipped": self.skipped, "not_taken": self.not_taken, "in_a_row": self._in_a_row}
+        return {**counts, "at_rate_0": self.at_rate_0}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Restores what `state_dict` gave."""
         self.skipped, self._in_a_row = state["skipped"], state["in_a_row"]
         self.not_taken = state.get("not_taken", self.skipped)  # a checkpoint of an earlier version has none
+        self.at_rate_0 = state.get("at_rate_0", 0)
 
     def watch(self, inputs: Mapping[str, Any], loss: torch.Tensor) -> torch.Tensor:
         """The loss of a micro-batch of the coming step, NaN if one of its rows had a fault before the update."""
@@ -137,6 +141,8 @@ class StepGuard:
         """
         micro_batches, self._micro_batches = self._micro_batches, []
         trainer = self._trainer
+        optimizer: Any = trainer.optimizer
+        self.at_rate_0 += not any(group["lr"] > 0 for group in optimizer.param_groups)
         if gradient_norm is None:
             return
         if hasattr(gradient_norm, "full_tensor"):  # of a sharded policy; a rank's own part might be finite
@@ -170,7 +176,8 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
     """Whether a training that has come to its end has made a policy; every rank takes part.
 
     Raises:
-        RunFaultError: no step was taken, no rollout could be judged, or weights are not finite.
+        RunFaultError: no step was taken, all at a learning rate of 0, no rollout could be judged, or weights are not
+            finite.
     """
     steps = trainer.state.global_step
     if steps == 0:
@@ -182,6 +189,11 @@ def check_trained(trainer: GRPOTrainer, guard: StepGuard) -> None:
         raise RunFaultError(
             f"nothing was trained: in each of the {steps} steps a number was not finite, so none was taken. Find out "
             "why (a reward function or an encoder that divides by 0, weights that are broken, half precision)."
+        )
+    if guard.at_rate_0 >= steps:
+        raise RunFaultError(
+            f"nothing was trained: in each of the {steps} steps the learning rate was 0. Look at lr_scheduler_type, "
+            "lr_scheduler_kwargs and warmup_steps."
         )
     undecided = [row[_UNDECIDED] for row in trainer.state.log_history if _UNDECIDED in row]
     args: Any = trainer.args

@@ -22,6 +22,7 @@ from transformers.generation.configuration_utils import GenerationMode
 from transformers.generation.utils import GENERATION_MODES_MAPPING
 from transformers.integrations import is_deepspeed_zero3_enabled, is_fsdp_managed_module
 
+from oger.faults import BrokenPolicyError
 from oger.training.rollouts.entropy import EntropyRecorder
 from oger.training.rollouts.growing_cache import GrowingLayer
 
@@ -215,7 +216,7 @@ def _shrinking_loop(
             unfinished = unfinished & ~stopping_criteria(input_ids, None)
             num_unfinished, num_broken = torch.stack([unfinished.sum(), broken.sum()]).tolist()  # one wait for a device
             if num_broken:
-                raise RuntimeError(f"the policy's logits are infinite or not numbers in {num_broken} rollouts")
+                raise BrokenPolicyError(f" in {num_broken} rollouts")
             finished = num_unfinished == 0
             if not finished and num_unfinished <= (1 - MIN_FINISHED) * len(rows):
                 left.append((rows[~unfinished], input_ids[~unfinished]))

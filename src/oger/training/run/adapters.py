@@ -12,6 +12,43 @@ from oger.io.objects import read_object
 from oger.io.pretrained import ADAPTER, on_base
 from oger.runs.policy import base_of
 from oger.training.config import OGERConfig
+from oger.training.ranges import LORA_RANGES
+
+
+def lora_config(arguments: Mapping[str, Any] | None) -> Any:
+    """The LoraConfig that a recipe's `peft` describes; None where it describes none.
+
+    Raises:
+        ValueError: an argument that does not exist, or with which an adapter could learn nothing.
+    """
+    if arguments is None:
+        return None
+    from peft import LoraConfig
+
+    try:
+        config = LoraConfig(**arguments)
+    except TypeError as error:
+        raise ValueError(f"peft: {error}") from error
+    for name, allowed in LORA_RANGES.items():
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not allowed.holds(value):
+            raise ValueError(f"peft: {name}={value!r} must be {allowed}.")
+    return config
+
+
+def check_stages(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> None:
+    """Whether an adapter that a first stage trains is of the form that the second one trains on.
+
+    Raises:
+        ValueError: it would not be, or one of them is no adapter that can be trained.
+    """
+    has, asked = lora_config(first), lora_config(second)
+    for key in (second or {}) if has is not None else ():
+        if _plain(getattr(has, key)) != _plain(getattr(asked, key)):
+            raise ValueError(
+                f"peft: the first stage trains an adapter with {key}={getattr(has, key)!r}, and the recipe asks for "
+                f"{getattr(asked, key)!r}: ask for the same in both, or leave peft out of one of them."
+            )
 
 
 def check_continues(adapter: str, asked: Mapping[str, Any] | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,55 +14,24 @@ from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from oger.io.answers import readable_rows
 from oger.io.local import looks_local, meant
 from oger.io.pretrained import is_adapter, load_tokenizer, tokenizer_source
-from oger.io.rows import WORLD_PREFIX, load_rows
-from oger.plugins import load_plugin
+from oger.io.rows import WORLD_PREFIX
 from oger.recipes.recipe import Recipe
 from oger.runs.paths import CHECKPOINTS, CONFIG
 from oger.runs.policy import base_of, locate_target
-from oger.teachers.table.column import COLUMN, only_teachers
+from oger.teachers.table.column import only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
 from oger.training.loop.data import outcome_index
-from oger.training.run.adapters import check_continues, continued
+from oger.training.run.adapters import check_continues, continued, lora_config
 from oger.training.run.hub import hub_line
+from oger.training.run.rows import Rows, RunData, look_at_answers, read_data, reward_functions
 from oger.training.trainer import OGERTrainer
-from oger.verification.formats import extract_answer
-from oger.verification.rewards import accuracy_with, format_reward
-from oger.verification.self_test import gold_line, probe_rows
 from oger.words import did_you_mean
 from oger.worlds import load_world
 
-REWARD_GROUP = "oger.rewards"
-"""Entry points of outcome and other TRL reward functions, besides "accuracy" and "format"."""
-
-WARNING = "warning: "
-"""Begins a note about what is probably a mistake."""
-
-_TEXTS_LOOKED_AT = 1000  # by the answer rules before a run; twice as many at most
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
-
-
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The rows of a run, as they were read."""
-
-    train: Rows
-    validation: Rows | None
-    """None = no validation."""
-
-
-def read_data(recipe: Recipe) -> RunData:
-    """Raises ValueError as `checked_rows` does."""
-    train = checked_rows(recipe, recipe.train)
-    if not recipe.validation:
-        return RunData(train, None)
-    return RunData(train, checked_rows(recipe, recipe.validation, recipe.validation_limit))
 
 
 @dataclass(frozen=True)
@@ -76,14 +45,16 @@ class Start:
     model: str
     """What transformers loads."""
     tokenizer: Any
+    lora: Any
+    """A LoraConfig; None = all weights are trained."""
     notes: tuple[str, ...]
     """Lines about the data that the user should see."""
 
 
-def check_start(recipe: Recipe, data: RunData | None = None) -> Start:
+def check_start(recipe: Recipe, data: RunData | None = None, notes: tuple[str, ...] | None = None) -> Start:
     """Everything about a run that can be known before its policy is loaded, but for what `OGERTrainer` checks itself.
 
-    The data are read unless they are given.
+    The data are read, and their answers looked at, unless they and what was found are given.
 
     Raises:
         ValueError: on data, rewards or options that cannot be used; one line that says what to do.
@@ -91,13 +62,10 @@ def check_start(recipe: Recipe, data: RunData | None = None) -> Start:
     """
     rewards = reward_functions(recipe)
     args = run_options(recipe)
+    lora = lora_config(recipe.peft)
     data = data or read_data(recipe)
     rows = data.train
-    notes = []
-    if "accuracy" in recipe.rewards:
-        lines = (gold_line(rows), teacher_line(rows, recipe.answer_rules))
-        notes = [f"{recipe.train}: {line}" for line in lines if line is not None]
-        probe_rows(rows, rules=recipe.answer_rules, timeout_s=recipe.verify_timeout, kinds=recipe.kinds)
+    notes = look_at_answers(recipe, rows) if notes is None else notes
     train = _dataset(recipe.train, rows if recipe.teachers is None else only_teachers(rows, recipe.teachers))
     validation = None if data.validation is None else _dataset(str(recipe.validation), data.validation)
     model = model_source(recipe.model)
@@ -110,7 +78,7 @@ def check_start(recipe: Recipe, data: RunData | None = None) -> Start:
         truncation_side="left",
         trust_remote_code=args.trust_remote_code,
     )
-    return Start(rewards, args, train, validation, model, tokenizer, tuple(notes))
+    return Start(rewards, args, train, validation, model, tokenizer, lora, notes)
 
 
 def build_trainer(
@@ -133,7 +101,7 @@ def build_trainer(
         if is_adapter(start.model):
             policy = continued(start.model, start.args, as_adapter=recipe.peft is not None)
             return OGERTrainer(policy, start.rewards, start.args, *sets)
-        return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=_lora(recipe.peft))
+        return OGERTrainer(start.model, start.rewards, start.args, *sets, peft_config=start.lora)
     except (OSError, ImportError, HTTPError) as error:  # weights, a package or the hub that are not there
         if start.args.push_to_hub and not isinstance(error, ImportError):
             raise ValueError(hub_line(error)) from error
@@ -142,46 +110,6 @@ def build_trainer(
         if not start.args.use_vllm:
             raise
         raise ValueError(f"cannot start vLLM: {one_line(error)}") from error
-
-
-def teacher_line(rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> str | None:
-    """In how many teacher texts the answer rules find an answer; None where there are no texts.
-
-    Args:
-        rows: of a source, whose teachers are not checked yet.
-        rules: of the run.
-    """
-    entries = [entry for row in rows if isinstance(row.get(COLUMN), list) for entry in row[COLUMN]]
-    every = range(0, len(entries), max(len(entries) // _TEXTS_LOOKED_AT, 1))
-    texts = [text for text in (_text(entries[index]) for index in every) if isinstance(text, str)]
-    if not texts:
-        return None
-    passed = sum(extract_answer(text, rules) is not None for text in texts)
-    if passed:
-        return f"teachers: {passed} of {len(texts)} texts looked at pass the answer rule {' > '.join(rules)}"
-    return (
-        f"{WARNING}no teacher text passes the answer rule {' > '.join(rules)} ({len(texts)} looked at), so a policy "
-        "that writes as they do gets outcome 0: set answer_rules to where the texts state their answers"
-    )
-
-
-def _text(entry: Any) -> Any:
-    return entry.get("text") if isinstance(entry, Mapping) else entry
-
-
-def checked_rows(recipe: Recipe, source: str, limit: int | None = None) -> Rows:
-    """Rows of a source that the recipe's rewards can read.
-
-    Raises:
-        ValueError: if a row lacks a column, or holds nothing or something unreadable in it; names the row.
-    """
-    needed = [getattr(function, "needed_columns", ()) for function in reward_functions(recipe)]
-    columns = {"prompt", *(column for names in needed for column in names)}
-    rows = readable_rows(load_rows(source, limit), columns, source)
-    for index, row in enumerate(rows):
-        if not isinstance(row["prompt"], str | list):
-            raise ValueError(f"{source}, row {index}: prompt must be a text or a list of messages: {row['prompt']!r}")
-    return rows
 
 
 def outcome_function(recipe: Recipe) -> Callable[..., Any]:
@@ -218,21 +146,6 @@ def run_options(recipe: Recipe) -> OGERConfig:
     return OGERConfig(**options)
 
 
-def reward_functions(recipe: Recipe) -> list[Callable[..., Any]]:
-    """The recipe's reward functions, in order.
-
-    Raises:
-        ValueError: if one is not there.
-    """
-    shipped: Mapping[str, Callable[..., Any]] = {
-        "accuracy": accuracy_with(
-            recipe.answer_rules, timeout_s=recipe.verify_timeout, name="accuracy_reward", kinds=recipe.kinds
-        ),
-        "format": format_reward,
-    }
-    return [load_plugin(name, table=shipped, group=REWARD_GROUP, what="reward") for name in recipe.rewards]
-
-
 def model_source(model: str) -> str:
     """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world, a run its last policy.
 
@@ -260,14 +173,3 @@ def _dataset(source: str, rows: Rows) -> Dataset:
             f"{source}: a column holds values of different types, for example text in one row and a number in another "
             f"({one_line(error)}): write them all in one way."
         ) from error
-
-
-def _lora(arguments: Mapping[str, Any] | None) -> Any:
-    if arguments is None:
-        return None
-    from peft import LoraConfig
-
-    try:
-        return LoraConfig(**arguments)
-    except TypeError as error:
-        raise ValueError(f"peft: {error}") from error

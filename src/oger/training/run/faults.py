@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from accelerate.utils.memory import should_reduce_batch_size
 
-from oger.faults import RunFaultError
+from oger.faults import RunFaultError, broken_policies_named
 from oger.io.disk import disk_fault
 from oger.terminal.errors import one_line
 from oger.training.run.shared_evaluation import rows_at_once
@@ -30,7 +30,8 @@ def one_line_faults(trainer: OGERTrainer, stage: str | None = None) -> Iterator[
         stage: what the run is at; None = what the trainer says.
     """
     try:
-        yield
+        with broken_policies_named():
+            yield
     except Exception as error:
         said = _said(trainer, stage or _stage(trainer), error)
         if said is None:

@@ -8,11 +8,11 @@ import typing
 from types import SimpleNamespace
 from typing import Any
 
-from oger.recipes.recipe import MANAGED, OWN_KEYS, Recipe, RecipeError
+from oger.recipes.option_names import check_names
+from oger.recipes.recipe import MANAGED, Recipe, RecipeError
 from oger.runs.alarms import AlarmWatch
 from oger.training.config import OGERConfig
 from oger.training.ranges import RANGES, check_ranges
-from oger.words import did_you_mean
 
 
 def check_training(recipe: Recipe) -> Recipe:
@@ -24,11 +24,11 @@ def check_training(recipe: Recipe) -> Recipe:
     """
     AlarmWatch(recipe.alarms)
     known = training_fields()
-    for key in recipe.training:
-        if key not in known:
-            meant = did_you_mean(key.replace("-", "_"), [*OWN_KEYS, *known])
-            raise RecipeError(f"unknown key {key!r}{meant} (oger recipes keys lists them)")
+    check_names(recipe.training, known)
     training = {key: _check_type(key, value, known[key]) for key, value in recipe.training.items()}
+    for key, value in training.items():
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise RecipeError(f"{key}={value:g} is too large: a whole number has at most 64 bits")
     if training.get("learning_rate") == 0:
         raise RecipeError("learning_rate=0 trains nothing: set one above 0")
     check_ranges(SimpleNamespace(**{**dict.fromkeys((*RANGES, "reward_weights")), **training}))
@@ -47,6 +47,7 @@ def training_keys() -> list[str]:
     return [key for key in training_fields() if key not in MANAGED]
 
 
+_LARGEST = 2**63 - 1
 _TYPE_NAMES: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
 
 

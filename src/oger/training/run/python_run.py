@@ -28,11 +28,12 @@ from oger.terminal.console import Terminal
 from oger.terminal.errors import UserError
 from oger.training.config import OGERConfig
 from oger.training.keeper import Train
-from oger.training.run.build import checked_rows, read_data, run_options
+from oger.training.run.build import run_options
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.options import check_training, training_keys
 from oger.training.run.parts import DATA, Parts
 from oger.training.run.ranks import by_owner, check_group
+from oger.training.run.rows import checked_rows, read_data
 from oger.training.run.show import quiet_libraries
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals

@@ -13,8 +13,8 @@ from oger.io.whole import write_text
 from oger.recipes.paths import moved_paths
 from oger.recipes.recipe import Recipe, make_recipe
 from oger.runs.paths import STARTED
-from oger.training.run.build import Rows, RunData
 from oger.training.run.options import check_training
+from oger.training.run.rows import Rows, RunData
 
 
 def same_start(run: Path, recipe: Recipe, data: RunData, tests: Mapping[str, Rows], processes: int) -> None:

@@ -15,12 +15,13 @@ from rich.console import Console
 from oger.recipes.recipe import Recipe, load_recipe
 from oger.terminal.console import Terminal
 from oger.training.keeper import Train
-from oger.training.run.build import build_trainer, checked_rows, read_data, run_options
+from oger.training.run.build import build_trainer, run_options
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.folder import free_folder
 from oger.training.run.options import check_training
 from oger.training.run.parts import DATA, FIRST_STAGE, Parts
 from oger.training.run.ranks import by_owner, check_group, group_line
+from oger.training.run.rows import checked_rows, read_data
 from oger.training.run.show import quiet_libraries, tell
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals

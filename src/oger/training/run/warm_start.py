@@ -15,6 +15,7 @@ from oger.io.objects import NUMBER, read_object
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, apply_overrides, make_recipe
 from oger.runs.paths import BEST, CONFIG, FIRST, MODEL, SUMMARY, WARM_START
+from oger.training.run.adapters import check_stages
 from oger.training.run.options import check_training
 from oger.training.run.preview import untrained
 from oger.training.run.show import tell
@@ -31,8 +32,12 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
         recipe: with `first`.
         train: `train_recipe`, which trains the first stage or continues it.
         console: for progress.
+
+    Raises:
+        ValueError: the two stages do not fit together; nothing was trained yet.
     """
     first = first_recipe(recipe)
+    check_stages(first.peft, recipe.peft)
     if recipe.first_above is not None and not _is_needed(recipe, console):
         return recipe.model
     if not (first.output_dir / SUMMARY).is_file():
