@@ -56,7 +56,7 @@ def test_rows_without_an_answer_are_refused(oger, run_folder, tmp_path) -> None:
     path.write_text('{"prompt": "1+1=?", "anwser": "2"}\n')
     result = oger("evaluate", run_folder / "best", "--data", path)
     assert result.code == 2
-    assert "row 0 has no answer" in result.err
+    assert "row 0 has no column 'answer'; rename 'anwser'" in result.err
 
 
 def test_samples_are_numbered_and_follow_the_seed(oger, run_folder) -> None:
