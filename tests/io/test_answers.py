@@ -16,7 +16,7 @@ from datasets import Dataset, IterableDataset
 from oger import OGERConfig, OGERTrainer
 from oger.evaluation.benchmark import Benchmark
 from oger.evaluation.problems import BenchmarkError, load_problems
-from oger.io.answers import AnswerError, answer_text, answer_texts, rows_with_answers
+from oger.io.answers import AnswerError, answer_text, answer_texts, readable_rows
 from oger.io.rows import load_rows
 from oger.teachers.collect.plan import Settings, read_prompts
 from oger.teachers.curate.clean import DroppedError, clean_gold
@@ -134,7 +134,7 @@ def trainer_of(dataset: Any, folder: Any, model: Any = "folder/that/is/not/there
 def test_a_column_of_numbers_is_one_text_in_training_in_evaluation_in_curation_and_in_python(kind, tmp_path) -> None:
     answers, texts = COLUMNS[kind]
     path = parquet(tmp_path, answers)
-    assert [row["answer"] for row in rows_with_answers(load_rows(path), path)] == texts
+    assert [row["answer"] for row in readable_rows(load_rows(path), ["answer"], path)] == texts
     assert [problem.answer for problem in load_problems(benchmark(path)).problems] == texts
     assert [clean_gold(row["answer"]) for row in load_rows(path)] == texts
     dataset = Dataset.from_parquet(path, cache_dir=str(tmp_path))

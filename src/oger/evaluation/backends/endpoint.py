@@ -48,17 +48,18 @@ class EndpointGenerator:
             came.clear()
             return taken
 
+        def ended(task: asyncio.Task[None]) -> None:
+            something.set()
+            if not task.cancelled():
+                task.exception()  # an interrupt may end the task itself: asyncio is not to report it once more
+
         with asyncio.Runner() as runner:  # cancels what is under way where the caller leaves early
             asking = runner.get_loop().create_task(self._ask_all(requests, settings, put))
-            asking.add_done_callback(lambda _: something.set())
-            try:
-                while came or not asking.done():
-                    if taken := runner.run(batch()):
-                        yield taken
-                asking.result()
-            finally:
-                if asking.done() and not asking.cancelled():
-                    asking.exception()  # an interrupt may end the task itself: asyncio is not to report it once more
+            asking.add_done_callback(ended)
+            while came or not asking.done():
+                if taken := runner.run(batch()):
+                    yield taken
+            asking.result()
 
     async def _ask_all(
         self, requests: Sequence[Request], settings: SamplingSettings, put: Callable[[Generated], None]
