@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         leave_working_folder()
-        gc.set_threshold(10_000)  # most objects of imports stay: looking for garbage took a fifth of a start
+        gc.set_threshold(10_000)  # most objects of imports stay, and looking for garbage takes long
     arguments = [_HOME.sub(_expanded, argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     arguments = arguments or ["--help"]
     names = [name for name in (arguments[0], " ".join(arguments[:2])) if name in _LOAD_TORCH]
