@@ -3,7 +3,8 @@
 A chat template may open the response itself: the generation prompt of a reasoning model ends in `<think>`, or in an
 empty block where reasoning is switched off. What the prompt has opened, the teacher's text does not repeat; behind an
 empty block a teacher's reasoning loses its tags. The turn ends as the policy's turns end, once. LUFFY's loader
-(arXiv 2504.14945) strips the opened tag in the same way.
+(arXiv 2504.14945) strips the opened tag in the same way. A text that never closes its reasoning would teach the policy
+to end inside its own: where the answer is read behind `</think>` alone, such a text is no answer, and is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 _OPENED = re.compile(r"<(?P<name>[A-Za-z_][\w-]*)>(?:\s*(?P<closed></(?P=name)>))?(?P<blank>\s*)\Z")
 """What a prompt may end in: an opened tag, or an empty block."""
+_CLOSED = "</think>"
 _LOOKED_AT = 200  # characters of a prompt's end
 _SAID = "Said so"  # stands for what an assistant says, and occurs in no template
 _TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a small set
@@ -26,6 +28,10 @@ _TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a smal
 
 class EndInsideError(ValueError):
     """A text holds a token that ends the turn before the text ends."""
+
+
+class NeverClosedError(ValueError):
+    """A text never closes its reasoning, and the run's answers are read behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,8 @@ class PolicyTurn:
     """What the run hands to the chat template beside the messages."""
     header: str = ""
     """What the policy itself has to write before its answer, because the generation prompt does not: special tokens."""
+    answers_behind_think: bool = False
+    """Whether a text without `</think>` has no answer by the run's rules."""
 
     def text_after(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str:
         """What the policy would have had to sample after this prompt, without the end of its turn.
@@ -51,6 +59,7 @@ class PolicyTurn:
 
         Raises:
             EndInsideError: if a token that ends the turn stands before the end of the text.
+            NeverClosedError: if the answer is read behind `</think>` alone, and the policy would not have written it.
             ValueError: if the template leaves it to the policy to open its answer, and the text does not.
         """
         if self.header and not text.lstrip().startswith(_special_texts(self.tokenizer)):
@@ -64,7 +73,18 @@ class PolicyTurn:
             text = text.rstrip().removesuffix(ended)
         if any(end in text for end in self.end_texts):
             raise EndInsideError("a token that ends the turn stands inside the text")
+        if self.answers_behind_think and text.strip() and _CLOSED not in text:
+            raise NeverClosedError(f"the text never closes its reasoning with {_CLOSED}")
         return text
+
+    def left_open(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str | None:
+        """The tag that this prompt has opened and that a text behind it never closes; None where there is none."""
+        if _CLOSED in text:  # the tag that templates open: most texts of models that think need no rendered prompt
+            return None
+        opened = _OPENED.search(rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
+        if opened is None or opened["closed"] or f"</{opened['name']}>" in text:
+            return None
+        return f"<{opened['name']}>"
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a whole turn, as the policy would have sampled them: the text, then its end.
