@@ -26,6 +26,7 @@ from tests.support.tiny import tiny_tokenizer
         ("qwen3_silent", THOUGHT, "Two and two.\n\nIt is 4."),
         ("qwen3_silent", "<think>Two and two.", "Two and two."),
         ("qwen3_silent", "<think>\nIt is 4.\n</think>\n", "It is 4."),
+        ("qwen3_silent", "Two and two.\n</think>\n\nIt is 4.", "Two and two.\n\nIt is 4."),
         ("qwen3_silent", "It is 4.", "It is 4."),
         ("qwen3_5_nothink", THOUGHT, "Two and two.\n\nIt is 4."),
         ("mistral", THOUGHT, THOUGHT),
@@ -46,6 +47,8 @@ def test_what_the_prompt_has_opened_is_not_repeated(policy: str, text: str, samp
         ("chatml_of_a_base_policy", ["<|im_end|>", "<|endoftext|>"]),  # it does not stop at the first
         ("llama3", ["<|eot_id|>"]),
         ("mistral", ["</s>"]),
+        ("cohere2", ["<|END_RESPONSE|>", "<|END_OF_TURN_TOKEN|>"]),  # it has opened its response in the prompt
+        ("phi3", ["<|end|>", "<|endoftext|>"]),
     ],
 )
 def test_a_turn_ends_as_the_template_ends_it_and_only_once(policy: str, end: list[str]) -> None:

@@ -67,7 +67,7 @@ class PolicyTurn:
                 f"the chat template's generation prompt does not open the answer: {self.header!r} is to stand before "
                 "it, and the teacher's text does not begin so. Take a template that opens the answer"
             )
-        if text.lstrip().startswith("<"):  # most texts begin with no tag, and need no rendered prompt
+        if text.lstrip().startswith("<") or _CLOSED in text:  # other texts have no tag, and need no rendered prompt
             text = _without_opened(text, rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         while ended := next((end for end in self.end_texts if text.rstrip().endswith(end)), None):
             text = text.rstrip().removesuffix(ended)
@@ -125,8 +125,9 @@ def chat_turn(
 ) -> PolicyTurn:
     """The turn of an assistant, which ends as the chat template ends it.
 
-    That is the first token behind an assistant's message at which the policy stops. Where there is none, the
-    template's own special token is followed by the end of sequence, without which the generation would go on.
+    That is the first token behind an assistant's message at which the policy stops, and the special tokens that the
+    template has before it. Where there is none, the template's first special token is followed by the end of sequence,
+    without which the generation would go on.
 
     Args:
         tokenizer: the policy's, with a chat template and an end of sequence.
@@ -143,8 +144,9 @@ def chat_turn(
     asked = rendered_prompt(messages[:1], tokenizer, options)
     header = rendered[len(asked) : -len(_SAID + tail)] if said and rendered.startswith(asked) else ""
     opens = any(token in special for token in tokenizer(header, add_special_tokens=False)["input_ids"])
-    stopping = [token for token in tail_ids if token in stops]
-    end_ids = tuple(stopping[:1]) or (*[token for token in tail_ids if token in special][:1], eos)
+    ending = [token for token in tail_ids if token in special or token in stops]
+    stopping = next((place for place, token in enumerate(ending) if token in stops), None)
+    end_ids = (*ending[:1], eos) if stopping is None else tuple(ending[: stopping + 1])
     return PolicyTurn(
         tokenizer=tokenizer,
         end_ids=end_ids,
@@ -167,10 +169,14 @@ def _without_opened(text: str, prompt_end: str) -> str:
     opened = _OPENED.search(prompt_end)
     if opened is None:
         return text
-    if opened["closed"] and (thinks := re.match(rf"\s*<{re.escape(opened['name'])}>(?!\s*</)\s*", text)):
+    if opened["closed"]:
         # The prompt has closed its block, so that no second one follows: the reasoning stands before the answer.
-        thought, closed, said = text[thinks.end() :].partition(opened["closed"])
-        return f"{thought.rstrip()}\n\n{said.lstrip()}".rstrip() if closed else thought
+        thinks = re.match(rf"\s*<{re.escape(opened['name'])}>(?!\s*</)\s*", text)
+        thought, closed, said = text[thinks.end() if thinks else 0 :].partition(opened["closed"])
+        if closed and thought.strip() != f"<{opened['name']}>":  # else a block without a thought
+            return f"{thought.rstrip()}\n\n{said.lstrip()}".strip()
+        if thinks:
+            return thought
     tag = re.escape(f"<{opened['name']}>") + (rf"\s*{re.escape(opened['closed'])}" if opened["closed"] else "")
     repeated = re.match(rf"\s*{tag}", text)
     if repeated is None:
