@@ -155,10 +155,11 @@ def check_prompts(
             longest = max(longest, (tokens, -row)) if tokens > room else longest
     if not too_long:
         return
+    others = f"; so do {too_long - 1} other rows. Leave them out," if too_long > 1 else ". Leave it out,"
     said = (
         f"{which}, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
-        f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
-        "rows. Leave them out, or lower max_completion_length."
+        f"{args.max_completion_length} exceed the {context} positions of the policy{others} or lower "
+        "max_completion_length."
     )
     if not any(name in config.get_text_config().to_dict() for name in _ROTARY):
         raise ValueError(said)
