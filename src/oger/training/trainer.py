@@ -157,6 +157,8 @@ class OGERTrainer(GRPOTrainer):
         if counts is None:
             self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
         self.teacher_counts = counts
+        if (doubtful := counts.warning()) is not None:
+            logger.warning(doubtful)
         if not counts.kept:
             args.teacher_rows = 0
         if self._is_vlm or self.tools or self.environment_factories is not None:

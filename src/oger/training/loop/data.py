@@ -249,8 +249,6 @@ def read_teachers(dataset: Any, turn: PolicyTurn, args: OGERConfig, *, required:
     if isinstance(dataset, Dataset) and COLUMN in columns:
         dataset, counts = normalise_teachers(dataset, turn, max_tokens)
         logger.info(counts.describe())
-        if (said := counts.warning()) is not None:
-            logger.warning(said)
     elif COLUMN in columns:
         dataset = dataset.remove_columns(COLUMN)
     if required and not counts.kept:
