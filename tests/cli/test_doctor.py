@@ -120,5 +120,13 @@ def test_data_that_cannot_be_used_are_one_line(oger, tmp_path: Path, rows: list[
     assert said in done.err
 
 
+@pytest.mark.usefixtures("no_weights")
+def test_texts_that_end_inside_their_thoughts_are_a_warning(oger, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n} + 1 = <think>\n", "answer": n + 1, "teachers": [f"\\boxed{{{n + 1}}}"]} for n in range(9)]
+    done = oger("doctor", "--data", data_recipe(tmp_path, rows))
+    assert done.code == 0, done.out
+    assert "teachers              warning of 9 teacher trajectories, 9 never close <think>" in done.out
+
+
 def test_overrides_need_data(oger) -> None:
     assert "name one with --data" in oger("doctor", "seed=1").err

@@ -86,6 +86,15 @@ POLICIES = {
     "chatml": Policy(CHATML, IM, "<|endoftext|>", ["<|im_end|>", "<|endoftext|>"]),
     "chatml_of_a_base_policy": Policy(CHATML, IM, "<|endoftext|>", ["<|endoftext|>"]),
     "llama3": Policy(shipped_template("llama3"), LLAMA, "<|end_of_text|>", ["<|end_of_text|>", "<|eot_id|>"]),
+    "cohere2": Policy(
+        shipped_template("cohere2"),
+        ["<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<|START_OF_TURN_TOKEN|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"],
+        "<|END_OF_TURN_TOKEN|>",
+        [],
+    ),
+    "phi3": Policy(
+        shipped_template("phi3"), ["<s>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"], "<|endoftext|>", []
+    ),
 }
 
 UNOPENED = {  # their generation prompts leave it to the policy to open its answer

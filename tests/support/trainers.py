@@ -57,6 +57,7 @@ def step_context(folder: Path, tokenizer: Any = None, **options: Any) -> StepCon
         args=OGERConfig(**quiet_options(folder, **options)),
         tokenizer=tokenizer,
         turn=plain_turn(tokenizer),
+        answer_rules=None,
         device=torch.device("cpu"),
         step=0,
         progress=0.0,

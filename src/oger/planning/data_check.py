@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from oger.io.pretrained import positions
 from oger.planning.doctor import Finding
 from oger.recipes import Recipe
-from oger.training.run.rows import WARNING, RunData, look_at_answers, read_data
+from oger.training.run.rows import WARNING, RunData, look_at_answers, read_data, reward_functions
 
 _ROWS_LOOKED_AT = 500  # by the tokenizer, spread over the set; twice as many at most
 
@@ -50,9 +50,12 @@ def _with_options(recipe: Recipe, data: RunData, notes: tuple[str, ...]) -> Iter
     fits = f"{args.max_completion_length} tokens of response behind each prompt, of {positions(config)} positions"
     yield _finding("lengths", WARNING + too_long[0] if too_long else fits)
     some = rows.select(range(0, len(rows), max(1, len(rows) // _ROWS_LOOKED_AT)))
-    turn = checks.policy_turn(some, start.tokenizer, args, checks.stop_ids(start.model))
+    rules = checks.outcome_rules(reward_functions(recipe), args.outcome_reward)
+    turn = checks.policy_turn(some, start.tokenizer, args, checks.stop_ids(start.model), rules)
     _, counts = checks.read_teachers(some, turn, args, required=args.requires_teachers)
     yield _finding("teachers", f"{counts.describe()}; {len(some):,} rows looked at")
+    if (open_texts := counts.warning()) is not None:
+        yield _finding("teachers", WARNING + open_texts)
 
 
 def _finding(name: str, said: str) -> Finding:

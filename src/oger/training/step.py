@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class StepContext:
     args: OGERConfig
     tokenizer: Any
     turn: PolicyTurn  # what a teacher row is, in tokens
+    answer_rules: Sequence[str] | None  # by which the outcome reads an answer; None = it does not say
     device: torch.device
     step: int  # optimiser steps taken
     progress: float  # part of the training that is done, in [0, 1]

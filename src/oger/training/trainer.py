@@ -138,9 +138,10 @@ class OGERTrainer(GRPOTrainer):
                 model, reward_funcs, args, train_dataset, eval_dataset, processing_class, peft_config
             )  # before anything is built: it sets where checkpoints and records go
         counts = None
+        self.answer_rules = data.outcome_rules(reward_funcs, args.outcome_reward)
         if processing_class is not None:  # known before the model is loaded, so that bad data fails early
             tokenizer: Any = getattr(processing_class, "tokenizer", processing_class)
-            turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model))
+            turn = data.policy_turn(train_dataset, tokenizer, args, data.stop_ids(model), self.answer_rules)
             if tokenizer is processing_class:
                 data.check_all_prompts(train_dataset, eval_dataset, tokenizer, args, data.context_config(model))
             train_dataset, counts = data.read_teachers(train_dataset, turn, args, required=required)
@@ -152,10 +153,12 @@ class OGERTrainer(GRPOTrainer):
 
         if processing_class is None and not self._is_vlm:
             data.check_all_prompts(self.train_dataset, eval_dataset, self._tokenizer, args, self.model.config)
-        self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids)
+        self.turn = data.policy_turn(self.train_dataset, self._tokenizer, args, self.eos_token_ids, self.answer_rules)
         if counts is None:
             self.train_dataset, counts = data.read_teachers(self.train_dataset, self.turn, args, required=required)
         self.teacher_counts = counts
+        if (doubtful := counts.warning()) is not None:
+            logger.warning(doubtful)
         if not counts.kept:
             args.teacher_rows = 0
         if self._is_vlm or self.tools or self.environment_factories is not None:
@@ -290,7 +293,7 @@ class OGERTrainer(GRPOTrainer):
         with clock.stage("score"):
             outcome_weight = float(self.reward_weights[self.outcome_index])
             settled = settle(verdicts, teacher_rows, args, outcome_weight=outcome_weight)
-            spans = answer_spans(rollouts, tensors, self._tokenizer, args)
+            spans = answer_spans(rollouts, tensors, self._tokenizer, args, self.answer_rules)
             unsure = hesitation(forward, tensors, args, span_NT=spans)
             shaping = shape(
                 context, self.shaping_rewards, inputs, rollouts.texts, settled, divergence_N, unsure, teacher_rows,
@@ -323,6 +326,7 @@ class OGERTrainer(GRPOTrainer):
             args=self.args,
             tokenizer=self._tokenizer,
             turn=self.turn,
+            answer_rules=self.answer_rules,
             device=accelerator.device,
             step=state.global_step,
             progress=state.global_step / max(state.max_steps, 1),

@@ -1,7 +1,7 @@
 r"""Where the answer stands in a response: small named rules that compose.
 
-A rule maps a text to a shorter text, or to None when what it looks for is not there. Rules are applied from left to
-right: `("after_think", "last_boxed")` means the last \boxed{...} of what follows the last `</think>`. Rules run in the
+A rule finds a part of a text, or None when what it looks for is not there. Rules are applied from left to right:
+`("after_think", "last_boxed")` means the last \boxed{...} of what follows the last `</think>`. Rules run in the
 caller's process on whatever a model wrote, so each takes time linear in the text.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from oger.words import choose
 
 Rule = Callable[[str], str | None]
+Span = tuple[int, int]  # where a part of a text begins, and the character after its end
 
 # What `last_boxed` has to see, in one pass: the commands (also \\boxed, from a text escaped twice), escapes, as an
 # escaped brace does not nest, and braces.
@@ -39,6 +40,7 @@ _AFTERTHOUGHT = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _UNDERLINE = re.compile(r"\A[ \t]{0,4}\r?\n(?:-{3,80}|={3,80})[ \t]{0,4}$", re.MULTILINE)  # Markdown's other heading
 _HASHES = re.compile(r"^####(?=[^\n]*\S)", re.MULTILINE)
+_CLOSED = "</think>"
 _TAGS = re.compile(r"<(/?)answer>", re.IGNORECASE)
 
 
@@ -54,11 +56,14 @@ def last_boxed(text: str) -> str | None:
     >>> last_boxed(r"\boxed{1}. Wait: \boxed{") is None
     True
     """
-    found = last_boxed_span(text)
-    return None if found is None else text[found[0] : found[1]]
+    return _part(text, last_boxed_span(text))
 
 
-def last_boxed_span(text: str) -> tuple[int, int] | None:
+def _part(text: str, span: Span | None) -> str | None:
+    return None if span is None else text[span[0] : span[1]]
+
+
+def last_boxed_span(text: str) -> Span | None:
     r"""Where in the text the content that `last_boxed` gives begins, and the character after its end.
 
     >>> last_boxed_span(r"\boxed{9}. So the answer is 9.")
@@ -117,13 +122,21 @@ def _only_box(text: str, span: tuple[int, int], boxes: Mapping[int, tuple[int, i
 
 def after_think(text: str) -> str | None:
     """What follows the last </think>; None when the reasoning was never closed."""
-    _, tag, rest = text.rpartition("</think>")
-    return rest if tag else None
+    return _part(text, _after_think_span(text))
+
+
+def _after_think_span(text: str) -> Span | None:
+    closed = text.rfind(_CLOSED)
+    return None if closed < 0 else (closed + len(_CLOSED), len(text))
 
 
 def after_think_or_whole(text: str) -> str | None:
     """What follows the last </think> if there is one, else the text: for policies that think aloud only at times."""
-    return text.rpartition("</think>")[2]
+    return _part(text, _after_think_or_whole_span(text))
+
+
+def _after_think_or_whole_span(text: str) -> Span:
+    return _after_think_span(text) or (0, len(text))
 
 
 def hash_answer(text: str) -> str | None:
@@ -132,10 +145,22 @@ def hash_answer(text: str) -> str | None:
     >>> hash_answer("2+2=4\\n#### 4")
     '4'
     """
-    for line in reversed(text.split("\n")):
-        if line.startswith("####") and (rest := line[4:].strip()):
-            return rest
-    return None
+    return _part(text, _hash_span(text))
+
+
+def _hash_span(text: str) -> Span | None:
+    begins = [match.end() for match in _HASHES.finditer(text)]
+    if not begins:
+        return None
+    line_ends = text.find("\n", begins[-1])
+    return _stripped(text, begins[-1], len(text) if line_ends < 0 else line_ends)
+
+
+def _stripped(text: str, begins: int, ends: int, beside: str | None = None) -> Span:
+    """The span without blanks, or the characters `beside`, at both ends."""
+    part = text[begins:ends]
+    begins += len(part) - len(part.lstrip(beside))
+    return begins, begins + len(part.strip(beside))
 
 
 def answer_phrase(text: str) -> str | None:
@@ -148,12 +173,20 @@ def answer_phrase(text: str) -> str | None:
     >>> answer_phrase("**Answer**: D, not B")
     'D'
     """
+    return _part(text, _phrase_span(text))
+
+
+def _phrase_span(text: str) -> Span | None:
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
         return None
-    line = _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t\r\n*_`").split("\n", 1)[0]
+    line = _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t\r\n*_`")
+    begins = len(text) - len(line)
+    line = line.split("\n", 1)[0]
     sentence = _AFTERTHOUGHT.split(_SENTENCE_END.split(line, maxsplit=1)[0], maxsplit=1)[0]
-    return sentence.strip().rstrip("*_`. \t") or None
+    begins, past = _stripped(text, begins, begins + len(sentence))
+    past = begins + len(text[begins:past].rstrip("*_`. \t"))
+    return (begins, past) if begins < past else None
 
 
 def answer_tag(text: str) -> str | None:
@@ -162,20 +195,19 @@ def answer_tag(text: str) -> str | None:
     >>> answer_tag("<answer>3</answer> <answer> 4 </answer> <answer>")
     '4'
     """
-    found = _tag_span(text)
-    return None if found is None else text[found[0] : found[1]].strip()
+    return _part(text, _tag_span(text))
 
 
-def _tag_span(text: str) -> tuple[int, int] | None:
+def _tag_span(text: str) -> Span | None:
     opened: int | None = None
-    found: tuple[int, int] | None = None
+    found: Span | None = None
     for tag in _TAGS.finditer(text):
         if not tag[1]:
             opened = tag.end()
         elif opened is not None:
             found = (opened, tag.start())
             opened = None
-    return found
+    return None if found is None else _stripped(text, *found)
 
 
 class Stated(NamedTuple):
@@ -195,21 +227,17 @@ def stated_answer(text: str) -> Stated | None:
     >>> [text[stated.begins : stated.ends] for text in texts if (stated := stated_answer(text))]
     ['9', '9', '9', '9']
     """
-    skipped = len(text) - len(text.rpartition("</think>")[2])
-    if skipped and (found := _stated_in(text[skipped:])):
-        return Stated(skipped + found.begins, skipped + found.ends, found.in_box)
+    said = _after_think_span(text)
+    if said and (found := _stated_in(text[said[0] :])):
+        return Stated(said[0] + found.begins, said[0] + found.ends, found.in_box)
     return _stated_in(text)
 
 
 def _stated_in(text: str) -> Stated | None:
-    for found, in_box in ((last_boxed_span(text), True), (_tag_span(text), False)):
+    for find in (last_boxed_span, _tag_span, _hash_span, _phrase_span):
+        found = find(text)
         if found is not None and found[0] < found[1]:
-            return Stated(*found, in_box)
-    for rule in (hash_answer, answer_phrase):
-        if said := rule(text):
-            marks = [match.end() for match in (_HASHES if rule is hash_answer else _PHRASE).finditer(text)]
-            begins = text.find(said, marks[-1])
-            return Stated(begins, begins + len(said), False) if begins >= 0 else None
+            return Stated(*found, in_box=find is last_boxed_span)
     return None
 
 
@@ -219,18 +247,29 @@ def boxed_or_said(text: str) -> str | None:
     >>> boxed_or_said(r"6*7=42. So \boxed{42"), boxed_or_said("6*7=42."), boxed_or_said(r"6*7=42 \boxed{41}")
     ('42', '42', '41')
     """
-    found = last_boxed(text)
-    if found is None:
-        found = answer_phrase(text)
-    if found is None:
-        last = next((word for word in reversed(text.split()) if any(map(str.isdigit, word))), "")
-        found = last.rpartition("=")[2].rpartition("boxed{")[2].strip("$*`.,;:!?") or None
-    return found
+    return _part(text, _boxed_or_said_span(text))
+
+
+def _boxed_or_said_span(text: str) -> Span | None:
+    found = last_boxed_span(text) or _phrase_span(text)
+    if found is not None:
+        return found
+    last = next((word for word in reversed(text.split()) if any(map(str.isdigit, word))), None)
+    if last is None:
+        return None
+    ends = text.rindex(last) + len(last)  # a word behind it that held it would hold its digit, too
+    begins, ends = _stripped(text, ends - len(last.rpartition("=")[2].rpartition("boxed{")[2]), ends, "$*`.,;:!?")
+    return (begins, ends) if begins < ends else None
 
 
 def whole(text: str) -> str | None:
     """The text itself, stripped; None when it is blank."""
-    return text.strip() or None
+    return _part(text, _whole_span(text))
+
+
+def _whole_span(text: str) -> Span | None:
+    begins, ends = _stripped(text, 0, len(text))
+    return (begins, ends) if begins < ends else None
 
 
 ANSWER_RULES: Mapping[str, Rule] = {
@@ -244,6 +283,17 @@ ANSWER_RULES: Mapping[str, Rule] = {
     "whole": whole,
 }
 
+_SPANS: Mapping[str, Callable[[str], Span | None]] = {
+    "last_boxed": last_boxed_span,
+    "after_think": _after_think_span,
+    "after_think_or_whole": _after_think_or_whole_span,
+    "hash_answer": _hash_span,
+    "answer_phrase": _phrase_span,
+    "answer_tag": _tag_span,
+    "boxed_or_said": _boxed_or_said_span,
+    "whole": _whole_span,
+}
+
 DEFAULT_RULES = ("last_boxed",)
 
 
@@ -253,9 +303,22 @@ def extract_answer(text: str, rules: Sequence[str] = DEFAULT_RULES) -> str | Non
     Raises:
         ValueError: A rule that is not in `ANSWER_RULES`; the message names the nearest.
     """
-    found: str | None = text
-    for rule in [choose(ANSWER_RULES, name, "answer rule") for name in rules]:
+    return _part(text, extract_span(text, rules))
+
+
+def extract_span(text: str, rules: Sequence[str] = DEFAULT_RULES) -> Span | None:
+    r"""Where in the text the part that `extract_answer` gives begins, and the character after its end.
+
+    >>> extract_span("7?</think>\n#### 9", ("after_think", "hash_answer"))
+    (16, 17)
+
+    Raises:
+        ValueError: as `extract_answer`.
+    """
+    begins, ends = 0, len(text)
+    for find in [choose(_SPANS, name, "answer rule") for name in rules]:
+        found = find(text[begins:ends])
         if found is None:
             return None
-        found = rule(found)
-    return found
+        begins, ends = begins + found[0], begins + found[1]
+    return begins, ends

@@ -113,6 +113,7 @@ def accuracy_with(
 
     accuracy.__name__ = accuracy.__qualname__ = name or "_".join(("accuracy", *rules))
     accuracy.needed_columns = ("answer",)  # type: ignore[attr-defined]
+    accuracy.answer_rules = tuple(rules)  # type: ignore[attr-defined]
     return accuracy
 
 

@@ -11,7 +11,8 @@ from datasets import Dataset
 
 from oger.teachers.table.column import normalise_teachers
 from oger.teachers.table.export import export_table
-from oger.teachers.table.turn import plain_turn
+from oger.teachers.table.turn import PolicyTurn, plain_turn
+from tests.support.chat import POLICIES
 from tests.support.planted import plain_row, read_table, run, write_jsonl
 from tests.support.tiny import tiny_tokenizer
 
@@ -33,6 +34,11 @@ def curated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return folder / "out"
 
 
+def turn_after(dataset: Dataset) -> PolicyTurn:
+    """The turn of a policy that reads prompts such as these."""
+    return plain_turn(tiny_tokenizer()) if isinstance(dataset[0]["prompt"], str) else POLICIES["chatml"].turn()
+
+
 def test_luffys_layout_is_read_back_by_our_own(curated: Path, tmp_path: Path) -> None:
     table = read_table(curated)
     assert export_table(curated / "table.parquet", "luffy", tmp_path / "luffy.parquet") == 2
@@ -52,7 +58,7 @@ def test_the_trl_data_set_is_a_training_set(curated: Path, tmp_path: Path) -> No
     dataset = Dataset.from_parquet(str(tmp_path / "trl.parquet"), cache_dir=str(tmp_path / "cache"))
     assert dataset.column_names == ["prompt", "answer", "kind", "metadata", "teachers"]
     assert json.loads(dataset[1]["metadata"]) == {"number": 1}
-    normalised, counts = normalise_teachers(dataset, plain_turn(tiny_tokenizer()), max_tokens=500)
+    normalised, counts = normalise_teachers(dataset, turn_after(dataset), max_tokens=500)
     assert (counts.seen, counts.kept, counts.prompts_without_teacher) == (4, 4, 1)
     assert counts.kept_by_teacher == {"alpha": 2, "beta": 2}
     assert [t["verdict"] for t in normalised[1]["teachers"]] == [1.0, 1.0]
@@ -60,7 +66,8 @@ def test_the_trl_data_set_is_a_training_set(curated: Path, tmp_path: Path) -> No
 
 def test_the_table_itself_is_a_training_source(curated: Path) -> None:
     rows = read_table(curated)
-    normalised, counts = normalise_teachers(Dataset.from_list(rows), plain_turn(tiny_tokenizer()), max_tokens=500)
+    dataset = Dataset.from_list(rows)
+    normalised, counts = normalise_teachers(dataset, turn_after(dataset), max_tokens=500)
     assert (counts.seen, counts.kept) == (4, 4)
     assert [t["text"] for t in normalised[2]["teachers"]] == [t["text"] for t in rows[2]["teachers"]]
 

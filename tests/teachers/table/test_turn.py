@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from oger.teachers.table.turn import EndInsideError, plain_turn
+from oger.teachers.table.turn import EndInsideError, NeverClosedError, plain_turn
 from tests.support.chat import POLICIES, QUESTION, R1, THOUGHT, UNOPENED
 from tests.support.tiny import tiny_tokenizer
 
@@ -24,6 +26,7 @@ from tests.support.tiny import tiny_tokenizer
         ("qwen3_silent", THOUGHT, "Two and two.\n\nIt is 4."),
         ("qwen3_silent", "<think>Two and two.", "Two and two."),
         ("qwen3_silent", "<think>\nIt is 4.\n</think>\n", "It is 4."),
+        ("qwen3_silent", "Two and two.\n</think>\n\nIt is 4.", "Two and two.\n\nIt is 4."),
         ("qwen3_silent", "It is 4.", "It is 4."),
         ("qwen3_5_nothink", THOUGHT, "Two and two.\n\nIt is 4."),
         ("mistral", THOUGHT, THOUGHT),
@@ -44,6 +47,8 @@ def test_what_the_prompt_has_opened_is_not_repeated(policy: str, text: str, samp
         ("chatml_of_a_base_policy", ["<|im_end|>", "<|endoftext|>"]),  # it does not stop at the first
         ("llama3", ["<|eot_id|>"]),
         ("mistral", ["</s>"]),
+        ("cohere2", ["<|END_RESPONSE|>", "<|END_OF_TURN_TOKEN|>"]),  # it has opened its response in the prompt
+        ("phi3", ["<|end|>", "<|endoftext|>"]),
     ],
 )
 def test_a_turn_ends_as_the_template_ends_it_and_only_once(policy: str, end: list[str]) -> None:
@@ -72,6 +77,34 @@ def test_a_template_that_leaves_the_opening_to_the_policy_is_refused_by_name(pol
         turn.text_after(QUESTION, "It is 4.")
     assert opens in turn.header
     assert turn.text_after(QUESTION, f"{turn.header}It is 4.") == f"{turn.header}It is 4."
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "tag"),
+    [
+        ("deepseek_r1_distill", "<think>\nTwo and two is 4.", "<think>"),
+        ("deepseek_r1_distill", "It is 4.", "<think>"),
+        ("without_newline", "<think>It is <b>4</b>.", "<think>"),
+        ("deepseek_r1_distill", THOUGHT, None),
+        ("qwen3", "It is 4.", None),
+        ("qwen3_silent", "It is 4.", None),
+        ("llama3", "It is 4.", None),
+    ],
+)
+def test_a_text_that_never_closes_what_its_prompt_has_opened_is_told(policy: str, text: str, tag: str | None) -> None:
+    turn = POLICIES[policy].turn()
+    assert turn.left_open(QUESTION, turn.text_after(QUESTION, text)) == tag
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_where_answers_are_read_behind_the_thoughts_a_text_without_them_is_refused(policy: str) -> None:
+    turn = replace(POLICIES[policy].turn(), answers_behind_think=True)
+    for text in ("It is 4.", "<think>\nTwo and two is 4."):
+        with pytest.raises(NeverClosedError):
+            turn.text_after(QUESTION, text)
+    if POLICIES[policy].template in (POLICIES["qwen3"].template, POLICIES["deepseek_r1_distill"].template):
+        closed = POLICIES[policy].options == {}  # else the prompt has closed its block, and the tags go
+        assert ("</think>" in POLICIES[policy].turn().text_after(QUESTION, THOUGHT)) == closed
 
 
 def test_a_plain_prompt_may_open_a_tag_too() -> None:

@@ -15,9 +15,10 @@ from oger import OGERConfig, OGERTrainer
 from oger.teachers.table.turn import plain_turn
 from oger.training.groups.answer_logps import answer_logps, reasoning_before_answer
 from oger.training.scores.confidence import answer_tokens
-from oger.verification.rewards import accuracy_reward
+from oger.verification.formats import extract_answer
+from oger.verification.rewards import accuracy_reward, accuracy_with, format_reward
 from oger.worlds import load_world
-from tests.support.tiny import quiet_options, toy_dataset
+from tests.support.tiny import contains_answer, quiet_options, toy_dataset
 from tests.support.trainers import first_batch
 
 WORLD = load_world("arithmetic")
@@ -90,6 +91,48 @@ def test_an_answer_that_stands_in_no_box_is_not_given_away() -> None:
     )
     assert reasoning_before_answer("\\boxed{\\frac{5?</think> \\boxed{7}, so 7") == "\\boxed{\\frac{5?</think> \\boxed{"
     assert reasoning_before_answer("\\boxed{7}</think> Done.") == "\\boxed{"
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "before"),
+    [
+        ("\\boxed{7}, so\n#### 9", ("hash_answer",), "\\boxed{7}, so\n#### "),
+        ("\\boxed{7}, so\n#### 9", ("last_boxed",), "\\boxed{"),
+        ("\\boxed{7}. <answer>9</answer>", ("answer_tag",), "\\boxed{7}. <answer>"),
+        (
+            "\\boxed{7} </think> 9? \\boxed{9}",
+            ("after_think_or_whole", "last_boxed"),
+            "\\boxed{7} </think> 9? \\boxed{",
+        ),
+        ("\\boxed{7}</think> It is 9.", ("last_boxed",), "\\boxed{"),
+        ("\\boxed{7}. The answer is 9.", ("answer_phrase",), "\\boxed{7}. The answer is "),
+        ("3*3=9.", ("boxed_or_said",), "3*3="),
+        (" 9 ", ("whole",), " "),
+        (
+            "The answer is 9.",
+            ("last_boxed",),
+            "The answer is \\boxed{",
+        ),  # the rule finds none, and it is not given away
+    ],
+)
+def test_the_answer_is_where_the_rules_of_the_run_find_it(
+    tokenizer: Any, text: str, rules: tuple[str, ...], before: str
+) -> None:
+    assert reasoning_before_answer(text, rules) == before
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    start, end = answer_tokens(ids, tokenizer, rules)
+    assert tokenizer.decode(ids[start:end]) == (extract_answer(text, rules) or "")
+
+
+def test_a_trainer_reads_the_rules_from_its_outcome(tmp_path: Path, tokenizer: Any) -> None:
+    rows = WORLD.rows("train", limit=4)
+    for outcome, rules in ((accuracy_with(["hash_answer"]), ("hash_answer",)), (contains_answer, None)):
+        trainer = OGERTrainer(
+            POLICY, [format_reward, outcome],
+            OGERConfig(**quiet_options(tmp_path, max_completion_length=64, outcome_reward=outcome.__name__)),
+            Dataset.from_list(rows), None, tokenizer,
+        )  # fmt: skip
+        assert trainer._context().answer_rules == rules
 
 
 @pytest.mark.parametrize(

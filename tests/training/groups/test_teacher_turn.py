@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 
 from oger import OGERConfig, OGERTrainer
+from oger.verification.rewards import accuracy_with
 from tests.support.chat import POLICIES, QUESTION, THOUGHT, chat_policy
 from tests.support.tiny import quiet_options
 from tests.support.trainers import first_batch
@@ -93,3 +94,38 @@ def test_texts_that_end_inside_and_texts_that_are_adapted_are_counted(tmp_path: 
     assert (counts.seen, counts.kept, counts.adapted) == (4, 2, 1)
     assert counts.dropped == {"ended inside": 1, "empty": 1}
     assert "1 ended inside), 1 adapted to the policy's turn" in counts.describe()
+
+
+@pytest.mark.parametrize(("rules", "kept"), [(("after_think", "last_boxed"), 1), (("last_boxed",), 3), (None, 3)])
+def test_texts_that_end_inside_their_thoughts_are_left_out_where_they_are_no_answer_and_counted_elsewhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rules: tuple[str, ...] | None, kept: int
+) -> None:
+    policy = POLICIES["deepseek_r1_distill"]
+    tokenizer = policy.turn().tokenizer
+    texts = ["<think>\n2+2\n</think>\n\\boxed{4}", "<think>\n2+2, so \\boxed{4}", "\\boxed{4}"]
+    row = {"prompt": QUESTION, "answer": "4", "teachers": texts}
+    with caplog.at_level("WARNING"):
+        trainer = OGERTrainer(
+            chat_policy(tokenizer, [policy.eos]),
+            of_ones if rules is None else accuracy_with(rules),
+            OGERConfig(**quiet_options(tmp_path, max_completion_length=64)),
+            Dataset.from_list([row] * 4), None, tokenizer,
+        )  # fmt: skip
+    counts = trainer.teacher_counts
+    assert counts.kept == 4 * kept
+    assert counts.dropped == ({"without </think>": 8} if kept == 1 else {})
+    warned = "8 never close <think>, which their prompts have opened" in caplog.text
+    assert warned == (kept == 3)
+    assert counts.left_open == ({"<think>": 8} if kept == 3 else {})
+
+
+def test_a_run_whose_texts_all_end_inside_their_thoughts_is_refused(tmp_path: Path) -> None:
+    policy = POLICIES["deepseek_r1_distill"]
+    tokenizer = policy.turn().tokenizer
+    row = {"prompt": QUESTION, "answer": "4", "teachers": ["<think>\nIt is \\boxed{4}"]}
+    with pytest.raises(ValueError, match=r"no usable teacher trajectory is left .*4 without </think>"):
+        OGERTrainer(
+            chat_policy(tokenizer, [policy.eos]), accuracy_with(["after_think", "last_boxed"]),
+            OGERConfig(**quiet_options(tmp_path, max_completion_length=64)), Dataset.from_list([row] * 4), None,
+            tokenizer,
+        )  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 from datasets import Dataset, Features, List, Value
 
 from oger.teachers.table.schema import TEACHERS
-from oger.teachers.table.turn import EndInsideError, PolicyTurn
+from oger.teachers.table.turn import EndInsideError, NeverClosedError, PolicyTurn
 from oger.words import one_of
 
 COLUMN = TEACHERS
@@ -55,6 +55,8 @@ class TeacherCounts:
     dropped: Counter[str] = field(default_factory=Counter)
     adapted: int = 0
     """Texts without what the prompt has opened already, or the end that the turn gets anyway."""
+    left_open: Counter[str] = field(default_factory=Counter)
+    """Kept texts that never close what their prompt has opened, by its tag."""
 
     def describe(self) -> str:
         """One line for a log."""
@@ -63,6 +65,16 @@ class TeacherCounts:
         return (
             f"{self.kept} of {self.seen} teacher trajectories usable (dropped: {dropped}){adapted}; "
             f"{self.prompts_without_teacher} of {self.prompts} prompts have no teacher"
+        )
+
+    def warning(self) -> str | None:
+        """What the kept texts teach that is probably not meant; None where nothing is."""
+        if not self.left_open:
+            return None
+        tags = ", ".join(f"{count} never close {tag}" for tag, count in sorted(self.left_open.items()))
+        return (
+            f"of {self.kept} teacher trajectories, {tags}, which their prompts have opened: they teach the policy to "
+            "end its turn inside its thoughts. Close the tag in the texts, or take a template that does not open it."
         )
 
 
@@ -212,6 +224,9 @@ def normalise_teachers(dataset: Dataset, turn: PolicyTurn, max_tokens: int) -> t
         except EndInsideError:
             counts.dropped["ended inside"] += 1
             return False
+        except NeverClosedError:
+            counts.dropped["without </think>"] += 1
+            return False
         if not text.strip():
             counts.dropped["empty"] += 1
             return False
@@ -223,6 +238,8 @@ def normalise_teachers(dataset: Dataset, turn: PolicyTurn, max_tokens: int) -> t
             return False
         counts.kept += 1
         counts.adapted += text != stated
+        if (tag := turn.left_open(prompt, text)) is not None:
+            counts.left_open[tag] += 1
         counts.kept_without_verdict += trajectory["verdict"] is None
         counts.kept_by_teacher[trajectory["teacher"]] += 1
         return True

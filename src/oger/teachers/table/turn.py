@@ -3,7 +3,8 @@
 A chat template may open the response itself: the generation prompt of a reasoning model ends in `<think>`, or in an
 empty block where reasoning is switched off. What the prompt has opened, the teacher's text does not repeat; behind an
 empty block a teacher's reasoning loses its tags. The turn ends as the policy's turns end, once. LUFFY's loader
-(arXiv 2504.14945) strips the opened tag in the same way.
+(arXiv 2504.14945) strips the opened tag in the same way. A text that never closes its reasoning would teach the policy
+to end inside its own: where the answer is read behind `</think>` alone, such a text is no answer, and is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 _OPENED = re.compile(r"<(?P<name>[A-Za-z_][\w-]*)>(?:\s*(?P<closed></(?P=name)>))?(?P<blank>\s*)\Z")
 """What a prompt may end in: an opened tag, or an empty block."""
+_CLOSED = "</think>"
 _LOOKED_AT = 200  # characters of a prompt's end
 _SAID = "Said so"  # stands for what an assistant says, and occurs in no template
 _TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a small set
@@ -26,6 +28,10 @@ _TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a smal
 
 class EndInsideError(ValueError):
     """A text holds a token that ends the turn before the text ends."""
+
+
+class NeverClosedError(ValueError):
+    """A text never closes its reasoning, and the run's answers are read behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,8 @@ class PolicyTurn:
     """What the run hands to the chat template beside the messages."""
     header: str = ""
     """What the policy itself has to write before its answer, because the generation prompt does not: special tokens."""
+    answers_behind_think: bool = False
+    """Whether a text without `</think>` has no answer by the run's rules."""
 
     def text_after(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str:
         """What the policy would have had to sample after this prompt, without the end of its turn.
@@ -51,6 +59,7 @@ class PolicyTurn:
 
         Raises:
             EndInsideError: if a token that ends the turn stands before the end of the text.
+            NeverClosedError: if the answer is read behind `</think>` alone, and the policy would not have written it.
             ValueError: if the template leaves it to the policy to open its answer, and the text does not.
         """
         if self.header and not text.lstrip().startswith(_special_texts(self.tokenizer)):
@@ -58,13 +67,24 @@ class PolicyTurn:
                 f"the chat template's generation prompt does not open the answer: {self.header!r} is to stand before "
                 "it, and the teacher's text does not begin so. Take a template that opens the answer"
             )
-        if text.lstrip().startswith("<"):  # most texts begin with no tag, and need no rendered prompt
+        if text.lstrip().startswith("<") or _CLOSED in text:  # other texts have no tag, and need no rendered prompt
             text = _without_opened(text, rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         while ended := next((end for end in self.end_texts if text.rstrip().endswith(end)), None):
             text = text.rstrip().removesuffix(ended)
         if any(end in text for end in self.end_texts):
             raise EndInsideError("a token that ends the turn stands inside the text")
+        if self.answers_behind_think and text.strip() and _CLOSED not in text:
+            raise NeverClosedError(f"the text never closes its reasoning with {_CLOSED}")
         return text
+
+    def left_open(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str | None:
+        """The tag that this prompt has opened and that a text behind it never closes; None where there is none."""
+        if _CLOSED in text:  # the tag that templates open: most texts of models that think need no rendered prompt
+            return None
+        opened = _OPENED.search(rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
+        if opened is None or opened["closed"] or f"</{opened['name']}>" in text:
+            return None
+        return f"<{opened['name']}>"
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of a whole turn, as the policy would have sampled them: the text, then its end.
@@ -105,8 +125,9 @@ def chat_turn(
 ) -> PolicyTurn:
     """The turn of an assistant, which ends as the chat template ends it.
 
-    That is the first token behind an assistant's message at which the policy stops. Where there is none, the
-    template's own special token is followed by the end of sequence, without which the generation would go on.
+    That is the first token behind an assistant's message at which the policy stops, and the special tokens that the
+    template has before it. Where there is none, the template's first special token is followed by the end of sequence,
+    without which the generation would go on.
 
     Args:
         tokenizer: the policy's, with a chat template and an end of sequence.
@@ -123,8 +144,9 @@ def chat_turn(
     asked = rendered_prompt(messages[:1], tokenizer, options)
     header = rendered[len(asked) : -len(_SAID + tail)] if said and rendered.startswith(asked) else ""
     opens = any(token in special for token in tokenizer(header, add_special_tokens=False)["input_ids"])
-    stopping = [token for token in tail_ids if token in stops]
-    end_ids = tuple(stopping[:1]) or (*[token for token in tail_ids if token in special][:1], eos)
+    ending = [token for token in tail_ids if token in special or token in stops]
+    stopping = next((place for place, token in enumerate(ending) if token in stops), None)
+    end_ids = (*ending[:1], eos) if stopping is None else tuple(ending[: stopping + 1])
     return PolicyTurn(
         tokenizer=tokenizer,
         end_ids=end_ids,
@@ -147,10 +169,14 @@ def _without_opened(text: str, prompt_end: str) -> str:
     opened = _OPENED.search(prompt_end)
     if opened is None:
         return text
-    if opened["closed"] and (thinks := re.match(rf"\s*<{re.escape(opened['name'])}>(?!\s*</)\s*", text)):
+    if opened["closed"]:
         # The prompt has closed its block, so that no second one follows: the reasoning stands before the answer.
-        thought, closed, said = text[thinks.end() :].partition(opened["closed"])
-        return f"{thought.rstrip()}\n\n{said.lstrip()}".rstrip() if closed else thought
+        thinks = re.match(rf"\s*<{re.escape(opened['name'])}>(?!\s*</)\s*", text)
+        thought, closed, said = text[thinks.end() if thinks else 0 :].partition(opened["closed"])
+        if closed and thought.strip() != f"<{opened['name']}>":  # else a block without a thought
+            return f"{thought.rstrip()}\n\n{said.lstrip()}".strip()
+        if thinks:
+            return thought
     tag = re.escape(f"<{opened['name']}>") + (rf"\s*{re.escape(opened['closed'])}" if opened["closed"] else "")
     repeated = re.match(rf"\s*{tag}", text)
     if repeated is None:

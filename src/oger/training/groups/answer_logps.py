@@ -13,7 +13,7 @@ from oger.method.hybrid_group import CHOICES
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import mask_rows, pad_rows
 from oger.training.step import StepContext
-from oger.verification.formats import stated_answer
+from oger.verification.formats import extract_span, stated_answer
 
 _BOX = "\\boxed{"
 
@@ -21,10 +21,9 @@ _BOX = "\\boxed{"
 def answer_logps(
     context: StepContext, inputs: Sequence[Mapping[str, Any]], prompt_ids: Sequence[list[int]]
 ) -> list[torch.Tensor] | None:
-    """Per group, (M,): log-probability of the gold answer, boxed, after each teacher's reasoning; None unless needed.
+    """Per group, (M,): log-probability of the gold answer after each teacher's reasoning; None unless needed.
 
-    The reasoning is the teacher's text up to where it states its answer, in a box or otherwise. Every rank makes the
-    same number of forwards, since a sharded policy gathers its weights in each.
+    Every rank makes the same number of forwards, since a sharded policy gathers its weights in each.
     """
     if "answer_logp_M" not in CHOICES[context.args.teacher_choice].needs:
         return None
@@ -38,14 +37,22 @@ def answer_logps(
         teachers = inputs[start].get(COLUMN) or []
         counts.append(len(teachers))
         for teacher in teachers:
-            prefixes.append(prompt_ids[start] + tokens(reasoning_before_answer(teacher["text"])))
+            prefixes.append(prompt_ids[start] + tokens(reasoning_before_answer(teacher["text"], context.answer_rules)))
             answers.append(tokens(str(inputs[start]["answer"])))
     logps = _batched(context, prefixes, answers)
     return [part.cpu() for part in logps.split(counts)]
 
 
-def reasoning_before_answer(text: str) -> str:
-    r"""The text up to its answer, with the "\boxed{" that it stands in; without one, a box is opened in its place."""
+def reasoning_before_answer(text: str, rules: Sequence[str] | None = None) -> str:
+    r"""A teacher's text up to its answer, with the "\boxed{" that it may stand in.
+
+    Args:
+        text: of a trajectory.
+        rules: by which the outcome reads the answer. Where they find none, or None = it does not say, the answer is
+            where the text states one, in a box or otherwise; without a box, one is opened in its place.
+    """
+    if rules is not None and (found := extract_span(text, rules)):
+        return text[: found[0]]
     stated = stated_answer(text)
     if stated is None:
         return f"{text}\n{_BOX}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from accelerate.logging import get_logger
@@ -21,6 +22,7 @@ from oger.training.config import OGERConfig
 logger = get_logger(__name__)
 
 _ROTARY = ("rope_theta", "rope_parameters", "rope_scaling")  # of a configuration whose positions go on
+_BEHIND_THINK = "after_think"  # the rule that finds nothing in a text without </think>
 _PLAIN = "set teacher_rows=0 and exploration_weight=0 for plain GRPO"
 
 
@@ -153,10 +155,11 @@ def check_prompts(
             longest = max(longest, (tokens, -row)) if tokens > room else longest
     if not too_long:
         return
+    others = f"; so do {too_long - 1} other rows. Leave them out," if too_long > 1 else ". Leave it out,"
     said = (
         f"{which}, row {-longest[1]}: a prompt of {longest[0]} tokens and max_completion_length="
-        f"{args.max_completion_length} exceed the {context} positions of the policy; so do {too_long - 1} other "
-        "rows. Leave them out, or lower max_completion_length."
+        f"{args.max_completion_length} exceed the {context} positions of the policy{others} or lower "
+        "max_completion_length."
     )
     if not any(name in config.get_text_config().to_dict() for name in _ROTARY):
         raise ValueError(said)
@@ -186,8 +189,29 @@ def stop_ids(model: Any) -> list[int]:
     return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
 
 
-def policy_turn(dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConfig, stops: Sequence[int]) -> PolicyTurn:
+def outcome_rules(reward_funcs: Any, wanted: str | None) -> tuple[str, ...] | None:
+    """By which rules the outcome reads the answer; None where its function does not say (`accuracy_with` says it)."""
+    functions = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
+    names = [getattr(function, "__name__", "") for function in functions]
+    outcome = functions[outcome_index(names, wanted if wanted in names else None)] if functions else None
+    return getattr(outcome, "answer_rules", None)
+
+
+def policy_turn(
+    dataset: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    args: OGERConfig,
+    stops: Sequence[int],
+    rules: Sequence[str] | None = None,
+) -> PolicyTurn:
     """The policy's turn after the prompts of a training set: of a chat where its teachers answer messages.
+
+    Args:
+        dataset: the training set.
+        tokenizer: the policy's.
+        args: the run's options.
+        stops: as `stop_ids` gives them.
+        rules: as `outcome_rules` gives them.
 
     Raises:
         ValueError: if the tokenizer has no end of sequence.
@@ -195,9 +219,9 @@ def policy_turn(dataset: Any, tokenizer: PreTrainedTokenizerBase, args: OGERConf
     check_tokenizer(tokenizer)
     columns = getattr(dataset, "column_names", None) or []
     answered = isinstance(dataset, Dataset) and COLUMN in columns and len(dataset) > 0
-    if answered and is_conversational({"prompt": dataset[0]["prompt"]}):
-        return chat_turn(tokenizer, stops, args.chat_template_kwargs)
-    return plain_turn(tokenizer, stops)
+    chat = answered and is_conversational({"prompt": dataset[0]["prompt"]})
+    turn = chat_turn(tokenizer, stops, args.chat_template_kwargs) if chat else plain_turn(tokenizer, stops)
+    return replace(turn, answers_behind_think=_BEHIND_THINK in (rules or ()))
 
 
 def read_teachers(dataset: Any, turn: PolicyTurn, args: OGERConfig, *, required: bool) -> tuple[Any, TeacherCounts]:

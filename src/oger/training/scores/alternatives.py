@@ -40,9 +40,19 @@ class Alternative:
 
 
 def alternatives(
-    batch: ScoredBatch, vectors: BatchVectors, forward: ForwardPass, group: int, args: OGERConfig, tokenizer: Any
+    batch: ScoredBatch,
+    vectors: BatchVectors,
+    forward: ForwardPass,
+    group: int,
+    args: OGERConfig,
+    tokenizer: Any,
+    *,
+    rules: Sequence[str] | None = None,
 ) -> list[Alternative]:
-    """OGER's bonus of every row as configured and with one option changed at a time; empty without teachers."""
+    """OGER's bonus of every row as configured and with one option changed at a time; empty without teachers.
+
+    `rules` are those by which the outcome reads the answer; None = it does not say.
+    """
     if not vectors.has_teachers(group):
         return []
     size = batch.group_size
@@ -51,7 +61,7 @@ def alternatives(
     found = []
     for option, changed in _changes(args, forward):
         divergence_N = vectors.divergence(aggregation=changed.divergence_aggregation, scale=changed.divergence_scale)
-        spans = answer_spans(batch.rollouts, batch.tensors, tokenizer, changed)
+        spans = answer_spans(batch.rollouts, batch.tensors, tokenizer, changed, rules)
         confidence_N = hesitation(forward, batch.tensors, changed, span_NT=spans).confidence_N
         bonus_G = exploration_reward(
             batch.verdicts.outcome_N[rows],

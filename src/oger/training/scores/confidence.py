@@ -13,7 +13,7 @@ from oger.method.confidence import REDUCTIONS, confidence, reduce_entropy
 from oger.training.batch import ForwardPass, Hesitation, HybridTensors, Rollouts
 from oger.training.config import OGERConfig
 from oger.training.tokens import token_ends
-from oger.verification.formats import stated_answer
+from oger.verification.formats import extract_span, stated_answer
 
 
 def hesitation(
@@ -42,27 +42,36 @@ def hesitation(
     )
 
 
-def answer_spans(rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, args: OGERConfig) -> torch.Tensor | None:
-    """True on the tokens of each online row's stated answer, (N, T); None unless the run's entropy reduction needs it.
+def answer_spans(
+    rollouts: Rollouts, tensors: HybridTensors, tokenizer: Any, args: OGERConfig, rules: Sequence[str] | None
+) -> torch.Tensor | None:
+    """True on the tokens of each online row's answer, (N, T); None unless the run's entropy reduction needs it.
 
-    A row without an answer, or whose teacher took its place, is all False.
+    A row without an answer, or whose teacher took its place, is all False. `rules` as in `answer_tokens`.
     """
     if not REDUCTIONS[args.entropy_reduction].needs_span:
         return None
     span_NT = torch.zeros_like(tensors.completion_ids_NT, dtype=torch.bool)
     for row, ids in enumerate(rollouts.completion_ids):
         if not tensors.offline_N[row]:
-            start, end = answer_tokens(ids, tokenizer)
+            start, end = answer_tokens(ids, tokenizer, rules)
             span_NT[row, start:end] = True
     return span_NT
 
 
-def answer_tokens(ids: Sequence[int], tokenizer: Any) -> tuple[int, int]:
-    """First token of the answer, in a box or otherwise, and the one after its last; (0, 0) where there is none."""
+def answer_tokens(ids: Sequence[int], tokenizer: Any, rules: Sequence[str] | None = None) -> tuple[int, int]:
+    """First token of the answer, and the one after its last; (0, 0) where there is none.
+
+    Args:
+        ids: of a response.
+        tokenizer: the policy's.
+        rules: by which the outcome reads the answer; None = it does not say, and the answer is where the text states
+            one, in a box or otherwise.
+    """
     text = tokenizer.decode(ids, skip_special_tokens=True)
-    stated = stated_answer(text)
-    if stated is None:
+    found = extract_span(text, rules) if rules is not None else (stated_answer(text) or (0, 0))[:2]
+    if found is None or found[0] == found[1]:
         return 0, 0
     ends = token_ends(ids, tokenizer)
-    past = bisect_right(ends, stated.ends)  # tokens that end with it, the last bytes of its last character included
-    return bisect_right(ends, stated.begins), past if ends[past - 1] == stated.ends else past + 1
+    past = bisect_right(ends, found[1])  # tokens that end with it, the last bytes of its last character included
+    return bisect_right(ends, found[0]), past if ends[past - 1] == found[1] else past + 1
