@@ -12,8 +12,8 @@ Rulings, where mathematicians may differ:
 - **Units**: a unit that only one side has is ignored; two units must agree or convert exactly (500 cm is 5 m; 5 cm is
   not 5 m), mixed ones too (5 ft 6 in). A bare letter glued to a number is a variable (5m), one set apart or in \text
   is a unit (5 m), unless the other side has it for a variable. A letter with a power is a variable, but m^2 and m^3;
-  so are small n, j, v and w. Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
-  belongs to its last term.
+  so are small n, j, v and w. Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign
+  behind a sum belongs to its last term.
 - **Words behind a number**: what the gold answer (with adjectives) or the question names, or an everyday counted thing
   by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree;
   a unit, a percent sign and a noun exclude each other.
