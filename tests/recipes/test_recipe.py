@@ -160,4 +160,4 @@ def test_a_recipe_for_a_language_model_reads_the_answer_behind_the_thoughts_if_t
         "thoughts that the template opened: \\boxed{12}\n</think>\n\\boxed{13}",
     ]
     reward = accuracy_with(load_recipe(name).answer_rules)
-    assert reward(completions=texts, answer=["13"] * len(texts)) == [1.0, 0.0, 1.0, 0.0, 1.0]
+    assert reward(prompts=texts, completions=texts, answer=["13"] * len(texts)) == [1.0, 0.0, 1.0, 0.0, 1.0]
