@@ -273,6 +273,8 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
         numbers = Structure("list", tuple(plain.split(",")))
         return _compare_structures(gold, answer, left or numbers, right or numbers)
+    if shape.form == "list" and (several := _by_one_name(plain, shape)) is not None:  # x = \pm 2; x = 2 or x = -2
+        return _compare_structures(gold, answer, *(several if left is not None else several[::-1]))
     if shape.joined == "and" and read_quantity(gold if left is not None else answer) is not None:
         return compare_leaves(gold, answer)  # 1 hour and 30 minutes
     if shape.form == "list" and (
@@ -284,6 +286,16 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and left is not None and is_words(gold):
         return Judgement(words(gold) == words(answer))
     return Judgement(False, note="one side has several parts, the other has one")
+
+
+def _by_one_name(plain: str, shape: Structure) -> tuple[Structure, Structure] | None:
+    """The values of a list and of one equation whose value is a list, where all of them have one name."""
+    name, value = assignment(plain)
+    several = read_structure(value) if name else None
+    named = [assignment(item) for item in shape.items]
+    if several is None or {found.partition("_")[0].strip() for found, _ in named} != {name}:
+        return None
+    return Structure("list", tuple(value for _, value in named), joined=shape.joined), several
 
 
 def _compare_lists(left: Structure, right: Structure) -> Judgement:
