@@ -91,3 +91,28 @@ def test_data_without_prompts_is_said_before_torch_is_loaded(
     (tmp_path / "rows.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
     line = refused(["train", "smoke", f"train={tmp_path / 'rows.jsonl'}"], capsys)
     assert "has no column 'prompt'; it has answer, question" in line
+
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from oger.cli.main import main; main(sys.argv[1:])"
+
+
+@pytest.mark.parametrize("command", [("train",), ("preview",), ("doctor", "--data"), ("plan",)])
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("runs/typo", "the folder runs/typo does not exist, no such run or model; did you mean runs/type?"),
+        ("./nowhere", "the folder ./nowhere does not exist"),
+        ("runs/type@7", "no checkpoint of step 7"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused_before_torch_is_loaded(
+    tmp_path: Path, command: tuple[str, ...], model: str, said: str
+) -> None:
+    make_run(tmp_path / "runs" / "type", steps=1)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *command, "smoke", f"model={model}"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert said in line

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from oger.cli.main import main
-from oger.training.run.build import model_source
+from oger.runs.policy import model_source
 from oger.worlds import load_world
 from tests.equivalence import exact
 

@@ -10,9 +10,8 @@ from oger.encoders.source import find_model
 from oger.io.local import looks_local, meant
 from oger.io.pretrained import load_tokenizer
 from oger.io.rows import SourceError, load_rows
-from oger.runs.policy import locate_policy, locate_target
+from oger.runs.policy import locate_policy, locate_target, model_source
 from oger.terminal.errors import UserError
-from oger.training.run.build import model_source
 
 LOCAL = ("runs/quickstrt", "./mine", "../mine", "/no/such", "~/mine", "data/trian", "data/deep/er")
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oger.io import rows as rows_module
-from oger.io.rows import SourceError, file_chunks, load_rows, read_registered, world_name
+from oger.io.rows import SourceError, file_chunks, load_rows, read_registered, stream_from_hub, world_name
 
 ROWS = [{"prompt": f"{n}+1=?", "answer": str(n + 1)} for n in range(5)]
 
@@ -200,3 +200,40 @@ def test_a_time_outside_the_calendar_costs_its_own_row(tmp_path, kind: pa.DataTy
         assert "column 'when'" in str(rows[1])
         with pytest.raises(SourceError, match=r"rows\.parquet row 1 is no row that can be read"):
             load_rows(str(path))
+
+
+@pytest.mark.parametrize("source", ["owner/name/train.parquet", "hub:owner/name", "streamed"])
+def test_narrow_floats_are_their_own_digits_wherever_rows_come_from(tmp_path, monkeypatch, source: str) -> None:
+    """`datasets` reads a folder OWNER/NAME of the working directory as it reads one of the hub."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    narrow = pa.float32()
+    columns = {
+        "answer": pa.array([0.1, None, 2.5] * 20, narrow),
+        "several": pa.array([[0.1, None], [], None] * 20, pa.list_(narrow)),
+        "deep": pa.array([[{"a": 0.3, "b": "x"}], None, []] * 20, pa.list_(pa.struct({"a": narrow, "b": pa.string()}))),
+        "wide": pa.array([0.1, 0.2, 0.3] * 20),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "owner" / "name" / "train.parquet", row_group_size=25)
+    if source == "streamed":
+        names, rows = stream_from_hub("hub:owner/name")
+        assert names == list(columns)
+        found = list(rows)
+    else:
+        found = load_rows(source)
+    expected = [
+        {"answer": 0.1, "several": [0.1, None], "deep": [{"a": 0.3, "b": "x"}], "wide": 0.1},
+        {"answer": None, "several": [], "deep": None, "wide": 0.2},
+        {"answer": 2.5, "several": None, "deep": [], "wide": 0.3},
+    ]
+    assert found == expected * 20
+
+
+def test_a_streamed_row_that_python_cannot_hold_is_named_and_the_others_are_read(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    times = pa.array([0, 4 * 10**14, 1], pa.timestamp("ms"))
+    pq.write_table(pa.table({"a": [1, 2, 3], "at": times}), tmp_path / "owner" / "name" / "train.parquet")
+    rows = list(stream_from_hub("hub:owner/name")[1])
+    assert [row["a"] for row in rows if isinstance(row, dict)] == [1, 3]
+    assert "column 'at'" in str(rows[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from oger.recipes import RecipeError, dump_recipe, load_recipe, recipe_names, recipe_text
+from oger.verification import accuracy_with
 
 MINIMAL = "model: world:arithmetic\ntrain: world:arithmetic/train\n"
 
@@ -143,3 +144,20 @@ def test_a_shipped_recipe_that_does_not_exist_is_refused_by_name() -> None:
 def test_shipped_recipes_have_a_description_and_comments(name: str) -> None:
     assert load_recipe(name).description
     assert recipe_text(name).startswith("# ")
+
+
+LANGUAGE_MODELS = [name for name in recipe_names() if name not in ("arithmetic", "quickstart", "smoke")]
+"""The others train a world's own small policy, which does not think aloud."""
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_a_recipe_for_a_language_model_reads_the_answer_behind_the_thoughts_if_there_are_any(name: str) -> None:
+    texts = [
+        "<think>\n3 x 4 = \\boxed{12}?\n</think>\nIt is \\boxed{13}.",
+        "<think>\n3 x 4 = \\boxed{13}?\n</think>\nIt is \\boxed{12}.",
+        "I add up: \\boxed{13}",
+        "<think>\nit is \\boxed{13}\n</think>\nSo it is.",
+        "thoughts that the template opened: \\boxed{12}\n</think>\n\\boxed{13}",
+    ]
+    reward = accuracy_with(load_recipe(name).answer_rules)
+    assert reward(prompts=texts, completions=texts, answer=["13"] * len(texts)) == [1.0, 0.0, 1.0, 0.0, 1.0]

@@ -46,8 +46,9 @@ class EndpointServer:
     characters earlier), trickle (a byte now and then), flood (an endless reply),
     drop (before headers), drop-mid-body, broken-json, surrogate, a status such as 500, retry-after:S,
     retry-date, quota (as the code of the error), escaped (a key as escapes), utf-16, packed:CODING+CODING,
-    finish:REASON, no-finish, refuse:FIELD (a 400 where the request has that field), error-200:CODE (an error with that
-    code inside a reply with status 200).
+    finish:REASON, no-finish, refuse:FIELD+FIELD (a 400 about the first of them that the request has), error-200:CODE
+    (an error with that code inside a reply with status 200), parts (content as parts, one of them thoughts), unopened
+    (thoughts that were opened in the prompt).
     """
 
     def __init__(self, script: Script = lambda call: "", port: int = 0) -> None:
@@ -146,8 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
         words = dict((*word.split(":", 1), "")[:2] for word in self.server_of_test.script(call).split())
         if "delay" in words:
             self.server_of_test.sleep(float(words["delay"]))
-        refused = words.get("refuse", "")
-        if refused in call.body:
+        refused = next((name for name in words.get("refuse", "").split("+") if name in call.body), "")
+        if refused:
             words["400"] = ""
         status = next((int(word) for word in words if word.isdecimal()), 200)
         if "drop" in words:
@@ -233,6 +234,11 @@ def _reply(call: Call, words: dict[str, str]) -> dict[str, Any]:
             choice["message"]["reasoning_content"] = "let me think"
         if "reasoning-cut" in words:
             choice["message"] |= {"content": None, "reasoning": "let me th"}
+        if "parts" in words:
+            thoughts = {"type": "thinking", "thinking": [{"type": "text", "text": "let me think"}]}
+            choice["message"]["content"] = [thoughts, {"type": "text", "text": text}]
+        if "unopened" in words:
+            choice["message"]["content"] = f"let me think\n</think>\n{text}"
         if "null" in words:
             choice["message"]["content"] = None
         if "cot" in words:

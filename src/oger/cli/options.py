@@ -91,15 +91,31 @@ def read_recipe(recipe: str, overrides: list[str] | None) -> Recipe:
     return loaded
 
 
-def look_at_files(recipe: Recipe) -> None:
-    """The first row of each data set of a recipe that is a local file, before anything heavy is loaded.
+def look_at_model(recipe: Recipe) -> None:
+    """Whether a recipe's model is there, where it is written as a path, before anything heavy is loaded.
 
     Raises:
-        ValueError: it cannot be read, or has no prompt.
+        FileNotFoundError: no such folder.
+        UserError: a run without that policy.
+    """
+    from oger.io.rows import WORLD_PREFIX
+    from oger.runs.policy import model_source
+
+    if not recipe.model.startswith(WORLD_PREFIX):  # which may have to make its policy first
+        model_source(recipe.model)
+
+
+def look_at_files(recipe: Recipe) -> None:
+    """`look_at_model`, and the first row of each data set of a recipe that is a local file.
+
+    Raises:
+        FileNotFoundError, ValueError: no such model, or a data set that cannot be read, or has no prompt.
     """
     from oger.io.answers import readable_rows
     from oger.io.local import looks_local
     from oger.io.rows import FILE_FORMATS, load_rows
+
+    look_at_model(recipe)
 
     for source in (recipe.train, *filter(None, [recipe.validation]), *recipe.test.values()):
         if looks_local(source) or source.endswith(FILE_FORMATS):

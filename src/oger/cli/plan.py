@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oger.cli.options import OverridesArgument, RecipeArgument, finite, read_recipe
+from oger.cli.options import OverridesArgument, RecipeArgument, finite, look_at_model, read_recipe
 from oger.terminal.errors import UserError
 
 EXIT_DOES_NOT_FIT = 1
@@ -68,6 +68,8 @@ def plan(
     num_gpus, device = parse_gpus(gpus)
     size = None if params is None else _number(params)
     loaded = read_recipe(recipe, overrides)
+    if size is None:
+        look_at_model(loaded)
 
     from oger.planning.from_recipe import make_setting
     from oger.planning.page import print_plan

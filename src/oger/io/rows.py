@@ -57,7 +57,7 @@ class Chunk:
 
     first_row: int
     num_rows: int
-    payload: list[bytes] | list[dict[str, Any]] | pa.RecordBatch | str
+    payload: list[bytes] | list[dict[str, Any] | ValueError] | pa.RecordBatch | str
     """JSON lines, rows, Arrow rows; or why the rows cannot be read."""
     size: int = 0
     """Bytes of the file that this chunk stands for; 0 where that is not known."""
@@ -129,8 +129,8 @@ def read_registered(source: str, limit: int | None = None, *, raw: bool = False)
     return iter(read(source.removeprefix(prefix), limit=limit, raw=raw))
 
 
-def stream_from_hub(source: str) -> tuple[list[str], Iterator[dict[str, Any]]]:
-    """The columns of a dataset of the hub, and its rows as they arrive.
+def stream_from_hub(source: str) -> tuple[list[str], Iterator[dict[str, Any] | ValueError]]:
+    """The columns of a dataset of the hub, and its rows as they arrive and as those of a file; see `python_rows`.
 
     Raises:
         SourceError: see `load_rows`.
@@ -138,7 +138,8 @@ def stream_from_hub(source: str) -> tuple[list[str], Iterator[dict[str, Any]]]:
     stream = _hub_dataset(source, streaming=True)
     with _hub_faults(source):
         names = list(stream.features or next(iter(stream)))
-    return names, iter(stream)
+    tables = stream.with_format("arrow").iter(batch_size=_STREAMED_ROWS_PER_CHUNK)
+    return names, (row for table in tables for row in python_rows(table))
 
 
 def data_files(path: Path) -> list[Path]:
@@ -193,7 +194,7 @@ def file_chunks(path: Path, columns: Collection[str] | None = None) -> Iterator[
     return _jsonl_chunks(path) if path.suffix.lower() == ".jsonl" else _parquet_chunks(path, columns)
 
 
-def row_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
+def row_chunks(rows: Iterable[dict[str, Any] | ValueError]) -> Iterator[Chunk]:
     """Rows that are in no file, in chunks."""
     rows = iter(rows)
     first = 0
@@ -232,7 +233,7 @@ def python_rows(table: pa.RecordBatch | pa.Table) -> Iterator[dict[str, Any] | V
 
 
 def _own_digits(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
-    """Narrow floats, also in lists, as the doubles that have the same digits; None = a column without such."""
+    """Narrow floats, also in lists and structs, as the doubles of the same digits; None = a column without such."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -241,11 +242,20 @@ def _own_digits(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArra
 
         values = column.to_pylist()
         return pa.array([None if value is None else float(str(np.float16(value))) for value in values])
-    is_list = pa.types.is_list(column.type)
-    if (column.type.value_type if is_list else column.type) != pa.float32():
-        return None
-    written, read = (pa.list_(kind) if is_list else kind for kind in (pa.string(), pa.float64()))
-    return pc.cast(pc.cast(column, written), read)
+    written, read = (_in_place_of_float32(column.type, kind) for kind in (pa.string(), pa.float64()))
+    return None if read == column.type else pc.cast(pc.cast(column, written), read)
+
+
+def _in_place_of_float32(kind: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """A type with another one in place of floats of 32 bits."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_in_place_of_float32(kind.value_type, other)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_place_of_float32(field.type, other)) for field in kind])
+    return other if kind == pa.float32() else kind
 
 
 def _readable(row: dict[str, Any] | ValueError) -> dict[str, Any]:

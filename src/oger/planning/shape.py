@@ -159,8 +159,7 @@ def find_shape(model: str, num_parameters: int | None = None) -> ModelShape:
         return _known(_WORLD_MODELS[world])
     from transformers import AutoConfig
 
-    from oger.runs.policy import base_of
-    from oger.training.run.build import model_source
+    from oger.runs.policy import base_of, model_source
 
     source = model_source(model)
     source = base_of(source) or source

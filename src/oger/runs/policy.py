@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,6 +142,27 @@ def locate_policy(target: str, checkpoint: str = "last") -> PolicyLocation:
     if not _HUB_ID.match(target):
         raise UserError(f"no run or model at {target}; a model of the hub is named OWNER/NAME{meant(target)}")
     return PolicyLocation(target, target, None, None)
+
+
+def model_source(model: str) -> str:
+    """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world, a run its last policy.
+
+    Raises:
+        FileNotFoundError: if the model is written as a path and no such folder exists.
+        UserError: the run has no such policy.
+    """
+    if model.startswith(WORLD_PREFIX):
+        from oger.worlds import load_world
+
+        return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
+    folder = Path(model).expanduser()
+    if any((Path(run) / CONFIG).is_file() for run in (folder, str(folder).rpartition("@")[0]) if run):
+        return os.path.abspath(locate_target(str(folder)).source)
+    if folder.is_dir():
+        return os.path.abspath(folder)
+    if looks_local(model):
+        raise FileNotFoundError(f"model: the folder {model} does not exist, no such run or model{meant(model)}")
+    return model
 
 
 def load_policy(location: PolicyLocation) -> tuple[Any, Any]:

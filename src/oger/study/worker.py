@@ -85,9 +85,9 @@ def _train(recipe: Recipe, run: Path) -> dict[str, Any]:
 def _measure(spec: Mapping[str, Any], recipe: Recipe, run: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Numbers and outcomes of every policy on every split."""
     from oger.encoders.registry import create_encoder, resolve_spec
-    from oger.runs.policy import load_policy, locate_policy, locate_target
+    from oger.runs.policy import load_policy, locate_policy, locate_target, model_source
     from oger.study.measure import format_blind, problem_outcomes, rules_without_box, summarize_policy
-    from oger.training.run.build import model_source, outcome_function, run_options
+    from oger.training.run.build import outcome_function, run_options
     from oger.training.run.evaluate import evaluate
     from oger.training.run.rows import checked_rows
     from oger.worlds.world import strategy_rule

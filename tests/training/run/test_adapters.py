@@ -146,3 +146,37 @@ def evaluated(target: Any) -> Any:
     with pytest.raises(SystemExit) as ended:
         main(["evaluate", str(target), *options])
     return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("continued", ("model=runs/lora", LORA)),
+        ("merged", ("model=runs/lora",)),
+        ("behind", ("model=models/base", LORA, "first={max_steps: 1, peft: null}")),
+        ("twice", ("model=runs/lora", LORA, "first={max_steps: 1}")),
+    ],
+)
+def test_a_run_on_an_adapter_that_was_cut_ends_as_the_whole_one(name: str, overrides: tuple[str, ...]) -> None:
+    """A run that continues another LoRA run, and one whose second stage alone, or both, train an adapter."""
+    whole = run(name, *overrides, "max_steps=2", "save_steps=1", "keep_last=2", "learning_rate=0.001")
+    cut = whole.with_name(f"{name}-cut")
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "model")
+    shutil.rmtree(cut / "checkpoints" / "checkpoint-2")
+    (cut / "summary.json").unlink()
+    train_recipe(load_recipe(cut / "config.yaml"), resume=True)
+    assert is_adapter(str(cut / "model")) is (LORA in overrides)
+    before = [str(whole / "checkpoints" / "checkpoint-1"), str(whole)]
+    assert moved(*map(weights, before)), "the second step moved something"
+    assert moved(weights(str(whole)), weights(str(cut))) == set()
+
+
+def test_an_adapter_behind_a_first_stage_of_all_weights_stands_on_that_stage() -> None:
+    two = run("full-then-lora", "model=models/base", LORA, "first={max_steps: 1, peft: null, learning_rate: 0.001}")
+    assert not is_adapter(str(two / "first" / "model"))
+    assert adapter_base(str(two / "model")) == str((two / "first" / "model").absolute())
+    changed = moved(weights(f"{two}/first"), weights(str(two)))
+    assert changed
+    assert all("q_proj" in name for name in changed)
+    assert evaluated(two) == 0

@@ -116,7 +116,7 @@ def _is_streamed(source: Source) -> bool:
     return is_registered(f"{source.layout}:") or source.path.startswith(HUB_PREFIX)
 
 
-def _streamed_rows(source: Source) -> Iterator[dict[str, Any]]:
+def _streamed_rows(source: Source) -> Iterator[dict[str, Any] | ValueError]:
     """Rows of a source that is no file: "LAYOUT:PATH" is what a recipe would write."""
     if is_registered(f"{source.layout}:"):
         return read_registered(f"{source.layout}:{source.path}", raw=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,12 +12,10 @@ from httpx2 import HTTPError
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from oger.io.local import looks_local, meant
 from oger.io.pretrained import is_adapter, load_tokenizer, tokenizer_source
-from oger.io.rows import WORLD_PREFIX
 from oger.recipes.recipe import Recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG
-from oger.runs.policy import base_of, locate_target
+from oger.runs.paths import CHECKPOINTS
+from oger.runs.policy import base_of, model_source
 from oger.teachers.table.column import only_teachers
 from oger.terminal.errors import one_line
 from oger.training.config import OGERConfig
@@ -29,7 +25,6 @@ from oger.training.run.hub import hub_line
 from oger.training.run.rows import Rows, RunData, look_at_answers, read_data, reward_functions
 from oger.training.trainer import OGERTrainer
 from oger.words import did_you_mean
-from oger.worlds import load_world
 
 _VALIDATE_EVERY = 25  # steps, where a recipe names a validation set and no interval
 
@@ -144,25 +139,6 @@ def run_options(recipe: Recipe) -> OGERConfig:
             known = ("none", *INTEGRATION_TO_CALLBACK)
             raise ValueError(f"report_to: unknown tracker {tracker!r}{did_you_mean(str(tracker), known)}")
     return OGERConfig(**options)
-
-
-def model_source(model: str) -> str:
-    """Folder or hub id of a recipe's model; "world:NAME" is the base policy of that world, a run its last policy.
-
-    Raises:
-        FileNotFoundError: if the model is written as a path and no such folder exists.
-        UserError: the run has no such policy.
-    """
-    if model.startswith(WORLD_PREFIX):
-        return str(load_world(model.removeprefix(WORLD_PREFIX)).base_policy())
-    folder = Path(model).expanduser()
-    if any((Path(run) / CONFIG).is_file() for run in (folder, str(folder).rpartition("@")[0]) if run):
-        return os.path.abspath(locate_target(str(folder)).source)
-    if folder.is_dir():
-        return os.path.abspath(folder)
-    if looks_local(model):
-        raise FileNotFoundError(f"model: the folder {model} does not exist, no such run or model{meant(model)}")
-    return model
 
 
 def _dataset(source: str, rows: Rows) -> Dataset:

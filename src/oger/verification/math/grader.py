@@ -11,8 +11,9 @@ Rulings, where mathematicians may differ:
   (\sqrt{2} for 1.414), because such a gold answer was rounded by whoever wrote it.
 - **Units**: a unit that only one side has is ignored; two units must agree or convert exactly (500 cm is 5 m; 5 cm is
   not 5 m), mixed ones too (5 ft 6 in). A bare letter glued to a number is a variable (5m), one set apart or in \text
-  is a unit (5 m). Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign behind a sum
-  belongs to its last term.
+  is a unit (5 m), unless the other side has it for a variable. A letter with a power is a variable, but m^2 and m^3;
+  so are small n, j, v and w. Money is a unit. Degrees too; an angle in radians equals its degrees; a degree sign
+  behind a sum belongs to its last term.
 - **Words behind a number**: what the gold answer (with adjectives) or the question names, or an everyday counted thing
   by itself (5 apples). Anything else says something else (5 squared, 5 not, 5 tenths, 5 fails). Two nouns must agree;
   a unit, a percent sign and a noun exclude each other.
@@ -272,6 +273,8 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and re.fullmatch(r"[+-]?\d+(?:,\d+)+", plain):  # 100,200: taken for a number with thousands
         numbers = Structure("list", tuple(plain.split(",")))
         return _compare_structures(gold, answer, left or numbers, right or numbers)
+    if shape.form == "list" and (several := _by_one_name(plain, shape)) is not None:  # x = \pm 2; x = 2 or x = -2
+        return _compare_structures(gold, answer, *(several if left is not None else several[::-1]))
     if shape.joined == "and" and read_quantity(gold if left is not None else answer) is not None:
         return compare_leaves(gold, answer)  # 1 hour and 30 minutes
     if shape.form == "list" and (
@@ -283,6 +286,16 @@ def _compare_with_one(gold: str, answer: str, left: Structure | None, right: Str
     if shape.form == "list" and left is not None and is_words(gold):
         return Judgement(words(gold) == words(answer))
     return Judgement(False, note="one side has several parts, the other has one")
+
+
+def _by_one_name(plain: str, shape: Structure) -> tuple[Structure, Structure] | None:
+    """The values of a list and of one equation whose value is a list, where all of them have one name."""
+    name, value = assignment(plain)
+    several = read_structure(value) if name else None
+    named = [assignment(item) for item in shape.items]
+    if several is None or {found.partition("_")[0].strip() for found, _ in named} != {name}:
+        return None
+    return Structure("list", tuple(value for _, value in named), joined=shape.joined), several
 
 
 def _compare_lists(left: Structure, right: Structure) -> Judgement:

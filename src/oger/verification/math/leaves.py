@@ -20,6 +20,7 @@ _LABELLED = re.compile(
 _PERCENT = re.compile(r"(.*\S)\s*(?:%|\bpercent)", re.DOTALL)
 _BARE_COMMAND = re.compile(r"\\(?!(?:pi|infty)(?![a-zA-Z]))[a-zA-Z]+(?:\s*[_^]\s*(?:\{[^{}]*\}|\w))*$")
 _COUNTED = re.compile(r"(.*[\d})!])\s+([a-z]{3,}(?: [a-z]+){0,4})", re.DOTALL)
+_LETTER_APART = re.compile(r"(.*[\d}])\s+([a-zA-Z])", re.DOTALL)
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 
 
@@ -35,6 +36,7 @@ def compare_leaves(gold: str, answer: str) -> Judgement:
         decided = compare(gold, answer)
         if decided is not None:
             return Judgement(decided)
+    gold, answer = _with_variable(gold, answer), _with_variable(answer, gold)
     gold_number, answer_number = read_quantity(gold), read_quantity(answer)
     if gold_number is not None and answer_number is not None:
         return Judgement(same_quantity(gold_number, answer_number))
@@ -45,6 +47,15 @@ def compare_leaves(gold: str, answer: str) -> Judgement:
     if is_words(answer) and answer_number is None:
         return Judgement(False, note="words instead of mathematics")
     return _compare_percents(gold, answer) or _compare_with_units(gold, answer)
+
+
+def _with_variable(text: str, other: str) -> str:
+    """`5 m` as 5m, where m is a variable on the other side (5m, m\\sqrt{3}) and hence no unit."""
+    found = _LETTER_APART.fullmatch(text)
+    bare = re.sub(r"\\[a-zA-Z]+", "", other)
+    if found is None or not re.search(rf"(?<![a-zA-Z\s/]){found[2]}(?![a-zA-Z^/])", bare):
+        return text
+    return f"{found[1]}{found[2]}"
 
 
 def _compare_with_units(gold: str, answer: str) -> Judgement:

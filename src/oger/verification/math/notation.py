@@ -1,8 +1,8 @@
 r"""What math-verify's parser would read wrongly without a word: rewritten where that keeps the meaning, else refused.
 
 The parser drops primes, quotes, dots of an ellipsis, a transposition and the subscript of a number, reads n!! as (n!)!,
-dy/dx as the derivative of a constant, an angle as the product of its points, and takes the start of an unknown command
-for a known one (\pmod for \pm).
+dy/dx as the derivative of a constant, d\sqrt{2} and dc as a differential (a letter "dsqrt" or "dc"), an angle as the
+product of its points, and takes the start of an unknown command for a known one (\pmod for \pm).
 """
 
 import re
@@ -28,6 +28,10 @@ _DERIVATIVE = re.compile(
     rf"|(?<![a-zA-Z\\])(d)()([a-zA-Z])\s*/\s*d([a-zA-Z])()(?![a-zA-Z])"
 )
 _CAPITAL_I = re.compile(r"(\\[a-zA-Z]+)|(?<!_)I")  # the parser takes every I for the imaginary unit, I_0 too
+_SMALL_D = re.compile(
+    r"(\\(?:mathfrak|text|operatorname|math[a-z]+|begin|end)\s*\{[^{}]*\}|_\s*\{[^{}]*\}|\\[a-zA-Z]+)|(?<!_)d"
+)
+_INTEGRAL = re.compile(r"\\i*o?int(?![a-zA-Z])")
 _GAMMA = re.compile(r"\\(Gamma|gamma)(?![a-zA-Z])(?!\s*[(_])")  # both are a constant to the parser
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _DROPPED = re.compile(r"['\"]|!\s*!|\.\.\.|\\[#&@]|(?<![\d^{])\d+\s*_|(?<!\^)\{\s*\d+\s*\}\s*_|[⊥∥≅∼→⇒∧∨¬]")
@@ -63,6 +67,8 @@ def protect(text: str) -> str:
     text = _DOUBLE_FACTORIAL.sub(_double_factorial, text)
     text = _ANGLE.sub(_angle, text)
     text = _GAMMA.sub(r"\\mathfrak{\1}", text)
+    if not _INTEGRAL.search(text):
+        text = _SMALL_D.sub(lambda match: match[1] or r"\mathfrak{d}", text)
     return _CAPITAL_I.sub(lambda match: match[1] or r"\mathfrak{I}", text)
 
 

@@ -33,6 +33,7 @@ _BASES = {
 }
 _POINTS = re.compile(r"[A-Z]{2,3}")
 _NOT_IN_TEXT = re.compile(r"[\\^_=+*<>{}\[\]()|\ufffd]")
+_OPERATORS = re.compile("[+=*<>^]")
 _FUNCTIONS = re.compile(r"^(?:arc)?(?:sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|frac|det|max|min)h?$")
 
 
@@ -63,13 +64,15 @@ def is_words(text: str) -> bool:
         return False
     if text.strip().casefold() in _SHORT_WORDS:
         return True
+    if re.search("[-/]", text) and all(len(token) <= 3 for token in tokens):
+        return False  # ad-bc, AB/CD: products
     long_words = [token for token in tokens if len(token) >= 4 or (len(token) >= 2 and token[0].isupper())]
     return bool(long_words) or sum(len(token) >= 2 for token in tokens) >= 2
 
 
 def same_words(gold: str, answer: str) -> bool:
     """Compare as words; of two or three capitals, which may be points or variables (AB), the case matters."""
-    if words(gold) != words(answer):
+    if words(gold) != words(answer) or set(_OPERATORS.findall(answer)) - set(gold):
         return False
     points = [side for side in (gold.strip(), answer.strip()) if _POINTS.fullmatch(side)]
     return len(points) != 1 or points[0].casefold() in _SHORT_WORDS

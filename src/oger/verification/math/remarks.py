@@ -17,6 +17,12 @@ _WORDS = re.compile(  # possessive: a long word can be split in many ways, and n
     rf"\s*[,;:]?\s*\(?\s*(?<![a-zA-Z])({_INTRO})\s+"
     r"((?:[a-zA-Z]++(?:_\{?\w+\}?)?+\s*+(?:,\s*+|\\in\s*\\mathbb\s*\{?[A-Z]\}?\s*+)?+)++)\)?$"
 )
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|lt|gt)(?![a-zA-Z])")
+_ALL_OF = re.compile(
+    r"(?:all|any|every)\s+((?:(?:real|natural|rational|positive|nonnegative|integers?|numbers?|reals?)\s+)+)"
+    rf"(?:of\s+)?([a-zA-Z])(?=\s*(?:{_RELATION.pattern}))",
+    re.I,
+)
 _KINDS = (
     ("natural", re.compile(r"natural|(?:positive|nonnegative|non negative) integer", re.I)),
     ("integer", re.compile(r"\binteger", re.I)),
@@ -46,6 +52,7 @@ _MEMBER = re.compile(r"\\in\s*\\mathbb\s*\{?([A-Z])\}?")
 _FUNCTION = re.compile(r"([a-zA-Z])\(([a-zA-Z])\)\s*=(.*)", re.DOTALL)
 _DEFINED_AS = re.compile(r"\\equiv(?![a-zA-Z])|≡|\\coloneqq(?![a-zA-Z])|:\s*=|\\triangleq(?![a-zA-Z])")
 _MODULUS = re.compile(r"mod(?![a-z])")
+_ANY_NAME = re.compile(r"^[^=]*=(?!.*=)")
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,9 @@ def family(text: str) -> Family:
     >>> family(r"x=k\pi, k \in \mathbb{Z}").over
     'integer'
     """
+    if found := _ALL_OF.match(text):
+        over = next((name for name, kind in _KINDS if kind.search(found[1])), "")
+        return Family(text[found.start(2) :], (found[2],), over)
     if found := _MEMBERS.search(text):
         body, letters, over = text[: found.start()], found[1], _SETS.get(found[2], "")
     elif (found := _WORDS.search(text)) and _only_quantifies(found[1], found[2]):
@@ -142,6 +152,8 @@ def same_parameters(gold: Family, answer: Family) -> str | None:
     """The answer's body with its parameter called as the gold's is; None when they run over different sets."""
     if gold.over and answer.over and gold.over != answer.over:
         return None
+    if any(_ranges_over_integers(*sides) for sides in ((gold, answer), (answer, gold))):
+        return None
     constants = [_constants(side.body) for side in (gold, answer)]
     if len(constants[0]) == len(constants[1]) == 1:
         (wanted,), (said,) = constants
@@ -149,7 +161,24 @@ def same_parameters(gold: Family, answer: Family) -> str | None:
             return None  # f(x) = cx, c any number, and f(x) = cx, c an integer
         if wanted != said and (said in answer.letters or wanted in gold.letters):
             return _renamed(answer.body, said, wanted)
-    if not (gold.over == answer.over == "integer" and len(gold.letters) == len(answer.letters) == 1):
+    counted = [_counting_letter(side, other) for side, other in ((gold, answer), (answer, gold))]
+    new, old = counted
+    if "integer" not in (gold.over, answer.over) or not new or not old or old == new or _holds(answer.body, new):
         return answer.body
-    (old,), (new,) = answer.letters, gold.letters
-    return answer.body if old == new or _holds(answer.body, new) else _renamed(answer.body, old, new)
+    return _renamed(answer.body, old, new)
+
+
+def _ranges_over_integers(side: Family, other: Family) -> bool:
+    """Is one side a range of integers, n >= 3, and the other one a range of another letter, or of none?"""
+    if side.over not in ("integer", "natural") or other.over or not _RELATION.search(side.body):
+        return False
+    return not any(_holds(other.body, letter) for letter in side.letters)
+
+
+def _counting_letter(side: Family, other: Family) -> str:
+    r"""The letter that runs over the integers; where only the other side says so, the one letter that may: 2\pi k."""
+    if side.over == "integer":
+        return side.letters[0] if len(side.letters) == 1 else ""
+    value = _ANY_NAME.sub("", side.body)
+    found = set(re.findall("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", " ", value)))
+    return found.pop() if not side.letters and len(found) == 1 and found <= set("jklmn") and other.over else ""

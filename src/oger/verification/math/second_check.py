@@ -11,8 +11,9 @@ both expressions are evaluated by `evaluator`, never by sympy:
 - points alone never prove. What they agree on is an identity where both sides are analytic between the zeros of what
   stands under roots, logarithms and absolute values, and a point of every piece was tried (`points`); where that cannot
   be said (\arctan(\tan x), |\sin x|), nothing is decided here;
-- values that differ in their sign alone, and never at positive letters, are equal for two products with a root each:
-  a\sqrt{b} is \sqrt{a^2 b}, since such letters stand for positive numbers; but \sqrt{x^2} is not x.
+- values that differ in their sign alone, and never at positive letters, are equal for two products with a square root
+  each: a\sqrt{b} is \sqrt{a^2 b}, since such letters stand for positive numbers; but \sqrt{x^2} is not x, nor is
+  \sqrt[6]{x^2} \sqrt[3]{x}.
 - a node that the evaluator does not know (sums, integrals, limits) is not decided here.
 """
 
@@ -139,13 +140,13 @@ def _is_complex(expression: Any) -> bool:
 
 
 def _products_with_roots(*sides: Any) -> bool:
-    """Is each side one product that holds a root of letters, and no absolute value?"""
+    """Is each side one product that holds an even root of letters, and no absolute value?"""
     from sympy import Abs, Pow
 
     return all(
         not side.is_Add
         and not side.has(Abs)
-        and any(p.free_symbols and p.exp.is_Rational and not p.exp.is_Integer for p in side.atoms(Pow))
+        and any(p.free_symbols and p.exp.is_Rational and p.exp.q % 2 == 0 for p in side.atoms(Pow))
         for side in sides
     )
 

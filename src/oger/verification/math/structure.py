@@ -104,6 +104,9 @@ def _bracketed(text: str) -> Structure | None:
         return Structure("set", items) if len(items) > 1 else None
     if len(text) < 3 or text[0] not in "([]" or text[-1] not in ")][":
         return None
+    rows = [split_top(row, (",",)) for row in split_top(text[1:-1], (";",))] if text[0] + text[-1] == "[]" else []
+    if len(rows) > 1 and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+        return Structure("matrix", tuple(cell for row in rows for cell in row), columns=len(rows[0]))  # [1, 2; 3, 4]
     items = split_top(text[1:-1], (",", ";")) if _inside_is_balanced(text[1:-1]) else ()
     if len(items) < 2:
         return None

@@ -61,6 +61,10 @@ _WORD = re.compile(
     r"|horsepower|decade|century|centurie|millennium|micron|astronomical_unit|tablespoon|teaspoon|fluid_ounce|stone|steradian"
     r"|pound_force|dalton|molar|british_thermal_unit|revolution"
 )
+_POWER_OF_A_LETTER = re.compile(r"[a-ln-zA-Z]\s*\^\s*\{?\s*\+?\s*\d\s*\}?")
+"""Alone, and not of metres: a variable, as in 2n^2, 4 s^2."""
+_UPPER_CASE = frozenset("njvw")
+"""Symbols of units that are capitals; small, these letters are variables."""
 _POWER_WORDS = {"square": 2, "sq": 2, "sq.": 2, "squared": 2, "cubic": 3, "cu": 3, "cu.": 3, "cubed": 3}
 _SPELLINGS = [
     (re.compile(pattern), replacement)
@@ -134,6 +138,8 @@ def read_unit(text: str) -> Unit | None:
         return None
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
+    if _POWER_OF_A_LETTER.fullmatch(text.strip()):
+        return None
     top, *divisors = text.strip().split("/")
     if len(divisors) > 2:
         return None
@@ -188,6 +194,8 @@ def _factors(text: str) -> Iterator[tuple[Unit | None, int]]:
 
 
 def _lookup(name: str) -> Unit | None:
+    if name in _UPPER_CASE:
+        return None
     lower = name.rstrip(".").casefold() if not name.startswith("^") else name
     known = _SYMBOL.fullmatch(name)
     if not (known and len(name) == 1 and name.isupper() and name not in "NJWV"):  # S is siemens and s a second
