@@ -39,6 +39,7 @@ _AFTERTHOUGHT = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _UNDERLINE = re.compile(r"\A[ \t]{0,4}\r?\n(?:-{3,80}|={3,80})[ \t]{0,4}$", re.MULTILINE)  # Markdown's other heading
+_BULLET = re.compile(r"\A[ \t]*+\r?\n\s*+[-+•–][ \t]++(?=\S)")  # of a list below the phrase; a minus touches its number
 _HASHES = re.compile(r"^####(?=[^\n]*\S)", re.MULTILINE)
 _CLOSED = "</think>"
 _TAGS = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -180,7 +181,8 @@ def _phrase_span(text: str) -> Span | None:
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
         return None
-    line = _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t\r\n*_`")
+    line = _BULLET.sub("", _UNDERLINE.sub("", text[ends[-1] :]).lstrip(" \t*_`"))
+    line = line.lstrip(" \t\r\n*_`")
     begins = len(text) - len(line)
     line = line.split("\n", 1)[0]
     sentence = _AFTERTHOUGHT.split(_SENTENCE_END.split(line, maxsplit=1)[0], maxsplit=1)[0]
