@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from oger.endpoint.repeated_key import RepeatedKey
 from oger.endpoint.reply import (
     Answer,
     BrokenReplyError,
@@ -31,7 +32,6 @@ from oger.endpoint.reply import (
     refused_field,
     seconds_of_retry_after,
 )
-from oger.endpoint.repeated_key import RepeatedKey
 from oger.terminal.plain import say
 
 if TYPE_CHECKING:
