@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
@@ -247,7 +248,23 @@ def _not_a_checkpoint(folder: Path) -> str | None:
         step = read_object(folder / TRAINER_STATE_NAME, {"global_step": int})["global_step"]
     except ValueError as error:
         return str(error)
-    return None if step == checkpoint_step(folder) else f"it is the checkpoint of step {step}"
+    if step != checkpoint_step(folder):
+        return f"it is the checkpoint of step {step}"
+    broken = next((path.name for path in sorted(folder.iterdir()) if not _has_its_frame(path)), None)
+    return None if broken is None else f"{broken} is not what was written"
+
+
+def _has_its_frame(path: Path) -> bool:
+    """Whether a file of tensors begins and ends as one: what is seen of damage where an older list has no checksums."""
+    if path.suffix in (".pt", ".pth", ".bin"):
+        return is_zipfile(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt"):
+                return True
+        except (OSError, SafetensorError):
+            return False
+    return True
 
 
 def _checkpoints(folder: Path) -> list[Path]:
