@@ -30,6 +30,7 @@ from trl.trainer.utils import RepeatSampler
 from oger.encoders.base import Encoder
 from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
+from oger.io.disk import disk_fault
 from oger.io.objects import read_object
 from oger.io.whole import damage, put_in_place, write_manifest
 from oger.runs.card import CARD
@@ -198,7 +199,10 @@ def _written_whole(trainer: GRPOTrainer, folder: Path) -> Iterator[Path]:
             put_in_place(top / folder.name, folder)
             shutil.rmtree(top, ignore_errors=True)
         everyone()
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own words for it
+    except Exception as error:
+        # torch, safetensors and tokenizers have exceptions of their own for what a disk refuses.
+        if not isinstance(error, OSError | RuntimeError | SafetensorError) and disk_fault(error) is None:
+            raise
         if should_reduce_batch_size(error):
             raise
         shutil.rmtree(top, ignore_errors=True)  # gives back what it took of a full disk
