@@ -292,7 +292,7 @@ def test_a_packed_reply_is_unpacked_once_and_no_further_than_a_reply_may_be_long
     with EndpointServer(lambda call: "packed:gzip") as server:
         assert ask(server).text.startswith("The answer")
         assert server.calls[0].headers["Accept-Encoding"] == "identity"
-    for packing, reason in (("gzip+gzip+gzip", "packed by"), ("br", "packed by"), ("deflate", "deflate, as it says")):
+    for packing, reason in (("gzip+gzip+gzip", "is packed"), ("br", "is packed"), ("deflate", "deflate, as it says")):
         script = f"packed:{packing}"
         with EndpointServer(lambda _, script=script: script) as server, pytest.raises(RequestFailed, match=reason):
             ask(server, retries=0)

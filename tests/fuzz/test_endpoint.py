@@ -170,6 +170,17 @@ def test_a_packed_reply_of_the_worst_content_holds_nothing_up(server: RawServer,
     assert max(pauses) < 5.0
 
 
+def test_a_key_in_parts_of_an_answer_or_in_a_header_is_not_told(server: RawServer) -> None:
+    parts = [{"type": "text", "text": KEY[:9]}, {"type": "text", "text": KEY[9:]}]
+    reply = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}
+    server.reply = http(200, [], json.dumps(reply).encode())
+    assert ask(server, completions=False).text == "***"
+    server.reply = http(200, [("Content-Encoding", "x" * 25 + KEY.upper())], b"{}")
+    with pytest.raises(RequestFailed) as failed:
+        ask(server, completions=False)
+    assert KEY[:9] not in str(failed.value).lower()
+
+
 @examples(200, 10_000)
 def test_any_body_is_read_or_broken(number: int) -> None:
     def check(body: bytes) -> None:

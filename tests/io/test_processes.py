@@ -92,11 +92,25 @@ def test_the_command_itself_runs_nothing_of_it(trapped: Path, arguments: list[st
     assert not trapped.exists()
 
 
+def test_as_a_module_the_command_runs_no_more_than_python_itself(trapped: Path) -> None:
+    for name in ("contextlib", "typing", "warnings"):  # which Python itself and the first lines of the package import
+        (trapped.parent / "data" / f"{name}.py").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "oger", "version"], check=False, capture_output=True, text=True,
+        env={**os.environ, "PYTHONSAFEPATH": "", "PYTHONPATH": str(Path(oger.__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not trapped.exists()
+
+
 def test_as_a_module_the_command_leaves_the_working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONSAFEPATH", "")
     monkeypatch.setattr(sys, "path", [os.getcwd(), "/elsewhere"])
+    monkeypatch.setenv("PATH", f":.:bin:{os.environ['PATH']}:")
+    programs = os.environ["PATH"]
     leave_working_folder()
     assert (sys.path, os.environ["PYTHONSAFEPATH"]) == (["/elsewhere"], "1")
+    assert os.environ["PATH"] == programs.removeprefix(":.:bin:").removesuffix(":")
     leave_working_folder()
     assert sys.path == ["/elsewhere"]
 

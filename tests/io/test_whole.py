@@ -118,6 +118,22 @@ def test_damage_of_the_same_size_is_named_where_contents_are_read(tmp_path: Path
     assert damage(folder) == "weights is missing"
 
 
+def test_weights_and_states_that_a_manifest_leaves_out_are_damage(tmp_path: Path) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / "notes.txt").write_text("mine")
+    assert damage(folder) is None
+    (folder / "optimizer.pt").write_bytes(bytes(10))
+    assert damage(folder) == damage(folder, contents=False) == f"optimizer.pt is not in {MANIFEST}"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 5000, "\\u0000", "\\ud800"])
+def test_a_name_in_a_manifest_that_no_file_has_is_damage(tmp_path: Path, name: str) -> None:
+    folder = folder_with_manifest(tmp_path / "checkpoint")
+    (folder / MANIFEST).write_text(f'{{"{name}": [1, "x"]}}')
+    assert len(str(damage(folder))) < 300
+    assert damage(folder) is not None
+
+
 @pytest.mark.parametrize("manifest", ["null", "{}", "[]", "[[1, 2]]", '"x"', "7", "{", "[" * 100_000, ""])
 def test_a_manifest_that_lists_nothing_is_no_manifest(tmp_path: Path, manifest: str) -> None:
     folder = folder_with_manifest(tmp_path / "checkpoint")

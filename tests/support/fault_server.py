@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
 import sys
 import time
 from typing import Any
+
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 from oger.cli.main import main
 
@@ -25,6 +28,8 @@ _PRELOADED = ("oger.training.run.train", "oger.worlds.arithmetic", "oger.teacher
 def serve() -> None:
     for name in _PRELOADED:
         __import__(name)
+    get_checkpoint_conversion_mapping("llama")  # a table that is made once in a process, for half a second
+    gc.freeze()  # else the collector of every fork writes into, and so copies, what was imported
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

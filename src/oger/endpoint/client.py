@@ -14,7 +14,6 @@ redirect, no money left) is an `EndpointError`. An error inside a reply with sta
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import zlib
@@ -22,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from oger.endpoint.repeated_key import RepeatedKey
 from oger.endpoint.reply import (
     Answer,
     BrokenReplyError,
@@ -48,8 +48,6 @@ _MOST_LISTS = 500_000
 """Lists and objects of a reply, which are what takes longest to read."""
 _ANY_HEADER = 47
 """For zlib: gzip's header or zlib's, whichever is there."""
-_SHORTEST_SECRET = 12
-"""A key of fewer characters is a placeholder such as EMPTY, which an answer may contain by chance."""
 
 PROMPT_FIELDS = ("messages", "prompt", "model", "stream", "n")
 """Fields of a request that are not the user's to set: one request is one whole answer to one prompt."""
@@ -114,7 +112,7 @@ class Endpoint:
         self.options = options
         self._url = f"{checked_url(options.url)}/{'completions' if options.completions else 'chat/completions'}"
         self._key = _checked_key(api_key) if api_key is not None else None
-        self._written_key = _ways_to_write(self._key or "")
+        self._repeated_key = RepeatedKey(self._key)
         self._backoff = wait_exponential(options.retry_wait_s, _LONGEST_BACKOFF_S) + wait_random_exponential(
             options.retry_wait_s, _LONGEST_BACKOFF_S
         )
@@ -218,7 +216,7 @@ class Endpoint:
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise _Fault(f"connection lost ({type(error).__name__}: {error})") from None
         self._has_replied = True
-        content = self._without_key(content)  # before a message is shortened, which could cut the key in two
+        content = self._repeated_key.taken_out(content)  # before a message is shortened, which could cut the key in two
         if content.count(b"[") + content.count(b"{") > _MOST_LISTS:
             raise _Fault("the reply is nothing but lists", passing=False)
         inside = error_status(content) if status == 200 else None
@@ -228,7 +226,10 @@ class Endpoint:
             answer = read_reply(content, completions=self.options.completions)
         except BrokenReplyError as error:
             raise _Fault(str(error)) from None
-        return replace(answer, seconds=loop.time() - started)
+        text, reason = map(
+            self._repeated_key.taken_out_of_text, (answer.text, answer.finish_reason)
+        )  # joined from parts
+        return replace(answer, text=text, finish_reason=reason, seconds=loop.time() - started)
 
     async def _post(self, body: Mapping[str, Any]) -> tuple[int, float | None, bytes]:
         """Status, seconds of a Retry-After, and the whole body."""
@@ -264,16 +265,8 @@ class Endpoint:
 
     def _redact(self, text: str) -> str:
         """For messages: a server or a proxy may repeat what it was sent."""
-        text = re.sub(r"//[^/@\s]+@", "//***@", text)
+        text = self._repeated_key.taken_out_of_text(re.sub(r"//[^/@\s]+@", "//***@", text))
         return text.replace(self._key, "***") if self._key else text
-
-    def _without_key(self, content: bytes) -> bytes:
-        """A reply with the key taken out, should the server repeat it; otherwise kept as it came."""
-        if self._key is None or len(self._key) < _SHORTEST_SECRET:
-            return content
-        if (encoding := json.detect_encoding(content)) != "utf-8":  # as JSON is read
-            content = content.decode(encoding, errors="replace").encode()
-        return self._written_key.sub(b"***", content)
 
 
 class _Fault(Exception):  # noqa: N818
@@ -306,7 +299,7 @@ def _unpacked(content: bytes, encoding: str) -> bytes:
     if encoding in ("", "identity") or not content:
         return content
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise _Fault(f"the reply is packed by {encoding[:40]!r}, which was not asked for", passing=False)
+        raise _Fault("the reply is packed, more than once or by neither gzip nor deflate", passing=False)
     try:
         unpacked = zlib.decompressobj(_ANY_HEADER).decompress(content, _MAX_REPLY_BYTES + 1)
     except zlib.error:
@@ -314,16 +307,6 @@ def _unpacked(content: bytes, encoding: str) -> bytes:
     if len(unpacked) > _MAX_REPLY_BYTES:
         raise _too_long()
     return unpacked
-
-
-def _ways_to_write(key: str) -> re.Pattern[bytes]:
-    """A key as it stands, with characters as escapes of JSON, Python or an address, and in UTF-16 or UTF-32."""
-    characters = []
-    for character in key:
-        code, plain = f"(?i:{ord(character):02x})", re.escape(character)
-        escaped = rf"|\\{{1,8}}{plain}" if character in "/\"\\'" else ""
-        characters.append(rf"(?:{plain}|\\{{1,8}}(?:u00|x){code}|%{code}{escaped})")
-    return re.compile(r"\x00{0,3}".join(characters).encode())
 
 
 def checked_url(url: str) -> str:

@@ -44,8 +44,10 @@ def safe_starts() -> Iterator[None]:
 
 
 def leave_working_folder() -> None:
-    """For a process that is this package's command: takes the working folder off its path, and off that of whatever is
-    started from it, by other packages too."""
+    """For a process that is this package's command: takes the working folder off its paths, of modules and of programs,
+    and off those of whatever is started from it, by other packages too (`platform` starts `uname`)."""
     os.environ[_SAFE_PATH] = "1"
+    if path := os.environ.get("PATH"):
+        os.environ["PATH"] = os.pathsep.join(filter(os.path.isabs, path.split(os.pathsep)))
     if not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MANIFEST = "oger_files.json"
+_LOADED = (".safetensors", ".pt", ".pth", ".bin")
+"""Ends of names of weights and states, of which a list leaves none out."""
 _LEFT_OVER = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 
 
@@ -182,11 +184,18 @@ def damage(folder: Path, *, contents: bool = True) -> str | None:
         listed = None
     if not isinstance(listed, dict) or not listed:
         return f"{MANIFEST} is missing or unreadable"
+    for path in folder.iterdir():
+        if path.suffix in _LOADED and path.name not in listed:
+            return f"{path.name} is not in {MANIFEST}"
     for name, entry in listed.items():
         size, checksum = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
+        try:
+            there = path.is_file()
+        except OSError:  # a name that no file has
+            there = False
+        if not there:
+            return f"{name[:200]} is missing"
         if path.stat().st_size != size:
             return f"{name} has {path.stat().st_size} of {size} bytes"
         if contents and checksum is not None and _checksum(path) != checksum:

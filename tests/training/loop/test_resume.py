@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from oger import OGERConfig, OGERTrainer
 from oger.faults import RunFaultError
-from oger.io.whole import settle, write_manifest
+from oger.io.whole import MANIFEST, settle, write_manifest
 from oger.training.loop import checkpoint as checkpoint_module
 from oger.training.loop.checkpoint import newest_whole, save_policy
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
@@ -129,6 +129,19 @@ def test_a_folder_that_lacks_what_a_checkpoint_must_hold_is_none_whatever_its_ma
     assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-2"
     name = "a file of weights" if lacks == "model.safetensors" else lacks
     assert said == [f"{tmp_path / 'checkpoint-3'} is damaged and passed over: {name} is missing"]
+
+
+@pytest.mark.parametrize("zeroed", ["model.safetensors", "oger_loop_state_0.pt", "rng_state.pth"])
+def test_zeroed_files_of_a_checkpoint_without_checksums_are_named(saved: Path, tmp_path: Path, zeroed: str) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    manifest, path = tmp_path / "checkpoint-6" / MANIFEST, tmp_path / "checkpoint-6" / zeroed
+    sizes = {name: size for name, (size, _) in json.loads(manifest.read_text()).items()}
+    manifest.write_text(json.dumps(sizes))  # as an older version wrote it
+    said: list[str] = []
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-6"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert newest_whole(tmp_path, said.append) == tmp_path / "checkpoint-5"
+    assert said == [f"{path.parent} is damaged and passed over: {zeroed} is not what was written"]
 
 
 def test_an_extra_checkpoint_of_another_step_is_passed_over(saved: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_damaged_record_of_the_start_is_named(recipe: Recipe, content: str) ->
     (recipe.output_dir / STARTED).write_text(content)
     with pytest.raises(ValueError, match=r"started\.yaml is damaged"):
         train_recipe(recipe, resume=True)
+
+
+def test_a_record_of_the_start_that_is_a_pipe_is_refused_and_not_replaced(recipe: Recipe) -> None:
+    (recipe.output_dir / STARTED).unlink()
+    os.mkfifo(recipe.output_dir / STARTED)
+    with pytest.raises(ValueError, match=r"started\.yaml is no regular file"):
+        train_recipe(recipe, resume=True)
+    assert (recipe.output_dir / STARTED).is_fifo()
 
 
 def test_a_run_of_an_older_version_is_resumed_and_compared_from_then_on(recipe: Recipe) -> None:

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
@@ -29,6 +30,7 @@ from trl.trainer.utils import RepeatSampler
 from oger.encoders.base import Encoder
 from oger.encoders.identity import check_identity, identity_record
 from oger.faults import RunFaultError
+from oger.io.disk import disk_fault
 from oger.io.objects import read_object
 from oger.io.whole import damage, put_in_place, write_manifest
 from oger.runs.card import CARD
@@ -197,7 +199,10 @@ def _written_whole(trainer: GRPOTrainer, folder: Path) -> Iterator[Path]:
             put_in_place(top / folder.name, folder)
             shutil.rmtree(top, ignore_errors=True)
         everyone()
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have their own words for it
+    except Exception as error:
+        # torch, safetensors and tokenizers have exceptions of their own for what a disk refuses.
+        if not isinstance(error, OSError | RuntimeError | SafetensorError) and disk_fault(error) is None:
+            raise
         if should_reduce_batch_size(error):
             raise
         shutil.rmtree(top, ignore_errors=True)  # gives back what it took of a full disk
@@ -247,7 +252,23 @@ def _not_a_checkpoint(folder: Path) -> str | None:
         step = read_object(folder / TRAINER_STATE_NAME, {"global_step": int})["global_step"]
     except ValueError as error:
         return str(error)
-    return None if step == checkpoint_step(folder) else f"it is the checkpoint of step {step}"
+    if step != checkpoint_step(folder):
+        return f"it is the checkpoint of step {step}"
+    broken = next((path.name for path in sorted(folder.iterdir()) if not _has_its_frame(path)), None)
+    return None if broken is None else f"{broken} is not what was written"
+
+
+def _has_its_frame(path: Path) -> bool:
+    """Whether a file of tensors begins and ends as one: what is seen of damage where an older list has no checksums."""
+    if path.suffix in (".pt", ".pth", ".bin"):
+        return is_zipfile(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt"):
+                return True
+        except (OSError, SafetensorError):
+            return False
+    return True
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from oger.io import yaml as yaml_dialect
-from oger.io.whole import write_text
+from oger.io.whole import regular, write_text
 from oger.recipes.paths import moved_paths
 from oger.recipes.recipe import Recipe, make_recipe
 from oger.runs.paths import STARTED
@@ -67,12 +68,12 @@ def started_recipe(run: Path) -> Recipe | None:
 
 def _read(run: Path) -> dict[str, Any] | None:
     path = run / STARTED
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        content = yaml_dialect.load(yaml_dialect.read_text(path))
+        content = yaml_dialect.load(yaml_dialect.read_text(regular(path)))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     kinds = {"recipe": Mapping, "processes": int, "data": Mapping}
     if not isinstance(content, dict) or any(not isinstance(content.get(key), kind) for key, kind in kinds.items()):
         raise ValueError(f"{path} is damaged: remove it to resume without comparing the data.")
