@@ -12,8 +12,8 @@ both expressions are evaluated by `evaluator`, never by sympy:
   stands under roots, logarithms and absolute values, and a point of every piece was tried (`points`); where that cannot
   be said (\arctan(\tan x), |\sin x|), nothing is decided here;
 - values that differ in their sign alone, and never at positive letters, are equal for two products with a square root
-  each: a\sqrt{b} is \sqrt{a^2 b}, since such letters stand for positive numbers; but \sqrt{x^2} is not x, nor is
-  \sqrt[6]{x^2} \sqrt[3]{x}.
+  each and several letters, which stand for positive numbers: a\sqrt{b} is \sqrt{a^2 b}; but \sqrt{x^2} is not x,
+  x\sqrt{x^2+1} not \sqrt{x^4+x^2}, nor is \sqrt[6]{x^2} \sqrt[3]{x}.
 - a node that the evaluator does not know (sums, integrals, limits) is not decided here.
 """
 
@@ -140,10 +140,10 @@ def _is_complex(expression: Any) -> bool:
 
 
 def _products_with_roots(*sides: Any) -> bool:
-    """Is each side one product that holds an even root of letters, and no absolute value?"""
+    """Is each side one product that holds an even root of letters, of several in all, and no absolute value?"""
     from sympy import Abs, Pow
 
-    return all(
+    return len(letters(*sides)) > 1 and all(
         not side.is_Add
         and not side.has(Abs)
         and any(p.free_symbols and p.exp.is_Rational and p.exp.q % 2 == 0 for p in side.atoms(Pow))
