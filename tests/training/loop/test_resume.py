@@ -228,6 +228,20 @@ def test_a_policy_is_replaced_whole_with_its_record(saved: Path, tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {"best", "out"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_refuses_the_tokenizer_leaves_the_policy_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, trainer = run(tmp_path / "out", max_steps=1)
+    save_policy(trainer, tmp_path / "best", {"step": 1})
+    tokenizer: Any = trainer.processing_class
+    monkeypatch.setattr(tokenizer, "save_pretrained", lambda *_, **__: tokenizer.backend_tokenizer.save("/dev/full"))
+    with pytest.raises(RunFaultError, match="No space left on device"):  # tokenizers' own exception is no OSError
+        save_policy(trainer, tmp_path / "best", {"step": 2})
+    assert json.loads((tmp_path / "best" / "validation.json").read_text()) == {"step": 1}
+    assert {path.name for path in tmp_path.iterdir()} == {"best", "out"}
+
+
 def test_resuming_without_the_loop_state_is_one_clear_error(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "checkpoint-3" / "oger_loop_state_0.pt").unlink()
