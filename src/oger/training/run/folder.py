@@ -74,8 +74,11 @@ def _differences(started: Recipe, asked: Recipe) -> list[str]:
 
 
 def clear(run: Path) -> None:
-    """Removes what an earlier start left that ended before its first step; nothing else. The lock must be held."""
+    """Removes what an earlier start left half written, and all of one that ended before its first step; nothing else.
+    The lock must be held."""
     remove_leftovers(run)
+    for folder in (run, run / CHECKPOINTS):
+        shutil.rmtree(folder / STAGING, ignore_errors=True)
     if _holds_no_step(run):
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
         shutil.rmtree(run / SENT_IN, ignore_errors=True)
