@@ -59,6 +59,9 @@ VALIDATION = "validation.json"
 MERGED = "merged"
 SUMMARY = "summary.json"
 
+WRITTEN_INTO = (ROLLOUTS, PROBES, BATCHES, PROFILE, CHECKPOINTS, FAULTS)
+"""Folders to which a run adds files while it goes on."""
+
 _CHECKPOINT = "checkpoint-"
 
 

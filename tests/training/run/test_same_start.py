@@ -123,6 +123,9 @@ def test_a_folder_with_anything_else_in_it_is_not_cleared(recipe: Recipe, name: 
     run = recipe.output_dir
     begun(run, recipe)
     (run / name).touch()
+    (run / "checkpoints" / ".README.md.12.tmp").touch()
+    (run / "rollouts").mkdir()
+    (run / "rollouts" / ".step-000001.parquet.12.tmp").touch()
     with pytest.raises(FileExistsError, match="not empty"):
         check_folder(run, recipe, resume=False)
     clear(run)

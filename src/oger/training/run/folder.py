@@ -10,7 +10,7 @@ from pathlib import Path
 from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.paths import absolute_paths
 from oger.recipes.recipe import Recipe, load_recipe, make_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, DATA, ENCODER, ENVIRONMENT, LOCK, SENT_IN, STARTED, SUMMARY
+from oger.runs.paths import CHECKPOINTS, CONFIG, DATA, ENCODER, ENVIRONMENT, LOCK, SENT_IN, STARTED, SUMMARY, WRITTEN_INTO
 from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
@@ -76,8 +76,8 @@ def _differences(started: Recipe, asked: Recipe) -> list[str]:
 def clear(run: Path) -> None:
     """Removes what an earlier start left half written, and all of one that ended before its first step; nothing else.
     The lock must be held."""
-    remove_leftovers(run)
-    for folder in (run, run / CHECKPOINTS):
+    for folder in (run, *(run / name for name in WRITTEN_INTO)):
+        remove_leftovers(folder)
         shutil.rmtree(folder / STAGING, ignore_errors=True)
     if _holds_no_step(run):
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
