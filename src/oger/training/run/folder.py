@@ -10,7 +10,18 @@ from pathlib import Path
 from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.paths import absolute_paths
 from oger.recipes.recipe import Recipe, load_recipe, make_recipe
-from oger.runs.paths import CHECKPOINTS, CONFIG, DATA, ENCODER, ENVIRONMENT, LOCK, SENT_IN, STARTED, SUMMARY, WRITTEN_INTO
+from oger.runs.paths import (
+    CHECKPOINTS,
+    CONFIG,
+    DATA,
+    ENCODER,
+    ENVIRONMENT,
+    LOCK,
+    SENT_IN,
+    STARTED,
+    SUMMARY,
+    WRITTEN_INTO,
+)
 from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
