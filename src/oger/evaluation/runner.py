@@ -73,9 +73,7 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
                     yield _finish(job, store)
 
 
-def missing_batches(
-    job: Job, stored: Mapping[Key, StoredResponse], cut_off: Key | None = None
-) -> list[list[Request]]:
+def missing_batches(job: Job, stored: Mapping[Key, StoredResponse], cut_off: Key | None = None) -> list[list[Request]]:
     """The batches of the whole plan, without what is stored and without empty ones.
 
     Args:
@@ -86,7 +84,7 @@ def missing_batches(
     size = job.policy.batch_size or max(1, len(requests))
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
     missing = [[request for request in batch if _key(request) not in stored] for batch in batches]
-    cut = [job.policy.batch_size is not None and cut_off in map(_key, batch) for batch in batches]
+    cut = [job.policy.batch_size is not None and any(_key(one) == cut_off for one in batch) for batch in batches]
     return [batch if part else left for batch, left, part in zip(batches, missing, cut, strict=True) if left]
 
 

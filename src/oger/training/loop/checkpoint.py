@@ -282,8 +282,10 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
-    """As transformers does, but by step, since a clock may be set back, and never counting a damaged one. One that cannot
-    be read stays: it may be whole."""
+    """As transformers does, but by step, since a clock may be set back, and never counting a damaged one.
+
+    One that cannot be read stays: it may be whole.
+    """
     limit = trainer.args.save_total_limit
     if limit is None or limit <= 0:
         return
