@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from oger.words import choose
 
-Rule = Callable[[str], str | None]
 Span = tuple[int, int]  # where a part of a text begins, and the character after its end
+Rule = Callable[[str], Span | None]
 
 # What `last_boxed` has to see, in one pass: the commands (also \\boxed, from a text escaped twice), escapes, as an
 # escaped brace does not nest, and braces.
@@ -41,34 +41,21 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _UNDERLINE = re.compile(r"\A[ \t]{0,4}\r?\n(?:-{3,80}|={3,80})[ \t]{0,4}$", re.MULTILINE)  # Markdown's other heading
 _BULLET = re.compile(r"\A[ \t]*+\r?\n\s*+[-+•–][ \t]++(?=\S)")  # of a list below the phrase; a minus touches its number
 _HASHES = re.compile(r"^####(?=[^\n]*\S)", re.MULTILINE)
-_CLOSED = "</think>"
+CLOSED = "</think>"  # reasoning ends
 _TAGS = re.compile(r"<(/?)answer>", re.IGNORECASE)
 
 
-def last_boxed(text: str) -> str | None:
-    r"""Content of the \boxed{...}, \fbox{...} or \framebox{...} that was opened last, braces inside it balanced.
+def last_boxed(text: str) -> Span | None:
+    r"""The content of the \boxed{...}, \fbox{...} or \framebox{...} that was opened last, braces inside it balanced.
 
     A box inside a box belongs to the outer one, and a box that holds nothing but a box is opened: \boxed{\boxed{3}}
     gives 3. `\boxed 5` and `\boxed \frac12`, without braces, are boxes. When the last one is never closed, the answer
     is unfinished: None, whatever stands before.
 
-    >>> last_boxed(r"\boxed{1} and \boxed{\frac{1}{2}}")
-    '\\frac{1}{2}'
+    >>> last_boxed(r"\boxed{9}. So the answer is 9.")
+    (7, 8)
     >>> last_boxed(r"\boxed{1}. Wait: \boxed{") is None
     True
-    """
-    return _part(text, last_boxed_span(text))
-
-
-def _part(text: str, span: Span | None) -> str | None:
-    return None if span is None else text[span[0] : span[1]]
-
-
-def last_boxed_span(text: str) -> Span | None:
-    r"""Where in the text the content that `last_boxed` gives begins, and the character after its end.
-
-    >>> last_boxed_span(r"\boxed{9}. So the answer is 9.")
-    (7, 8)
     """
     stack: list[int] = []  # of each open brace: where its box command begins; -1 when it opens no box
     boxes: dict[int, tuple[int, int]] = {}  # where a box command begins -> its content; its end is -1 while it is open
@@ -121,35 +108,23 @@ def _only_box(text: str, span: tuple[int, int], boxes: Mapping[int, tuple[int, i
     return inner if inner is not None and inner[1] == end - 1 else None
 
 
-def after_think(text: str) -> str | None:
+def after_think(text: str) -> Span | None:
     """What follows the last </think>; None when the reasoning was never closed."""
-    return _part(text, _after_think_span(text))
+    closed = text.rfind(CLOSED)
+    return None if closed < 0 else (closed + len(CLOSED), len(text))
 
 
-def _after_think_span(text: str) -> Span | None:
-    closed = text.rfind(_CLOSED)
-    return None if closed < 0 else (closed + len(_CLOSED), len(text))
-
-
-def after_think_or_whole(text: str) -> str | None:
+def after_think_or_whole(text: str) -> Span:
     """What follows the last </think> if there is one, else the text: for policies that think aloud only at times."""
-    return _part(text, _after_think_or_whole_span(text))
+    return after_think(text) or (0, len(text))
 
 
-def _after_think_or_whole_span(text: str) -> Span:
-    return _after_think_span(text) or (0, len(text))
-
-
-def hash_answer(text: str) -> str | None:
+def hash_answer(text: str) -> Span | None:
     """The rest of the last line that starts with #### and goes on (the GSM8K convention).
 
     >>> hash_answer("2+2=4\\n#### 4")
-    '4'
+    (11, 12)
     """
-    return _part(text, _hash_span(text))
-
-
-def _hash_span(text: str) -> Span | None:
     begins = [match.end() for match in _HASHES.finditer(text)]
     if not begins:
         return None
@@ -164,20 +139,16 @@ def _stripped(text: str, begins: int, ends: int, beside: str | None = None) -> S
     return begins, begins + len(part.strip(beside))
 
 
-def answer_phrase(text: str) -> str | None:
+def answer_phrase(text: str) -> Span | None:
     """What follows the last "answer is", "Answer:", "answer =", "correct option is" or heading "Answer".
 
     It ends with its sentence or line, and before "because", "since" and "not".
 
-    >>> answer_phrase("So the answer is 12. Check: 3 * 4.")
+    >>> extract_answer("So the answer is 12. Check: 3 * 4.", ["answer_phrase"])
     '12'
-    >>> answer_phrase("**Answer**: D, not B")
+    >>> extract_answer("**Answer**: D, not B", ["answer_phrase"])
     'D'
     """
-    return _part(text, _phrase_span(text))
-
-
-def _phrase_span(text: str) -> Span | None:
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
         return None
@@ -191,16 +162,12 @@ def _phrase_span(text: str) -> Span | None:
     return (begins, past) if begins < past else None
 
 
-def answer_tag(text: str) -> str | None:
+def answer_tag(text: str) -> Span | None:
     """Content of the last complete <answer>...</answer>, stripped.
 
-    >>> answer_tag("<answer>3</answer> <answer> 4 </answer> <answer>")
+    >>> extract_answer("<answer>3</answer> <answer> 4 </answer> <answer>", ["answer_tag"])
     '4'
     """
-    return _part(text, _tag_span(text))
-
-
-def _tag_span(text: str) -> Span | None:
     opened: int | None = None
     found: Span | None = None
     for tag in _TAGS.finditer(text):
@@ -229,31 +196,27 @@ def stated_answer(text: str) -> Stated | None:
     >>> [text[stated.begins : stated.ends] for text in texts if (stated := stated_answer(text))]
     ['9', '9', '9', '9']
     """
-    said = _after_think_span(text)
+    said = after_think(text)
     if said and (found := _stated_in(text[said[0] :])):
         return Stated(said[0] + found.begins, said[0] + found.ends, found.in_box)
     return _stated_in(text)
 
 
 def _stated_in(text: str) -> Stated | None:
-    for find in (last_boxed_span, _tag_span, _hash_span, _phrase_span):
+    for find in (last_boxed, answer_tag, hash_answer, answer_phrase):
         found = find(text)
         if found is not None and found[0] < found[1]:
-            return Stated(*found, in_box=find is last_boxed_span)
+            return Stated(*found, in_box=find is last_boxed)
     return None
 
 
-def boxed_or_said(text: str) -> str | None:
+def boxed_or_said(text: str) -> Span | None:
     r"""`last_boxed`, or else `answer_phrase`, or else the last word with a digit, behind its last "=".
 
-    >>> boxed_or_said(r"6*7=42. So \boxed{42"), boxed_or_said("6*7=42."), boxed_or_said(r"6*7=42 \boxed{41}")
-    ('42', '42', '41')
+    >>> [extract_answer(text, ["boxed_or_said"]) for text in (r"6*7=42. So \boxed{42", r"6*7=42 \boxed{41}")]
+    ['42', '41']
     """
-    return _part(text, _boxed_or_said_span(text))
-
-
-def _boxed_or_said_span(text: str) -> Span | None:
-    found = last_boxed_span(text) or _phrase_span(text)
+    found = last_boxed(text) or answer_phrase(text)
     if found is not None:
         return found
     last = next((word for word in reversed(text.split()) if any(map(str.isdigit, word))), None)
@@ -264,12 +227,8 @@ def _boxed_or_said_span(text: str) -> Span | None:
     return (begins, ends) if begins < ends else None
 
 
-def whole(text: str) -> str | None:
+def whole(text: str) -> Span | None:
     """The text itself, stripped; None when it is blank."""
-    return _part(text, _whole_span(text))
-
-
-def _whole_span(text: str) -> Span | None:
     begins, ends = _stripped(text, 0, len(text))
     return (begins, ends) if begins < ends else None
 
@@ -285,17 +244,6 @@ ANSWER_RULES: Mapping[str, Rule] = {
     "whole": whole,
 }
 
-_SPANS: Mapping[str, Callable[[str], Span | None]] = {
-    "last_boxed": last_boxed_span,
-    "after_think": _after_think_span,
-    "after_think_or_whole": _after_think_or_whole_span,
-    "hash_answer": _hash_span,
-    "answer_phrase": _phrase_span,
-    "answer_tag": _tag_span,
-    "boxed_or_said": _boxed_or_said_span,
-    "whole": _whole_span,
-}
-
 DEFAULT_RULES = ("last_boxed",)
 
 
@@ -305,7 +253,8 @@ def extract_answer(text: str, rules: Sequence[str] = DEFAULT_RULES) -> str | Non
     Raises:
         ValueError: A rule that is not in `ANSWER_RULES`; the message names the nearest.
     """
-    return _part(text, extract_span(text, rules))
+    span = extract_span(text, rules)
+    return None if span is None else text[slice(*span)]
 
 
 def extract_span(text: str, rules: Sequence[str] = DEFAULT_RULES) -> Span | None:
@@ -318,7 +267,7 @@ def extract_span(text: str, rules: Sequence[str] = DEFAULT_RULES) -> Span | None
         ValueError: as `extract_answer`.
     """
     begins, ends = 0, len(text)
-    for find in [choose(_SPANS, name, "answer rule") for name in rules]:
+    for find in [choose(ANSWER_RULES, name, "answer rule") for name in rules]:
         found = find(text[begins:ends])
         if found is None:
             return None

@@ -6,10 +6,13 @@ that fits is used (`read_gold`); for a whole source, `survey` names the rule tha
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from oger.verification.formats import Rule, answer_tag, hash_answer, last_boxed
+from oger.verification.formats import extract_answer
+
+GoldRule = Callable[[str], str | None]
 
 _MAX_WORDS = 30  # longer than any answer in words
 _ENTRY = re.compile(r"\[\s*(?:'([^']*)'|\"([^\"]*)\")\s*,?\s*\]")
@@ -36,17 +39,15 @@ def as_it_is(text: str) -> str | None:
     return None if not text or len(_WORD.findall(text)) > _MAX_WORDS else text
 
 
-GOLD_RULES: Mapping[str, Rule] = {
-    "single_entry": single_entry,
-    "hash_answer": hash_answer,
-    "answer_tag": answer_tag,
-    "last_boxed": last_boxed,
-    "as_it_is": as_it_is,
-}
 _MARKS = {
     "hash_answer": re.compile("^####", re.MULTILINE),
     "answer_tag": re.compile("<answer>", re.IGNORECASE),
     "last_boxed": re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])"),
+}
+GOLD_RULES: Mapping[str, GoldRule] = {
+    "single_entry": single_entry,
+    **{rule: partial(extract_answer, rules=(rule,)) for rule in _MARKS},
+    "as_it_is": as_it_is,
 }
 
 

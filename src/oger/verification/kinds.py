@@ -13,8 +13,7 @@ from typing import Any
 
 from oger.plugins import load_plugin
 from oger.verification.choice import grade_choice, instant_choice
-from oger.verification.formats import Rule
-from oger.verification.golds import read_gold
+from oger.verification.golds import GoldRule, read_gold
 from oger.verification.gym_grader import grade_reasoning_gym
 from oger.verification.math.grader import grade_math, instant_math
 from oger.verification.verdict import Judgement
@@ -37,7 +36,7 @@ class Kind:
     """Decides the easy pairs in the caller's process, in time linear in the answers; None = ask `grade`."""
     probe: tuple[str, str, str, Any] | None = None
     """(gold, a right answer, a wrong answer, metadata): what a run checks before it starts."""
-    read_gold: Rule | None = None
+    read_gold: GoldRule | None = None
     """Finds the gold answer in what a data set stores, in linear time; None from it = unreadable, hence undecided."""
 
 

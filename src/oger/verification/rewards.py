@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from oger.io.answers import answer_texts
-from oger.verification.formats import DEFAULT_RULES, extract_answer, last_boxed
+from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import check_kinds_of_rows
 from oger.verification.question import with_question
 from oger.verification.verdict import Verdict
@@ -122,4 +122,4 @@ accuracy_reward = accuracy_with(DEFAULT_RULES, name="accuracy_reward")
 
 def format_reward(completions: Sequence[Completion], **kwargs: Any) -> list[float]:
     r"""1.0 if the completion holds a complete \boxed{...}, else 0.0."""
-    return [float(last_boxed(completion_text(completion)) is not None) for completion in completions]
+    return [float(extract_answer(completion_text(completion)) is not None) for completion in completions]

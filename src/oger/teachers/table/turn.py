@@ -18,9 +18,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from oger.verification.formats import CLOSED
+
 _OPENED = re.compile(r"<(?P<name>[A-Za-z_][\w-]*)>(?:\s*(?P<closed></(?P=name)>))?(?P<blank>\s*)\Z")
 """What a prompt may end in: an opened tag, or an empty block."""
-_CLOSED = "</think>"
 _LOOKED_AT = 200  # characters of a prompt's end
 _SAID = "Said so"  # stands for what an assistant says, and occurs in no template
 _TEXTS_KEPT = 1024  # as token ids: those of a few rollout batches, or of a small set
@@ -67,19 +68,19 @@ class PolicyTurn:
                 f"the chat template's generation prompt does not open the answer: {self.header!r} is to stand before "
                 "it, and the teacher's text does not begin so. Take a template that opens the answer"
             )
-        if text.lstrip().startswith("<") or _CLOSED in text:  # other texts have no tag, and need no rendered prompt
+        if text.lstrip().startswith("<") or CLOSED in text:  # other texts have no tag, and need no rendered prompt
             text = _without_opened(text, rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         while ended := next((end for end in self.end_texts if text.rstrip().endswith(end)), None):
             text = text.rstrip().removesuffix(ended)
         if any(end in text for end in self.end_texts):
             raise EndInsideError("a token that ends the turn stands inside the text")
-        if self.answers_behind_think and text.strip() and _CLOSED not in text:
-            raise NeverClosedError(f"the text never closes its reasoning with {_CLOSED}")
+        if self.answers_behind_think and text.strip() and CLOSED not in text:
+            raise NeverClosedError(f"the text never closes its reasoning with {CLOSED}")
         return text
 
     def left_open(self, prompt: str | Sequence[Mapping[str, Any]], text: str) -> str | None:
         """The tag that this prompt has opened and that a text behind it never closes; None where there is none."""
-        if _CLOSED in text:  # the tag that templates open: most texts of models that think need no rendered prompt
+        if CLOSED in text:  # the tag that templates open: most texts of models that think need no rendered prompt
             return None
         opened = _OPENED.search(rendered_prompt(prompt, self.tokenizer, self.template_options)[-_LOOKED_AT:])
         if opened is None or opened["closed"] or f"</{opened['name']}>" in text:
