@@ -126,11 +126,12 @@ def test_weights_and_states_that_a_manifest_leaves_out_are_damage(tmp_path: Path
     assert damage(folder) == damage(folder, contents=False) == f"optimizer.pt is not in {MANIFEST}"
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 5000, "\\u0000", "\\ud800"])
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 5000, "\\u0000", "\\ud800", "\\n", "a\\nb", ""])
 def test_a_name_in_a_manifest_that_no_file_has_is_damage(tmp_path: Path, name: str) -> None:
     folder = folder_with_manifest(tmp_path / "checkpoint")
     (folder / MANIFEST).write_text(f'{{"{name}": [1, "x"]}}')
-    assert len(str(damage(folder))) < 300
+    [line] = str(damage(folder)).splitlines()
+    assert len(line) < 300
     assert damage(folder) is not None
 
 

@@ -258,7 +258,10 @@ def _read(path: Path) -> None:
 
 
 def assert_refused(ended: Ended) -> None:
-    """Exit 2, or a study's 1, and a last line that says why; no traceback."""
+    """Exit 2 and a last line that says why, no traceback; or a study's 1, with the last lines of a cell that failed."""
+    if "\nfailed: " in ended.output:
+        assert ended.status == 1, (ended.where, ended.status, ended.output)
+        return
     assert "Traceback" not in ended.output, (ended.where, ended.output)
     assert ended.status == 2, (ended.where, ended.status, ended.output)
     assert ended.output.splitlines()[-1].startswith("error: "), (ended.where, ended.output)

@@ -192,17 +192,17 @@ def damage(folder: Path, *, contents: bool = True) -> str | None:
             return f"{path.name} is not in {MANIFEST}"
     for name, entry in listed.items():
         size, checksum = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
-        path = folder / name
+        path, shown = folder / name, " ".join(name[:200].split()) or repr(name)  # in one line
         try:
             there = path.is_file()
         except OSError:  # a name that no file has
             there = False
         if not there:
-            return f"{name[:200]} is missing"
+            return f"{shown} is missing"
         if path.stat().st_size != size:
-            return f"{name} has {path.stat().st_size} of {size} bytes"
+            return f"{shown} has {path.stat().st_size} of {size} bytes"
         if contents and checksum is not None and _checksum(path) != checksum:
-            return f"{name} is not what was written"
+            return f"{shown} is not what was written"
     return None
 
 
