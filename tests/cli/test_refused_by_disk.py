@@ -70,6 +70,11 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
+def test_what_a_file_system_refuses_names_the_place_that_was_asked_for() -> None:
+    with pytest.raises(OSError, match="'/proc/out.json'"):
+        check_place(Path("/proc/out.json"))
+
+
 def test_a_place_is_asked_and_left_as_it_is(tmp_path: Path) -> None:
     check_place(tmp_path / "a" / "b" / "c", makes_folders=True)
     with pytest.raises(FileNotFoundError, match="does not exist"):
