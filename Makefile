@@ -51,7 +51,7 @@ docs: install
 	@echo "the site is in site/: open site/index.html"
 
 soak: install
-	$(ONE_THREAD) $(BIN)/pytest --soak -m soak --timeout 3600
+	$(ONE_THREAD) $(BIN)/pytest --soak -m soak --timeout 3600 --numprocesses 2
 
 vllm: .venv-vllm/.installed
 	$(ONE_THREAD) $(VLLM_ENV) .venv-vllm/bin/python -m pytest --soak -rP tests/training/rollouts/test_vllm_real.py

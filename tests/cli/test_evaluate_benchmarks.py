@@ -362,12 +362,12 @@ def test_a_killed_evaluation_goes_on_as_if_it_had_never_stopped(oger, tmp_path) 
     wait_for_lines(process, folder / "responses.jsonl", 6)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    stored = (folder / "responses.jsonl").read_bytes()
-    newline = b"\n"
-    assert 6 <= stored.count(newline) < 120
+    stored = (folder / "responses.jsonl").read_bytes().splitlines(keepends=True)
+    assert 6 <= len(stored) < 120
+    (folder / "responses.jsonl").write_bytes(b"".join(stored[:4]) + stored[4][:9])  # within a batch, as a kill may
     result = oger(*asked, "--out", tmp_path / "killed")
     assert result.code == 0, result.err
-    assert f"drawing {120 - stored.count(newline)} of 120" in result.err
+    assert "drawing 116 of 120" in result.err
     assert oger(*asked, "--out", tmp_path / "whole").code == 0
     [whole] = (tmp_path / "whole").glob("*/mine")
     assert texts(folder) == texts(whole)

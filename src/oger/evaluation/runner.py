@@ -64,22 +64,36 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
             for job in (job for job in jobs if job.policy.label == policy):
                 with Responses() if job.folder is None else ResponseStore(job.folder, job.settings) as store:
                     job.check_prompts(store.responses)
-                    batches = missing_batches(job, store.responses)
+                    batches = missing_batches(job, store.responses, store.cut_off)
                     if batches and draw is None:
                         draw = _load(job.policy, loaded)
-                    advance = progress(job, sum(map(len, batches)))
+                    advance = progress(job, sum(not _is_stored(one, store) for batch in batches for one in batch))
                     if draw is not None:
                         _generate(job, batches, draw, store, advance)
                     yield _finish(job, store)
 
 
-def missing_batches(job: Job, stored: Mapping[Key, StoredResponse]) -> list[list[Request]]:
-    """The batches of the whole plan, without what is stored and without empty ones."""
+def missing_batches(job: Job, stored: Mapping[Key, StoredResponse], cut_off: Key | None = None) -> list[list[Request]]:
+    """The batches of the whole plan, without what is stored and without empty ones.
+
+    Args:
+        cut_off: a response whose batch a kill has stored in part: all of it is drawn again where a generator takes
+            batches, since the seed of one is of everything in it.
+    """
     requests = job.requests()
     size = job.policy.batch_size or max(1, len(requests))
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
-    missing = [[request for request in batch if (request.problem, request.sample) not in stored] for batch in batches]
-    return [batch for batch in missing if batch]
+    missing = [[request for request in batch if _key(request) not in stored] for batch in batches]
+    cut = [job.policy.batch_size is not None and any(_key(one) == cut_off for one in batch) for batch in batches]
+    return [batch if part else left for batch, left, part in zip(batches, missing, cut, strict=True) if left]
+
+
+def _key(one: Request | Generated) -> Key:
+    return one.problem, one.sample
+
+
+def _is_stored(one: Request | Generated, store: Responses) -> bool:
+    return _key(one) in store.responses
 
 
 def _load(policy: Policy, loaded: ExitStack) -> Draw:
@@ -96,8 +110,9 @@ def _generate(job: Job, batches: Sequence[Sequence[Request]], draw: Draw, store:
     asked = {problem.id: prompt_hash(job.policy.form.prompt(problem)) for problem in job.problems}
     with closing(draw(batches, job.sampling)) as drawn:
         for generated in drawn:
-            store.add(generated, asked)
-            advance(len(generated))
+            new = [one for one in generated if not _is_stored(one, store)]
+            store.add(new, asked)
+            advance(len(new))
 
 
 def _finish(job: Job, store: Responses) -> Result:

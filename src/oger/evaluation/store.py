@@ -75,6 +75,8 @@ class Responses:
 
     def __init__(self) -> None:
         self.responses: dict[Key, StoredResponse] = {}
+        self.cut_off: Key | None = None
+        """Last whole response where a kill has cut off the writing of a batch."""
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +123,7 @@ class ResponseStore(Responses):
             remove_leftovers(folder)
             self._file = held.enter_context(LineFile(folder / LINES, ascii=True))
             write_json(folder / SETTINGS, self.settings)
-            self.responses |= {response.key: response for response in _lines(folder, self._file)}
+            self._read_lines()
             self.responses |= {response.key: response for response in read_table(folder)}
             self._held = held.pop_all()
 
@@ -129,6 +131,12 @@ class ResponseStore(Responses):
         with self._held:
             if not self._file.size:
                 (self.folder / LINES).unlink(missing_ok=True)
+
+    def _read_lines(self) -> None:
+        end = self._file.size
+        self.responses |= {response.key: response for response in _lines(self.folder, self._file)}
+        if self._file.size < end:
+            self.cut_off = next(reversed(self.responses), None)
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""

@@ -180,10 +180,13 @@ def damage(folder: Path, *, contents: bool = True) -> str | None:
         folder: an older manifest lists sizes alone, and no more is compared.
         contents: whether files are read, too, about a second for each gigabyte; without it a changed byte within a file
             is not noticed.
+
+    Raises:
+        OSError: a file that is there cannot be read, which says nothing about what is in it.
     """
     try:
         listed = json.loads(regular(folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, ValueError, RecursionError):
         listed = None
     if not isinstance(listed, dict) or not listed:
         return f"{MANIFEST} is missing or unreadable"

@@ -35,28 +35,35 @@ _POLICIES = {
 }
 
 
-def write_card(run: Path, folder: Path, policy: str) -> None:
+def write_card(run: Path, folder: Path, policy: str, *, summary: Mapping[str, Any] | None = None) -> None:
     """Put the card of a run's policy beside its weights.
 
     Args:
         run: the run folder.
         folder: where the policy lies.
         policy: which one it is, `MODEL`, `BEST` or `MERGED` of oger.runs.paths.
+        summary: of a run that does not say yet that it has finished.
     """
-    write_text(folder / CARD, run_card(run, policy))
+    write_text(folder / CARD, run_card(run, policy, summary=summary))
 
 
-def run_card(run: Path, policy: str = paths.MODEL, *, validation: Mapping[str, Any] | None = None) -> str:
+def run_card(
+    run: Path,
+    policy: str = paths.MODEL,
+    *,
+    validation: Mapping[str, Any] | None = None,
+    summary: Mapping[str, Any] | None = None,
+) -> str:
     """The card of a run's policy, as far as the run has come; a file that is missing leaves its lines out.
 
     Args:
         run: the run folder.
         policy: as of `write_card`.
         validation: of a best policy that is not in its place yet.
+        summary: as of `write_card`.
     """
-    config = _read(run / paths.CONFIG)
-    summary, environment = _read(run / paths.SUMMARY), _read(run / paths.ENVIRONMENT)
-    data = _read(run / paths.DATA)
+    config, environment, data = (_read(run / name) for name in (paths.CONFIG, paths.ENVIRONMENT, paths.DATA))
+    summary = summary or _read(run / paths.SUMMARY)
     validation = validation or _read(run / paths.BEST / paths.VALIDATION)
     lines = [*_head(config), f"# {run.name}: {_POLICIES[policy]}", "", *_made(config, policy, validation), ""]
     lines += [*_method(config), *_data(config, data), *_training(config, summary, environment)]

@@ -59,7 +59,7 @@ VALIDATION = "validation.json"
 MERGED = "merged"
 SUMMARY = "summary.json"
 
-WRITTEN_INTO = (ROLLOUTS, PROBES, BATCHES, PROFILE, CHECKPOINTS, FAULTS)
+WRITTEN_INTO = (ROLLOUTS, PROBES, BATCHES, PROFILE, CHECKPOINTS, FAULTS, MODEL, BEST)
 """Folders to which a run adds files while it goes on."""
 
 _CHECKPOINT = "checkpoint-"

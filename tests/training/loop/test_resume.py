@@ -255,3 +255,15 @@ def test_resuming_with_fewer_processes_than_the_checkpoint_is_of_is_refused(tmp_
     torch.save({**torch.load(path, weights_only=True), "processes": 2}, path)  # as the first of two writes it
     with pytest.raises(ValueError, match="is of 2 processes, and this run has 1"):
         run(tmp_path, resume=tmp_path / "checkpoint-1")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs a file that gives an I/O error, on Linux")
+def test_a_checkpoint_that_cannot_be_read_is_neither_removed_nor_passed_over(saved: Path, tmp_path: Path) -> None:
+    _, _, trainer = run(tmp_path, max_steps=1, save_total_limit=1)
+    (tmp_path / "checkpoint-1" / MANIFEST).unlink()
+    (tmp_path / "checkpoint-1" / MANIFEST).symlink_to("/proc/self/mem")  # whose first byte is like one on a bad disk
+    with pytest.raises(OSError, match="Input/output error"):
+        newest_whole(tmp_path, pytest.fail)
+    trainer.state.global_step = 2
+    trainer._save_checkpoint(trainer.model, None)
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {"checkpoint-1", "checkpoint-2"}

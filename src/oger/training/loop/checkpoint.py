@@ -225,6 +225,9 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
     Args:
         folder: that holds the checkpoints.
         say: takes a line about each damaged checkpoint that was passed over.
+
+    Raises:
+        OSError: one cannot be read, and so may be whole.
     """
     for path in reversed(_checkpoints(folder)):
         wrong = damage(path) or _not_a_checkpoint(path)
@@ -279,12 +282,22 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _drop_old(trainer: GRPOTrainer, keep: Path) -> None:
-    """As transformers does, but by step, since a clock may be set back, and never counting a damaged one."""
+    """As transformers does, but by step, since a clock may be set back, and never counting a damaged one.
+
+    One that cannot be read stays: it may be whole.
+    """
     limit = trainer.args.save_total_limit
     if limit is None or limit <= 0:
         return
     paths = _checkpoints(keep.parent)
-    kept = {keep, *[path for path in paths if damage(path, contents=False) is None and path != keep][::-1][: limit - 1]}
+    whole, kept = [], {keep}
+    for path in paths:
+        try:
+            if path != keep and damage(path, contents=False) is None:
+                whole.append(path)
+        except OSError:
+            kept.add(path)
+    kept |= set(whole[::-1][: limit - 1])
     if trainer.state.best_model_checkpoint is not None:
         kept.add(Path(trainer.state.best_model_checkpoint))
     for path in paths:

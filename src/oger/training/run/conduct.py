@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers import PrinterCallback
 
 from oger.encoders.identity import identity_record
-from oger.io.whole import remove_leftovers, write_json
+from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, dump_recipe
 from oger.runs.card import run_card, write_card
 from oger.runs.environment import write_environment
@@ -50,7 +50,7 @@ from oger.training.run.evaluate import (
     show_change,
 )
 from oger.training.run.faults import one_line_faults
-from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure
+from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure, tidy
 from oger.training.run.hub import push
 from oger.training.run.parts import AFTER, POLICY, SAVING, TRAINING, Parts
 from oger.training.run.probes import probe_callbacks
@@ -73,7 +73,7 @@ def claim(recipe: Recipe, resume: bool, owned: ExitStack, console: Console) -> N
     owned.enter_context(run_lock(run, console.print))
     check_folder(run, recipe, resume=resume)  # another process may have trained there meanwhile
     if resume:
-        remove_leftovers(run)
+        tidy(run)
         return
     clear(run)
     owned.enter_context(no_trace_of_failure(run))
@@ -160,10 +160,11 @@ def conduct(
         "best": best.record,
     }
     if is_main:
-        write_json(run / SUMMARY, summary)
         for policy in (MODEL, BEST):
             if (run / policy).is_dir():  # once more, now that the accuracy afterwards is known
-                write_card(run, run / policy, policy)
+                write_card(run, run / policy, policy, summary=summary)
+        tidy(run)
+        write_json(run / SUMMARY, summary)  # last: it says that the run has finished
         show_change(console, summary, before, after, tests)
         tell(
             console,

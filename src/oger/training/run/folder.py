@@ -84,12 +84,17 @@ def _differences(started: Recipe, asked: Recipe) -> list[str]:
     return own + [key for key, value in options[0].items() if options[1][key] != value and key not in _MAY_CHANGE]
 
 
-def clear(run: Path) -> None:
-    """Removes what an earlier start left half written, and all of one that ended before its first step; nothing else.
-    The lock must be held."""
+def tidy(run: Path) -> None:
+    """Removes what is half written in a run folder; nothing else. The lock must be held."""
     for folder in (run, *(run / name for name in WRITTEN_INTO)):
         remove_leftovers(folder)
         shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
+def clear(run: Path) -> None:
+    """Removes what an earlier start left half written, and all of one that ended before its first step; nothing else.
+    The lock must be held."""
+    tidy(run)
     if _holds_no_step(run):
         shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
         shutil.rmtree(run / SENT_IN, ignore_errors=True)
