@@ -71,7 +71,7 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(
 
 
 def test_what_a_file_system_refuses_names_the_place_that_was_asked_for() -> None:
-    with pytest.raises(OSError, match="'/proc/out.json'"):
+    with pytest.raises(OSError, match=r"'/proc/out\.json'"):
         check_place(Path("/proc/out.json"))
 
 
