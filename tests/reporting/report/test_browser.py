@@ -5,6 +5,7 @@ Where there is no chromium the tests are skipped; with OGER_REQUIRE_BROWSER=1 (c
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from oger.reporting.report import build_report
+from oger.reporting.report.page import asset
 from oger.reporting.report.watch import address_of
 from oger.runs.metrics_log import MetricsLog
 from tests.reporting.report.test_watch import served
@@ -211,7 +213,16 @@ def test_the_map_of_probes_also_says_in_numbers_how_far_the_policy_is(page: Any)
     assert page.execute_script(ranges) == before, "the plane is the same at every step"
     beside = page.execute_script("return document.querySelector('#map .plot').data.flatMap((trace) => trace.text)")
     assert beside.count(" ×2") == 1, "equal answers are one marker that says so"
-    assert {" step 0", " step 6"} <= set(beside)
+    names = page.find_elements("css selector", "#map .annotation")
+    assert [each.text for each in names] == ["step 0", "step 6"]
+    boxes = [each.find_element("css selector", ".bg").rect for each in names]
+    marks = [each.rect for each in page.find_elements("css selector", "#map .point")]
+    covered = [
+        mark for mark in marks for box in boxes
+        if box["x"] < mark["x"] + mark["width"] / 2 < box["x"] + box["width"]
+        and box["y"] < mark["y"] + mark["height"] / 2 < box["y"] + box["height"]
+    ]  # fmt: skip
+    assert covered == [], "no mark lies behind a name"
     page.find_element("css selector", "#map-numbers summary").send_keys(" ")
     rows = [each.text for each in page.find_elements("css selector", "#map-numbers tbody tr")]
     assert rows == [f"{step} {(step + 1.5) / 100:.3f} 2 4" for step in (0, 3, 6, 9, 12)]
@@ -326,6 +337,38 @@ def test_smoothing_keeps_the_values_pale_behind(browser: Any, tmp_path: Path) ->
     assert browser.execute_script(lines) == [["long", raw]]
     steps = "return [...document.getElementById('tests-plot').data[0].x]"
     assert browser.execute_script(steps) == [0, 40], "the test set before training stands at step 0"
+
+
+def test_one_run_has_no_bar_that_stays_and_no_noise_as_a_change(browser: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "one", steps=12, rollouts_every=6)
+    metrics = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    changed = [{**row, "confidence/mean": 0.99999 + 1e-6 * (row["step"] % 3)} for row in rows]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in changed))
+    build_report([run], tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
+    controls = "return getComputedStyle(document.getElementById('controls')).position"
+    assert browser.execute_script(controls) == "static"
+    axis = (
+        "return [...document.querySelectorAll('.curve')]"
+        ".find((box) => box.getAttribute('aria-label').startsWith('Confidence')).layout.yaxis.range"
+    )
+    low, high = browser.execute_script(axis)
+    assert high - low > 0.05
+    assert low < 0.96 and high > 1
+    assert browser.get_log("browser") == []
+
+
+def test_numbers_are_rounded_and_signed_as_on_the_terminal(browser: Any, tmp_path: Path) -> None:
+    values = [0.3125, 0.3175, -0.0625, 0.12345678, 0.9999, -0.00001, 0.5, 0.28749999999]
+    page = tmp_path / "page.html"
+    script = asset("core.js").partition("function fixed")[0].partition("// A number with")[2]
+    page.write_text(f"<meta charset=utf-8><script>// {script}; window.decimals = decimals;</script>", encoding="utf-8")
+    browser.get(page.as_uri())
+    shown = browser.execute_script("return arguments[0].map((value) => decimals(100 * value, 1))", values)
+    expected = [f"{100 * value:.1f}".replace("-", "−") for value in values]
+    assert shown == ["0.0" if text == "−0.0" else text for text in expected]
 
 
 def test_a_watched_page_refreshes_in_place(browser: Any, tmp_path: Path) -> None:
