@@ -5,49 +5,20 @@ Where there is no chromium the tests are skipped; with OGER_REQUIRE_BROWSER=1 (c
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oger.reporting.report import build_report
-from oger.reporting.report.page import asset
 from oger.reporting.report.watch import address_of
 from oger.runs.metrics_log import MetricsLog
 from tests.reporting.report.test_watch import served
+from tests.support.browser import until
 from tests.support.run_folders import make_run
 
-REQUIRED = os.environ.get("OGER_REQUIRE_BROWSER", "") not in ("", "0")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-         "--window-size=1200,900")  # fmt: skip
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> <b>6*7</b>=42"
-WAIT_S = 30
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        missing = "chromium and chromedriver are not installed"
-        (pytest.fail if REQUIRED else pytest.skip)(f"{missing}: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +47,6 @@ def page(browser: Any, report: Path) -> Iterator[Any]:
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert loaded == []
     assert browser.title == "first, second, other - OGER report", "no text of a run was executed"
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the page did not get there"
-        time.sleep(0.05)
-    return value
 
 
 def curve_names(page: Any) -> list[list[str]]:
@@ -337,38 +300,6 @@ def test_smoothing_keeps_the_values_pale_behind(browser: Any, tmp_path: Path) ->
     assert browser.execute_script(lines) == [["long", raw]]
     steps = "return [...document.getElementById('tests-plot').data[0].x]"
     assert browser.execute_script(steps) == [0, 40], "the test set before training stands at step 0"
-
-
-def test_one_run_has_no_bar_that_stays_and_no_noise_as_a_change(browser: Any, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "one", steps=12, rollouts_every=6)
-    metrics = run / "metrics.jsonl"
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    changed = [{**row, "confidence/mean": 0.99999 + 1e-6 * (row["step"] % 3)} for row in rows]
-    metrics.write_text("".join(json.dumps(row) + "\n" for row in changed))
-    build_report([run], tmp_path / "report.html")
-    browser.get((tmp_path / "report.html").as_uri())
-    until(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
-    controls = "return getComputedStyle(document.getElementById('controls')).position"
-    assert browser.execute_script(controls) == "static"
-    axis = (
-        "return [...document.querySelectorAll('.curve')]"
-        ".find((box) => box.getAttribute('aria-label').startsWith('Confidence')).layout.yaxis.range"
-    )
-    low, high = browser.execute_script(axis)
-    assert high - low > 0.05
-    assert low < 0.96 and high > 1
-    assert browser.get_log("browser") == []
-
-
-def test_numbers_are_rounded_and_signed_as_on_the_terminal(browser: Any, tmp_path: Path) -> None:
-    values = [0.3125, 0.3175, -0.0625, 0.12345678, 0.9999, -0.00001, 0.5, 0.28749999999]
-    page = tmp_path / "page.html"
-    script = asset("core.js").partition("function fixed")[0].partition("// A number with")[2]
-    page.write_text(f"<meta charset=utf-8><script>// {script}; window.decimals = decimals;</script>", encoding="utf-8")
-    browser.get(page.as_uri())
-    shown = browser.execute_script("return arguments[0].map((value) => decimals(100 * value, 1))", values)
-    expected = [f"{100 * value:.1f}".replace("-", "−") for value in values]
-    assert shown == ["0.0" if text == "−0.0" else text for text in expected]
 
 
 def test_a_watched_page_refreshes_in_place(browser: Any, tmp_path: Path) -> None:
