@@ -1,7 +1,7 @@
 """The names of the options of `OGERConfig`, read from source files, since importing it takes seconds.
 
-They serve the early word on a misspelt key, or on one that is looked for in vain. What a key may hold is checked where the
-class itself is at hand (`oger.training.run.options`), and so is a name where a source file is not what is expected here.
+They serve the early word on a misspelt key, or on one that is looked for in vain. What a key may hold is checked where
+the class itself is at hand (`oger.training.run.options`), and so is a name where a source is not what is expected here.
 """
 
 from __future__ import annotations
