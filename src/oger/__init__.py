@@ -5,6 +5,7 @@ them the stages that feed it. Names are imported on first use, so `import oger` 
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,4 +30,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Names for people who look round: what is meant for them, modules that are loaded, and what Python itself sets."""
+    own = {name for name, value in globals().items() if isinstance(value, ModuleType) or name.startswith("__")}
+    return sorted({*own, *__all__})

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 Option = TypeVar("Option")
 
-_NEAR = 0.6
-"""Of difflib's ratio: a letter or two changed, left out or swapped."""
+_NEAR = 0.65
+"""Of difflib's ratio: a letter or two changed, left out or swapped; one of three, but not two of five."""
 
 
 def choose(table: Mapping[str, Option], name: str, kind: str) -> Option:

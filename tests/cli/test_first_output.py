@@ -74,7 +74,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ["evaluate", str(run)], ["compare", str(study), "--tables", "--out", str(folder / "none")],
         ["sample", str(run), "1+1="], ["merge", str(run)], ["methods"], ["report", str(run)], ["doctor"], ["version"],
         ["plan", "quickstart"], ["recipes", "list"], ["recipes", "keys"], ["recipes", "schema"],
-        ["recipes", "show", "smoke"], ["recipes", "copy", "smoke", str(folder / "mine.yaml")],
+        ["recipes", "copy", "smoke", str(folder / "mine.yaml")],
         ["teachers", "show", str(folder)], ["teachers", "validate", str(folder)],
         ["teachers", "export", str(folder), str(folder / "out.jsonl")],
         ["teachers", "curate", f"a=plain:{folder / 'rows.jsonl'}", "--tokenizer", "words", "--out", str(folder / "c")],

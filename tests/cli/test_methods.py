@@ -19,3 +19,14 @@ def test_an_unknown_method_is_one_line_with_the_nearest(oger) -> None:
     result = oger("methods", "lufy")
     assert result.code == 2
     assert "did you mean 'luffy'" in result.err
+
+
+def test_the_two_commands_of_a_method_have_their_remarks_below_one_another(oger) -> None:
+    first, second = oger("methods", "sft_one").out.splitlines()[-2:]
+    assert first.index("  # ") == second.index("  # ")
+
+
+def test_a_word_that_is_like_no_method_gets_no_nearest_one(oger) -> None:
+    result = oger("methods", "zebra")
+    assert result.code == 2
+    assert "did you mean" not in result.err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -96,3 +98,9 @@ def test_bad_input_is_one_line(oger, arguments: list[str], expected: str) -> Non
 
 def test_the_command_has_help() -> None:
     assert isinstance(typer.main.get_command(app).commands["plan"].help, str)
+
+
+def test_no_warning_of_a_library_is_shown() -> None:
+    command = [sys.executable, "-m", "oger", "plan", "quickstart", "--gpus", "8x80"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

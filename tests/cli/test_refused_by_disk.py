@@ -70,6 +70,27 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
+@pytest.mark.parametrize("command", ["report", "curate", "collect", "export", "merge", "compare"])
+def test_a_refused_place_is_named_as_it_was_asked_for(oger: Any, tmp_path: Path, command: str) -> None:
+    run = make_run(tmp_path / "run")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "1+1=?", "answer": "2"}\n')
+    arguments: dict[str, tuple[object, ...]] = {
+        "report": ("report", run), "curate": ("teachers", "curate", rows), "collect": ("teachers", "collect", rows),
+        "export": ("teachers", "export", rows), "merge": ("merge", run), "compare": ("compare", "studies/numbers.yaml"),
+    }  # fmt: skip
+    outcome = oger(*arguments[command], "--out", "/proc/t")
+    assert outcome.code == 2
+    [error] = outcome.err.splitlines()
+    assert "/proc/t cannot be made: No such file or directory" in error
+    assert not [word for word in (".tmp", ".work", "Errno") if word in error]
+
+
+def test_what_a_file_system_refuses_names_the_place_that_was_asked_for() -> None:
+    with pytest.raises(OSError, match=r"'/proc/out\.json'"):
+        check_place(Path("/proc/out.json"))
+
+
 def test_a_place_is_asked_and_left_as_it_is(tmp_path: Path) -> None:
     check_place(tmp_path / "a" / "b" / "c", makes_folders=True)
     with pytest.raises(FileNotFoundError, match="does not exist"):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oger.recipes.option_names import UnknownSourceError, _fields, check_option_names, option_names
+from oger.recipes.option_names import UnknownSourceError, _fields, check_option_names, may_be_told, option_names
 from oger.recipes.recipe import load_recipe
 from oger.training.config import OGERConfig
+from oger.training.run.keys import recipe_keys
 
 HEAVY = ("torch", "transformers", "trl", "datasets", "peft", "accelerate")
 _RUN = f"""
@@ -44,6 +45,18 @@ def test_a_misspelt_key_is_said_without_loading_a_library(arguments: tuple[str, 
     said = "error: unknown key 'learning_ratee'; did you mean 'learning_rate'? (oger recipes keys lists them)\n"
     assert (done.stderr, done.stdout) == (said, "[]\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_word_that_no_key_has_is_said_without_loading_a_library(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _RUN, "recipes", "keys", "zzz"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    said = "error: no key has 'zzz' in its name or meaning; oger recipes keys lists all\n"
+    assert (done.returncode, done.stderr, done.stdout) == (2, said, "[]\n")
+
+
+def test_every_word_of_every_key_is_found_in_the_sources() -> None:
+    words = {word for key in recipe_keys() for word in (key.name, key.meaning, *key.meaning.split())}
+    assert [word for word in words if not may_be_told(word)] == []
 
 
 def test_every_shipped_recipe_passes() -> None:

@@ -27,5 +27,5 @@ def methods(
     say(f"{method.name}: {method.line}\n\n{method.equation.rstrip()}\n")
     say(f"source: {method.source}\ndeviations: {method.deviations}\noptions:")
     say(textwrap.indent(yaml_dialect.dump(dict(method.options)), "  "), nl=False)
-    say(f"\noger train {method.name}                      # on the embedded world")
-    say(f"oger train RECIPE method={method.name}      # on any recipe")
+    on_any = f"oger train RECIPE method={method.name}"
+    say(f"\n{f'oger train {method.name}':<{len(on_any)}}  # on the embedded world\n{on_any}  # on any recipe")

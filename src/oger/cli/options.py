@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oger.io.secrets import find_secrets
+from oger.io.whole import check_place
 from oger.terminal.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def can_be_written(path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path} cannot be made: {parent} is no folder")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise typer.BadParameter(f"{path} cannot be made: {parent} may not be written into")
+    try:
+        check_place(path, makes_folders=True)
+    except OSError as error:  # by the place that was named, not by what is written beside it
+        raise typer.BadParameter(f"{path} cannot be made: {error.strerror or error}") from error
     return path
 
 

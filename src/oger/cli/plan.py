@@ -76,7 +76,10 @@ def plan(
     from oger.planning.plan import make_plan
     from oger.planning.setting import Assumptions
     from oger.terminal.console import Terminal
+    from oger.training.run.show import quiet_libraries
     from oger.training.run.warm_start import first_recipe
+
+    quiet_libraries()
 
     assumptions = Assumptions(
         prompt_tokens=prompt_tokens,

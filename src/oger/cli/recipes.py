@@ -57,9 +57,13 @@ def keys(
     ] = "",
 ) -> None:
     """List every key of a recipe with its type, its default and what it means."""
-    from oger.training.run.keys import recipe_keys
+    from oger.recipes.option_names import may_be_told
 
-    found = recipe_keys(word)
+    found = []
+    if may_be_told(word):  # else nothing heavy is loaded
+        from oger.training.run.keys import recipe_keys
+
+        found = recipe_keys(word)
     if not found:
         raise UserError(f"no key has {word!r} in its name or meaning; oger recipes keys lists all")
     for key in found:

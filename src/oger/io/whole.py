@@ -143,8 +143,11 @@ def check_place(path: Path, *, makes_folders: bool = False) -> None:
         raise FileNotFoundError(f"{folder}, where {path.name} is to go, does not exist")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}, where {path.name} is to go, is no folder")
-    with tempfile.TemporaryFile(dir=folder):  # what a file system refuses, no question about permissions tells
-        pass
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # what a file system refuses, no question about permissions tells
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # the place that was named, not the trial's
 
 
 def sync(path: Path) -> None:

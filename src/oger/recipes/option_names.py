@@ -1,14 +1,14 @@
 """The names of the options of `OGERConfig`, read from source files, since importing it takes seconds.
 
-They serve the early word on a misspelt key alone. What a key may hold is checked where the class itself is at hand
-(`oger.training.run.options`), and so is a name where a source file is not what is expected here.
+They serve the early word on a misspelt key, or on one that is looked for in vain. What a key may hold is checked where
+the class itself is at hand (`oger.training.run.options`), and so is a name where a source is not what is expected here.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -50,20 +50,46 @@ def option_names() -> frozenset[str]:
     return frozenset(_fields(*_OPTIONS))
 
 
+def may_be_told(word: str) -> bool:
+    """Whether a key's name or meaning may hold `word`: whether the sources of keys hold it in a name or a text.
+
+    True also where it cannot be told, since a source is not found.
+    """
+    try:
+        return any(word.casefold() in text for text in _texts())
+    except UnknownSourceError:
+        return True
+
+
+@cache
+def _texts() -> frozenset[str]:
+    """Names of fields, and every text, of the modules that declare keys; spaces are single, letters small."""
+    modules = {Recipe.__module__, *(module for module, _ in _classes(*_OPTIONS))}
+    nodes = [node for module in modules for node in ast.walk(_source(module)[0])]
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return frozenset(" ".join(text.split()).casefold() for text in texts) | option_names() | set(OWN_KEYS)
+
+
 def _fields(module: str, name: str) -> dict[str, None]:
     """The dataclass fields of a class and of its bases; those that a class excludes from its constructor are none."""
-    module, body = _definition(module, name)
     fields: dict[str, None] = {}
+    for _, body in _classes(module, name):
+        for node in body.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                fields |= {node.target.id: None}
+                if "ClassVar" in ast.unparse(node.annotation) or _is_excluded(node.value):
+                    del fields[node.target.id]
+    return fields
+
+
+def _classes(module: str, name: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """A class with its module, after its bases."""
+    module, body = _definition(module, name)
     for base in reversed(body.bases):
         if not isinstance(base, ast.Name):
             raise UnknownSourceError(f"{module}.{name}: {ast.unparse(base)}")
-        fields |= _fields(module, base.id)
-    for node in body.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            fields |= {node.target.id: None}
-            if "ClassVar" in ast.unparse(node.annotation) or _is_excluded(node.value):
-                del fields[node.target.id]
-    return fields
+        yield from _classes(module, base.id)
+    yield module, body
 
 
 def _is_excluded(value: ast.expr | None) -> bool:

@@ -5,10 +5,7 @@ Where there is no chromium the tests are skipped; with OGER_REQUIRE_BROWSER=1 (c
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +15,10 @@ from oger.reporting.report import build_report
 from oger.reporting.report.watch import address_of
 from oger.runs.metrics_log import MetricsLog
 from tests.reporting.report.test_watch import served
+from tests.support.browser import until
 from tests.support.run_folders import make_run
 
-REQUIRED = os.environ.get("OGER_REQUIRE_BROWSER", "") not in ("", "0")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-         "--window-size=1200,900")  # fmt: skip
 HOSTILE = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> <b>6*7</b>=42"
-WAIT_S = 30
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        missing = "chromium and chromedriver are not installed"
-        (pytest.fail if REQUIRED else pytest.skip)(f"{missing}: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +47,6 @@ def page(browser: Any, report: Path) -> Iterator[Any]:
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert loaded == []
     assert browser.title == "first, second, other - OGER report", "no text of a run was executed"
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the page did not get there"
-        time.sleep(0.05)
-    return value
 
 
 def curve_names(page: Any) -> list[list[str]]:
@@ -211,7 +176,16 @@ def test_the_map_of_probes_also_says_in_numbers_how_far_the_policy_is(page: Any)
     assert page.execute_script(ranges) == before, "the plane is the same at every step"
     beside = page.execute_script("return document.querySelector('#map .plot').data.flatMap((trace) => trace.text)")
     assert beside.count(" ×2") == 1, "equal answers are one marker that says so"
-    assert {" step 0", " step 6"} <= set(beside)
+    names = page.find_elements("css selector", "#map .annotation")
+    assert [each.text for each in names] == ["step 0", "step 6"]
+    boxes = [each.find_element("css selector", ".bg").rect for each in names]
+    marks = [each.rect for each in page.find_elements("css selector", "#map .point")]
+    covered = [
+        mark for mark in marks for box in boxes
+        if box["x"] < mark["x"] + mark["width"] / 2 < box["x"] + box["width"]
+        and box["y"] < mark["y"] + mark["height"] / 2 < box["y"] + box["height"]
+    ]  # fmt: skip
+    assert covered == [], "no mark lies behind a name"
     page.find_element("css selector", "#map-numbers summary").send_keys(" ")
     rows = [each.text for each in page.find_elements("css selector", "#map-numbers tbody tr")]
     assert rows == [f"{step} {(step + 1.5) / 100:.3f} 2 4" for step in (0, 3, 6, 9, 12)]

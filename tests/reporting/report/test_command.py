@@ -54,3 +54,12 @@ def test_an_existing_file_is_kept_without_force(tmp_path: Path, capsys: pytest.C
     assert oger("report", run, "-o", out, "--force") == 2
     assert out.read_text() == "mine"
     assert "was not made by oger report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--force",)])
+def test_a_folder_is_no_place_for_the_page_and_one_says_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    assert oger("report", make_run(tmp_path / "run", steps=1), "-o", tmp_path, *more) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {tmp_path} is a folder: name a file in it, such as {tmp_path / 'report.html'}\n"

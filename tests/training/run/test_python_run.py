@@ -131,3 +131,4 @@ def test_the_signature_says_every_argument_and_its_type() -> None:
     assert not any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in parameters.values())
     assert {"callbacks", "peft_config", "rollout_func", "run"} <= set(parameters)
     assert {"OGERTrainer", "OGERConfig", "RunFolder"} <= set(dir(oger))
+    assert not {"Any", "TYPE_CHECKING", "import_module", "ModuleType"} & set(dir(oger))

@@ -45,6 +45,7 @@ def build_report(
         One line for each thing that was missing or damaged, as the page says them too.
 
     Raises:
+        IsADirectoryError: `out` is a folder.
         FileExistsError: `out` exists, and `force` was not asked for or it is no report.
         FileNotFoundError: a run folder does not exist.
         ValueError: no run, a folder that is not a run's, one given twice, or fewer than one group.
@@ -128,10 +129,13 @@ def check_out(out: Path, force: bool) -> None:
 
     Raises:
         FileExistsError: see there.
+        IsADirectoryError: it is a folder.
     """
     if not out.exists():
         return
+    if out.is_dir():
+        raise IsADirectoryError(f"{out} is a folder: name a file in it, such as {out / 'report.html'}")
     if not force:
         raise FileExistsError(f"{out} exists already: name another file, or replace that report with --force")
-    if out.is_dir() or not is_report(out):
+    if not is_report(out):
         raise FileExistsError(f"{out} was not made by oger report and is not replaced: name another file")

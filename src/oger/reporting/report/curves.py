@@ -94,6 +94,7 @@ def panels(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
             "title": PANELS.get(name, name),
             "main": name in PANELS,
             "recorded": name in recorded,
+            "bounded": name == "confidence/mean",  # between 0 and 1, as shares are, and no share
             **_definition(name),
         }
         for name in [*PANELS, *others]

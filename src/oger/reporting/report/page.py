@@ -27,7 +27,9 @@ STYLE = "page.css"
 _PARTS = "core plots answer headline curves browser spread map facts follow start"
 SCRIPTS = tuple(f"{name}.js" for name in _PARTS.split())
 
-_SIGNIFICANT = 5
+_SIGNIFICANT, _EXACT = 5, 17
+_ROUNDED_LATER = "headline"
+"""What the page rounds to what the terminal says, for which it must start from the same number."""
 
 
 def render_page(data: Mapping[str, Any], title: str) -> str:
@@ -101,17 +103,17 @@ def data_json(data: Any) -> str:
     )
 
 
-def _strict(value: Any) -> Any:
-    """Numbers with five significant digits; what is not finite becomes null."""
+def _strict(value: Any, digits: int = _SIGNIFICANT) -> Any:
+    """Numbers with so many significant digits; what is not finite becomes null."""
     if isinstance(value, float):
-        return _rounded(value) if math.isfinite(value) else None
+        return _rounded(value, digits) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _strict(entry) for key, entry in value.items()}
+        return {str(key): _strict(entry, _EXACT if key == _ROUNDED_LATER else digits) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(entry) for entry in value]
+        return [_strict(entry, digits) for entry in value]
     return value
 
 
-def _rounded(value: float) -> float | int:
-    rounded = float(f"{value:.{_SIGNIFICANT}g}")
+def _rounded(value: float, digits: int) -> float | int:
+    rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded

@@ -40,7 +40,9 @@ def probe_map(run: RunFolder) -> dict[str, Any] | None:
     views = [view("All probes, each relative to the mean of its teachers", all_of_them, relative=True)]
     views += [view(f"Probe: {short_prompt(problem.prompt)}", [problem], relative=False) for problem in all_of_them]
     shown = len({rollout.row["step"] for problem in all_of_them for rollout in problem.rollouts})
-    steps = f"{shown} steps" if shown == len(stored) else f"{shown} of {len(stored)} probed steps"
+    steps = (
+        f"{shown} step{'' if shown == 1 else 's'}" if shown == len(stored) else f"{shown} of {len(stored)} probed steps"
+    )
     about = (
         f"Probes: {len(all_of_them)} training prompts that the policy answered again and again, always from the same "
         f"random seed, at {steps}; step N is the policy after N steps. These answers were not trained on. Vectors of "

@@ -1,6 +1,6 @@
 // The strip at the top: what each run answers. How far accuracy moved on each test set, and what that cost.
-const signed = (value) => `${value < 0 ? "−" : "+"}${(100 * Math.abs(value)).toFixed(1)}`;
-const percent = (value) => (100 * value).toFixed(1);
+const signed = (value) => `${value < 0 ? "" : "+"}${decimals(100 * value, 1)}`;
+const percent = (value) => decimals(100 * value, 1);
 
 function count(value) {
   if (value === null || value === undefined) return "-";
@@ -18,8 +18,8 @@ function changeCell(set, at) {
   const change = set.change[at];
   if (!change) {
     const known = set.after || set.before;
-    const value = known && known[at] !== null ? `${percent(known[at])} %` : "-";
-    return element("td", {}, element("span", { class: "big" }, value), element("span", { class: "faint" }, set.after ? "after" : "before training"));
+    if (!known || known[at] === null) return element("td", {}, element("span", { class: "faint" }, "not measured"));
+    return element("td", {}, element("span", { class: "big" }, `${percent(known[at])} %`), element("span", { class: "faint" }, set.after ? "after" : "before training"));
   }
   const way = direction(change);
   const interval = change.low === null ? "no interval stored" : `[${signed(change.low)}, ${signed(change.high)}]${change.paired ? "" : " *"}`;

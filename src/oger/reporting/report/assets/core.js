@@ -23,13 +23,22 @@ function section(id, title, ...children) {
   return made;
 }
 
+// A number with so many decimals as the terminal has it, where halves that are exact go to the even digit: 31.25 is 31.2.
+function decimals(value, digits) {
+  const half = Math.abs(value) * 2 ** (digits + 1); // an odd whole number where exactly half a unit is to be rounded
+  const up = Math.abs(value).toFixed(digits);
+  const size = half % 2 === 1 && Number(up.at(-1)) % 2 ? (Math.abs(value) - 10 ** -digits / 4).toFixed(digits) : up;
+  return value < 0 && Number(size) !== 0 ? `−${size}` : size;
+}
+
 function fixed(value, digits) {
-  return value === null || value === undefined ? "-" : value.toFixed(digits === undefined ? 3 : digits);
+  return value === null || value === undefined ? "-" : decimals(value, digits === undefined ? 3 : digits);
 }
 
 function short(value) {
   if (value === null || value === undefined) return "-";
-  return Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toPrecision(3) : String(+value.toPrecision(4));
+  const text = Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toPrecision(3) : String(+value.toPrecision(4));
+  return text.replace(/-/g, "−");
 }
 
 function duration(seconds) {
@@ -50,7 +59,7 @@ function shownRuns() {
 // A table in a box of its own that scrolls sideways, on a narrow screen a card for each row; columns of numbers are set
 // right, long values are broken. The roles are said, since cards lose those of a table.
 function table(caption, heads, rows, longValues) {
-  const numbers = heads.map((_, column) => rows.every((row) => /^([-+]?\d.*|-)$/.test(String(row[column]))));
+  const numbers = heads.map((_, column) => rows.every((row) => /^([−+]?\d.*|-)$/.test(String(row[column]))));
   const kind = (column) => (column === 0 ? null : longValues ? "value" : numbers[column] ? "number" : null);
   const cell = (value, column) => (column === 0
     ? element("th", { scope: "row", role: "rowheader" }, String(value))

@@ -3,6 +3,7 @@ const curvePlots = [];
 
 const SMOOTHING = { none: ["none", 0], light: ["light", 0.06], strong: ["strong", 0.2] };
 const FEWEST_SMOOTHED = 15; // points; a few validations stay as they are
+const LEAST_SPAN = 0.05; // of the y axis of a share: noise of a value that stands still is not drawn as a change
 
 // What lies along the x axis. Short runs are told in minutes.
 function acrossOf(name) {
@@ -157,13 +158,25 @@ function curveLayout(yaxis) {
   };
 }
 
+// The y axis of a share, which lies between 0 and 1: from 0 where that is usual, and never closer than LEAST_SPAN.
+function shareAxis(traces, fromZero) {
+  const values = traces.flatMap((trace) => trace.y).filter((value) => value !== null);
+  const [low, high] = [fromZero ? 0 : Math.min(...values), Math.max(...values)];
+  if (!values.length || low < 0 || high > 1 || high - low >= LEAST_SPAN) return { rangemode: fromZero ? "tozero" : "normal" };
+  const start = fromZero ? 0 : Math.min(Math.max(0, (low + high - LEAST_SPAN) / 2), 1 - LEAST_SPAN);
+  const room = LEAST_SPAN / 20; // for the line that lies on an edge
+  return { range: [start - room, start + LEAST_SPAN + room] };
+}
+
 function curveFigure(panel) {
   const caption = [panel.metric, panel.unit, panel.definition].filter(Boolean).join(" · ");
   const made = figure(panel.title, caption, () => {
     made.box.setAttribute("aria-label", inWords(panel));
+    const traces = curveTraces(panel.metric);
+    const isShare = panel.unit === "share";
     return {
-      data: [...curveTraces(panel.metric), ...alarmMarks()],
-      layout: curveLayout({ rangemode: panel.unit === "share" ? "tozero" : "normal" }),
+      data: [...traces, ...alarmMarks()],
+      layout: curveLayout(isShare || panel.bounded ? shareAxis(traces, isShare) : {}),
     };
   });
   made.box.classList.add("curve");

@@ -1,14 +1,14 @@
 // What each run is and what it reached; what was missing or damaged; the legend.
 function accuracy(summary) {
   if (!summary || summary["pass@1"] === null) return "-";
-  const interval = summary.ci95 ? ` [${summary.ci95.map((bound) => (100 * bound).toFixed(1)).join(", ")}]` : "";
-  return (100 * summary["pass@1"]).toFixed(1) + interval;
+  const interval = summary.ci95 ? ` [${summary.ci95.map(percent).join(", ")}]` : "";
+  return percent(summary["pass@1"]) + interval;
 }
 
 function atEight(summary) {
   if (!summary || summary["pass@8"] === null) return "-";
-  const interval = summary["pass@8_ci95"] ? ` [${summary["pass@8_ci95"].map((bound) => (100 * bound).toFixed(1)).join(", ")}]` : "";
-  return (100 * summary["pass@8"]).toFixed(1) + interval;
+  const interval = summary["pass@8_ci95"] ? ` [${summary["pass@8_ci95"].map(percent).join(", ")}]` : "";
+  return percent(summary["pass@8"]) + interval;
 }
 
 function headlineSection() {
@@ -29,7 +29,7 @@ function headlineSection() {
         run.label, run.finished ? "finished" : "not finished", option(options.preset), option(options.teacher_rows),
         option(options.exploration_weight), option(options.seed), max_steps ? `${steps} of ${max_steps}` : steps,
         seconds !== null ? duration(seconds) : training_seconds ? `${duration(training_seconds)} (steps alone)` : "-",
-        best ? `${(100 * best.outcome).toFixed(1)} % at step ${best.step}` : "-",
+        best ? `${percent(best.outcome)} % at step ${best.step}` : "-",
       ];
     })));
   const rows = [];
@@ -65,6 +65,7 @@ function swatch(family) {
 
 function drawLegend() {
   document.getElementById("legend").hidden = RUNS.length < 2;
+  document.getElementById("controls").classList.toggle("loose", RUNS.length < 2);
   document.getElementById("legend").replaceChildren(...RUNS.map((run, index) => {
     const button = element("button", { type: "button", "aria-pressed": String(isShown(index)), "data-run": index },
       swatch(DATA.families[index]), run.label);

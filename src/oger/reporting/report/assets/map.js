@@ -53,10 +53,8 @@ function mapTraces(view, step) {
     const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
     return { x: mean("x"), y: mean("y") };
   });
-  const isEnd = (place) => place === 0 || place === steps.length - 1;
   traces.push(markers(centres, "mean of the rollouts, step by step", {
-    mode: "lines+markers+text", text: steps.map((each, place) => (isEnd(place) ? ` step ${each}` : "")), textposition: "bottom right",
-    customdata: steps, hovertemplate: "mean of the rollouts at step %{customdata}<extra></extra>",
+    mode: "lines+markers", customdata: steps, hovertemplate: "mean of the rollouts at step %{customdata}<extra></extra>",
     line: { color: ink, width: 2, dash: "dot" }, marker: { size: 6, symbol: "circle", color: ink },
   }));
   for (const [kind, [name, colour, symbol]] of Object.entries(KINDS)) {
@@ -64,6 +62,24 @@ function mapTraces(view, step) {
     traces.push(responses(points, name, { symbol, size: 10, color: colours[colour], line: { width: 2, color: colours[colour] } }));
   }
   return traces;
+}
+
+// The names of the first and the last mean, each on the side on which the fewest marks lie, on a ground of their own.
+function endNames(traces, perPixel) {
+  const style = getComputedStyle(document.documentElement);
+  const means = traces.find((trace) => trace.customdata && trace.mode === "lines+markers");
+  const marks = traces.flatMap((trace) => trace.x.map((x, place) => [x, trace.y[place]]));
+  const sides = [0, 1, 2, 3, 4, 5, 6, 7].map((eighth) => [Math.cos((eighth * Math.PI) / 4), Math.sin((eighth * Math.PI) / 4)]);
+  const room = ([x, y]) => Math.min(...marks.map(([a, b]) => Math.hypot((a - x) / perPixel[0], (b - y) / perPixel[1])));
+  return [...new Set([0, means.x.length - 1])].filter((place) => place >= 0).map((place) => {
+    const at = (side) => [means.x[place] + 42 * side[0] * perPixel[0], means.y[place] + 34 * side[1] * perPixel[1]];
+    const [across, up] = sides.reduce((best, side) => (room(at(side)) > room(at(best)) ? side : best));
+    return {
+      x: means.x[place], y: means.y[place], text: `step ${means.customdata[place]}`, ax: 42 * across, ay: -34 * up,
+      showarrow: true, arrowhead: 0, arrowwidth: 1, arrowcolor: style.getPropertyValue("--faint"), standoff: 4,
+      bgcolor: style.getPropertyValue("--back"), borderpad: 1,
+    };
+  });
 }
 
 function away(row) {
@@ -119,12 +135,13 @@ function mapSection() {
   const { box, node } = figure("Teachers and rollouts by principal components", "", () => {
     const view = current();
     if (!view || !view.steps.length) return { data: [], layout: {} };
+    const data = mapTraces(view, view.steps[Number(slider.value)].step);
+    const ranges = ["x", "y"].map((axis) => bounds(view.points.map((point) => point[axis])));
     return {
-      data: mapTraces(view, view.steps[Number(slider.value)].step),
+      data,
       layout: {
-        showlegend: true, legend: { orientation: "h", y: -0.1 },
-        xaxis: { range: bounds(view.points.map((point) => point.x)) },
-        yaxis: { range: bounds(view.points.map((point) => point.y)) },
+        showlegend: true, legend: { orientation: "h", y: -0.1 }, xaxis: { range: ranges[0] }, yaxis: { range: ranges[1] },
+        annotations: endNames(data, ranges.map(([low, high], axis) => (high - low) / (axis ? box.clientHeight : box.clientWidth))),
       },
     };
   }, true);
