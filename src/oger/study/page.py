@@ -141,13 +141,19 @@ def _sections(text: str, folder: Path) -> Iterator[str]:
             elif picture:
                 yield _picture(folder / picture[2], picture[1])
             elif line.strip() and not line.startswith("# "):
-                yield f'<p class="faint">{html.escape(line)}</p>'
+                yield f'<p class="faint">{_sentence(line)}</p>'
     if is_open:
         yield "</details>"
 
 
+def _sentence(line: str) -> str:
+    """A paragraph: its code as code, and small print as the page's own."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(re.sub(r"</?sub>", "", line)))
+
+
 def _cells(line: str) -> list[str]:
-    return [html.escape(cell.strip()) for cell in line.strip().strip("|").split("|")]
+    signed = re.sub(r"(?<![\w.])-(?=\d)", "−", line)  # the sign that the rest of the page has
+    return [html.escape(cell.strip()) for cell in signed.strip().strip("|").split("|")]
 
 
 def _table(grid: Sequence[Sequence[str]]) -> str:
