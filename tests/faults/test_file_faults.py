@@ -125,7 +125,9 @@ def test_a_fault_at_any_operation_costs_nothing(harness: Harness, name: str, fau
 def test_the_harness_hits_what_it_aims_at(harness: Harness) -> None:
     _, operations = harness.whole("collect", "changes")
     root = harness.fresh("collect")
-    ended = harness.server.run(harness.scenarios["collect"].command(root), root, at=1)
+    first = harness.server.run(harness.scenarios["collect"].command(root), root, at=1)
+    assert first.where == "open to write ROOT"  # a file without a name: whether the folder takes one
+    ended = harness.server.run(harness.scenarios["collect"].command(root), root, at=2)
     assert ended.was_killed
     assert ended.where == "open to write ROOT/answers.jsonl"
     assert not (root / "answers.jsonl").exists()
