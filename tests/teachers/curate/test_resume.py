@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def test_a_curation_stopped_while_grouping_continues_too(
 @pytest.fixture
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small curation that stopped before its end; its source is tmp_path/data.jsonl."""
-    write_jsonl(tmp_path / "data.jsonl", [plain_row(prompt_of(1), "3", good_text(1, "a"))])
+    rows = [plain_row(prompt_of(1), "3", text) for text in (good_text(1, "a"), r"wrong: \boxed{4}")]
+    write_jsonl(tmp_path / "data.jsonl", rows)
     with monkeypatch.context() as patch:
         patch.setattr(curate_module, "validate_table", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -167,6 +169,41 @@ def test_shards_that_nobody_can_say_the_options_of_are_not_taken(stopped: Path) 
     (stopped / "out.work" / "started.json").unlink()
     curate(options(f"mine=plain:{stopped / 'data.jsonl'}", max_tokens=1), stopped / "out", resume=True)
     assert [row["teachers"] for row in read_table(stopped / "out")] == [[]]  # too long now
+
+
+_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "null": lambda path: path.write_text("null"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize(
+    "file", ["counts.json", "oger_files.json", "passed.parquet", "prompts.parquet", "rejects.jsonl"]
+)
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_rows_of_a_damaged_shard_are_checked_again(
+    stopped: Path, file: str, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _DAMAGE[damage](stopped / "out.work" / "shards" / "00000000" / file)
+    curate(options(f"mine=plain:{stopped / 'data.jsonl'}", workers=1), stopped / "out", resume=True)
+    said = capsys.readouterr().err
+    assert "shard 00000000 is damaged" in said
+    assert file in said
+    assert [len(row["teachers"]) for row in read_table(stopped / "out")] == [1]
+    assert not (stopped / "out.work").exists()
+
+
+def test_what_lies_in_the_place_of_a_shard_is_not_taken_for_one(stopped: Path) -> None:
+    shards = stopped / "out.work" / "shards"
+    shutil.rmtree(shards / "00000000")
+    (shards / "00000000").write_text("a file")
+    (shards / "notes").mkdir()
+    curate(options(f"mine=plain:{stopped / 'data.jsonl'}", workers=1), stopped / "out", resume=True)
+    assert [len(row["teachers"]) for row in read_table(stopped / "out")] == [1]
 
 
 def test_a_folder_of_someone_else_is_not_worked_in(stopped: Path) -> None:

@@ -72,6 +72,8 @@ def curate(
         arguments = (options, evaluation, work.path)
         bars = Bars("title", "bar", "percent", "elapsed", wanted=progress)
         with Workers(num_workers, _initialise, *arguments) as workers, bars:
+            for shard, wrong in work.drop_damaged().items():
+                bars.say(f"{work.path}: shard {shard} is damaged ({wrong}); its rows are checked again")
             rows_read = _check_all(options, files, work, workers, bars)
             with contextlib.closing(connect(work.temporary)) as connection:
                 work.open_tables(connection)

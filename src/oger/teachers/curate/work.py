@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import oger
 from oger.io.lock import HeldError, LockFile
-from oger.io.whole import is_leftover, put_in_place, regular, remove_leftovers, whole_folder, write_json
+from oger.io.whole import (
+    damage,
+    is_leftover,
+    put_in_place,
+    regular,
+    remove_leftovers,
+    whole_folder,
+    write_json,
+    write_manifest,
+)
 from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
@@ -33,6 +42,7 @@ _STARTED = "started.json"
 _SHARDS = "shards"
 _LOCK = "lock"
 _OURS = {_SHARDS, _LOCK, "temporary", "texts", "result"}
+_SHARD = re.compile("[0-9]{8,}")
 _REJECTS, _COUNTS = "rejects.jsonl", "counts.json"
 _TABLES = {"prompts": prompts_schema, "passed": passed_schema}
 _ROWS_PER_BATCH = 256
@@ -112,7 +122,21 @@ class WorkFolder:
 
     def shards(self) -> list[Path]:
         """Finished shards in order."""
-        return sorted(path for path in self._shards.iterdir() if "." not in path.name)
+        return sorted(path for path in self._shards.iterdir() if _SHARD.fullmatch(path.name))
+
+    def drop_damaged(self) -> dict[str, str]:
+        """Remove the shards that are not as they were written, so that their rows are checked again.
+
+        Returns:
+            Name of a removed shard -> what was wrong with it.
+
+        Raises:
+            OSError: a file of a shard cannot be read, which says nothing about what is in it.
+        """
+        found = {shard: wrong for shard in self.shards() if (wrong := damage(shard))}
+        for shard in found:
+            _remove(shard)
+        return {shard.name: wrong for shard, wrong in found.items()}
 
     def open_tables(self, connection: DuckDBPyConnection) -> None:
         """Give a database the tables `prompts` and `passed` of all shards, which stay on disk."""
@@ -169,6 +193,7 @@ def write_shard(folder: Path, checked: Checked) -> None:
         with open(beside / _REJECTS, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in checked.rejects)
         (beside / _COUNTS).write_text(json.dumps(vars(checked.counts)))
+        write_manifest(beside)
 
 
 def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
@@ -196,12 +221,12 @@ def _fingerprint(options: CurateOptions, files: Sequence[SourceFile]) -> dict[st
     return plain
 
 
-def _remove(folder: Path) -> None:
+def _remove(path: Path) -> None:
     """With all that is in it; a link is removed, not followed."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder)
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _read_started(path: Path) -> Mapping[str, Any]:
