@@ -83,7 +83,6 @@ def main() -> None:
         learning_rate=1e-3 if chosen.model is None else 1e-6,
         shaping_rewards={"brief": 0.1},
         logging_steps=1,
-        bf16=False,  # True on a GPU
         report_to="none",
     )
     model = chosen.model or tiny_model(chosen.out / "start")

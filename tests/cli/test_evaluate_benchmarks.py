@@ -342,7 +342,8 @@ def wait_for_lines(process: subprocess.Popen[bytes], path: Path, count: int) -> 
         time.sleep(0.01)
 
 
-def test_a_killed_evaluation_goes_on_as_if_it_had_never_stopped(oger, tmp_path) -> None:
+@pytest.mark.parametrize("torn", [0, 9])
+def test_a_killed_evaluation_goes_on_as_if_it_had_never_stopped(oger, tmp_path, torn: int) -> None:
     save_policy(tmp_path / "model", 0)
     rows = rows_file(tmp_path / "mine.jsonl", 30)
     asked = (
@@ -364,7 +365,7 @@ def test_a_killed_evaluation_goes_on_as_if_it_had_never_stopped(oger, tmp_path) 
     process.wait()
     stored = (folder / "responses.jsonl").read_bytes().splitlines(keepends=True)
     assert 6 <= len(stored) < 120
-    (folder / "responses.jsonl").write_bytes(b"".join(stored[:4]) + stored[4][:9])  # within a batch, as a kill may
+    (folder / "responses.jsonl").write_bytes(b"".join(stored[:4]) + stored[4][:torn])  # within a batch, as a kill may
     result = oger(*asked, "--out", tmp_path / "killed")
     assert result.code == 0, result.err
     assert "drawing 116 of 120" in result.err

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import TrainingArguments
+from transformers.utils import is_torch_bf16_gpu_available
 from trl import GRPOConfig
 
 from oger import OGERConfig
@@ -17,6 +18,17 @@ from oger.training.presets import HONOURED_WITH_TEACHER_ROWS, PRESETS, REFUSED_W
 
 def config(tmp_path: Path, **options: Any) -> OGERConfig:
     return OGERConfig(output_dir=str(tmp_path), bf16=False, report_to=[], **options)
+
+
+@pytest.mark.skipif(is_torch_bf16_gpu_available(), reason="has a GPU with bfloat16")
+def test_a_machine_without_bfloat16_trains_in_single_precision(tmp_path: Path) -> None:
+    options = {"output_dir": str(tmp_path), "report_to": []}
+    assert OGERConfig(**options).bf16 is False
+    assert OGERConfig(**options, use_cpu=True).bf16 is GRPOConfig(**options, use_cpu=True).bf16
+    with pytest.raises(
+        ValueError, match="bf16=true needs a GPU with bfloat16, and none is here: set bf16=false or leave"
+    ):
+        OGERConfig(**options, bf16=True)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
             for job in (job for job in jobs if job.policy.label == policy):
                 with Responses() if job.folder is None else ResponseStore(job.folder, job.settings) as store:
                     job.check_prompts(store.responses)
-                    batches = missing_batches(job, store.responses, store.cut_off)
+                    batches = missing_batches(job, store.responses, store.last_line)
                     if batches and draw is None:
                         draw = _load(job.policy, loaded)
                     advance = progress(job, sum(not _is_stored(one, store) for batch in batches for one in batch))
@@ -73,18 +73,18 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
                     yield _finish(job, store)
 
 
-def missing_batches(job: Job, stored: Mapping[Key, StoredResponse], cut_off: Key | None = None) -> list[list[Request]]:
+def missing_batches(job: Job, stored: Mapping[Key, StoredResponse], last_line: Key | None = None) -> list[list[Request]]:
     """The batches of the whole plan, without what is stored and without empty ones.
 
     Args:
-        cut_off: a response whose batch a kill has stored in part: all of it is drawn again where a generator takes
-            batches, since the seed of one is of everything in it.
+        last_line: a response of the batch that was stored last. If a kill has stored that batch in part, all of it is
+            drawn again where a generator takes batches, since the seed of one is of everything in it.
     """
     requests = job.requests()
     size = job.policy.batch_size or max(1, len(requests))
     batches = [requests[start : start + size] for start in range(0, len(requests), size)]
     missing = [[request for request in batch if _key(request) not in stored] for batch in batches]
-    cut = [job.policy.batch_size is not None and any(_key(one) == cut_off for one in batch) for batch in batches]
+    cut = [job.policy.batch_size is not None and any(_key(one) == last_line for one in batch) for batch in batches]
     return [batch if part else left for batch, left, part in zip(batches, missing, cut, strict=True) if left]
 
 

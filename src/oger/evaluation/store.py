@@ -75,8 +75,8 @@ class Responses:
 
     def __init__(self) -> None:
         self.responses: dict[Key, StoredResponse] = {}
-        self.cut_off: Key | None = None
-        """Last whole response where a kill has cut off the writing of a batch."""
+        self.last_line: Key | None = None
+        """Last whole response of responses.jsonl: a kill may have cut off the writing of its batch behind it."""
 
     def __enter__(self) -> Self:
         return self
@@ -133,10 +133,8 @@ class ResponseStore(Responses):
                 (self.folder / LINES).unlink(missing_ok=True)
 
     def _read_lines(self) -> None:
-        end = self._file.size
         self.responses |= {response.key: response for response in _lines(self.folder, self._file)}
-        if self._file.size < end:
-            self.cut_off = next(reversed(self.responses), None)
+        self.last_line = next(reversed(self.responses), None)
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""

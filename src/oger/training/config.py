@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from transformers.utils import is_torch_bf16_gpu_available, is_torch_xla_available
 from trl import GRPOConfig
 
 from oger.encoders.registry import check_spec
@@ -223,6 +224,12 @@ class OGERConfig(_KnownOptions, GuidanceOptions, ImitationOptions, GRPOConfig):
         check_ranges(self)
         self._resolve_clip(preset["clip"])
         self._check_words()
+        if not (self.use_cpu or is_torch_bf16_gpu_available() or is_torch_xla_available()):
+            if self.bf16:
+                raise ValueError(
+                    "bf16=true needs a GPU with bfloat16, and none is here: set bf16=false or leave it out"
+                )
+            self.bf16 = False
         super().__post_init__()
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()  # else torch warns
         self._check_ranges()

@@ -78,7 +78,9 @@ def check_ranges(options: Any) -> None:
         if isinstance(value, int | float) and not allowed.holds(value):
             raise ValueError(f"{name}={value!r} must be {allowed}.")
     weights = options.reward_weights
-    if weights is not None and not all(math.isfinite(weight) for weight in weights):
-        raise ValueError(f"reward_weights={weights!r} must be finite numbers.")
-    if weights is not None and not any(weights):
+    if weights is None:
+        return
+    if not isinstance(weights, list | tuple) or not all(math.isfinite(weight) for weight in weights):
+        raise ValueError(f"reward_weights={weights!r} must be a list of finite numbers.")
+    if not any(weights):
         raise ValueError(f"reward_weights={weights!r} must not all be 0: nothing would be rewarded.")
