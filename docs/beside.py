@@ -5,16 +5,21 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).parents[1]
-STUDY = "studies/arithmetic/results"
 PAGES = {
     "CONTRIBUTING.md": "beside/contributing.md",
     "CHANGELOG.md": "beside/changelog.md",
-    f"{STUDY}/leaderboard.md": "beside/leaderboard.md",
-    **{f"{STUDY}/{path.name}": f"beside/{path.name}" for path in sorted((ROOT / STUDY).glob("*.svg"))},
+    "examples/own_model.py": "beside/own_model.py",
 }
+for study, folder in (("arithmetic", "beside"), ("numbers", "beside/numbers")):
+    results = f"studies/{study}/results"
+    PAGES[f"studies/{study}.yaml"] = f"{folder}/{study}.yaml"
+    PAGES[f"{results}/leaderboard.md"] = f"{folder}/leaderboard.md"
+    for figure in sorted((ROOT / results).glob("*.svg")):
+        PAGES[f"{results}/{figure.name}"] = f"{folder}/{figure.name}"
+NOT_IN_NAVIGATION = {"beside/numbers/leaderboard.md", "beside/own_model.py"}
 LINK = re.compile(r"(\]\()([^)#: ]+)")
 
 
@@ -23,7 +28,8 @@ def on_files(files: Files, *, config: Any) -> Files:
     for source, place in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         content = _links(text, source, place) if place.endswith(".md") else text
-        files.append(File.generated(config, place, content=content))
+        level = InclusionLevel.NOT_IN_NAV if place in NOT_IN_NAVIGATION else InclusionLevel.UNDEFINED
+        files.append(File.generated(config, place, content=content, inclusion=level))
     return files
 
 

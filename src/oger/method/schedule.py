@@ -32,10 +32,10 @@ def schedule_factor(progress: float, *, schedule: str = "constant", end: float =
     Raises:
         ValueError: Unknown schedule, a negative or NaN progress, or an end that is negative or not finite.
 
-    >>> [schedule_factor(p, schedule="linear", end=0.5) for p in (0.0, 0.5, 1.0)]
-    [1.0, 0.75, 0.5]
-    >>> [round(schedule_factor(p, schedule="cosine"), 4) for p in (0.0, 0.25, 0.5, 1.0)]
-    [1.0, 0.8536, 0.5, 0.0]
+    >>> tuple(schedule_factor(p, schedule="linear", end=0.5) for p in (0.0, 0.5, 1.0))
+    (1.0, 0.75, 0.5)
+    >>> tuple(round(schedule_factor(p, schedule="cosine"), 4) for p in (0.0, 0.25, 0.5, 1.0))
+    (1.0, 0.8536, 0.5, 0.0)
     """
     factor = choose(SCHEDULES, schedule, "exploration schedule")
     if not progress >= 0:

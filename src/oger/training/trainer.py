@@ -70,6 +70,8 @@ logger = get_logger(__name__)
 class OGERTrainer(GRPOTrainer):
     """Trains a policy with verified teacher trajectories inside its rollout groups (OGER, arXiv 2604.18530).
 
+    What is not listed (eval_dataset, callbacks, peft_config ...) is as in `trl.GRPOTrainer`.
+
     Args:
         model: as in `trl.GRPOTrainer`.
         reward_funcs: as in `trl.GRPOTrainer`. The first one (or the one that `OGERConfig.outcome_reward` names, or one
@@ -78,8 +80,6 @@ class OGERTrainer(GRPOTrainer):
         train_dataset: as in `trl.GRPOTrainer`, plus the column `teachers`: a list, possibly empty, of texts or of
             mappings {text, teacher, verdict}.
         run: `oger.RunFolder`, where the training is to leave a run folder.
-        eval_dataset, processing_class, reward_processing_classes, callbacks, optimizers, quantization_config,
-            peft_config, tools, rollout_func, environment_factory: as in `trl.GRPOTrainer`.
 
     Raises:
         ValueError: on options or data that contradict each other; the message says what to change.

@@ -23,7 +23,7 @@ class Source:
     """Also the teacher's name, for rows that name none."""
     layout: str
     path: str
-    """A file, a folder, "hub:OWNER/NAME[/CONFIG][:SPLIT]", or a world's NAME/SPLIT; empty for an installed corpus."""
+    """A file, a folder, `hub:OWNER/NAME[/CONFIG][:SPLIT]`, or a world's NAME/SPLIT; empty for an installed corpus."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Field of the layout -> column of the source; an empty column = the field is not read."""
 
