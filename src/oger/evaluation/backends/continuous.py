@@ -29,8 +29,6 @@ class ContinuousGenerator:
         chat_template_kwargs: as in training.
     """
 
-    batch_size: int | None = None
-
     def __init__(
         self, model: Any, tokenizer: Any, *, most_at_once: int, chat_template_kwargs: Mapping[str, Any] | None = None
     ) -> None:

@@ -38,7 +38,6 @@ class TransformersGenerator:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.batch_size: int | None = None if one_stream else batch_size
         self._at_once = batch_size
         self._model = model
         self._tokenizer = tokenizer
