@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -60,7 +61,6 @@ class Analysis:
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
         self._outcomes = Outcomes(store, {row["cell"] for row in self.rows})
-        self._findings: list[Finding] | None = None
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
@@ -108,14 +108,9 @@ class Analysis:
             for method, rows in by_method.items()
         ]
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         """What became of every claim in each of its places that has results of both methods."""
-        if self._findings is None:
-            self._findings = self._evaluate_claims()
-        return self._findings
-
-    def _evaluate_claims(self) -> list[Finding]:
         compared = []
         for claim in self.study.claims:
             evaluation = STANDARD if claim.metric in (ACCURACY, FORMAT_BLIND) else WIDE
@@ -178,10 +173,8 @@ class Analysis:
         counts = {}
         by_method = self._by_method(place, STANDARD)
         for method, rows in by_method.items():
-            stored = [[problem.strategies for problem in self._outcomes.problems(row)] for row in rows]
-            found = [[json.loads(text) for text in row if text is not None] for row in stored]
-            if list(map(len, found)) == list(map(len, stored)):
-                counts[method] = found
+            if (stored := self._outcomes.stored("strategies", rows)) is not None:
+                counts[method] = [[json.loads(text) for text in row] for row in stored]
         names = sorted({name for found in counts.values() for row in found for entry in row for name in entry})
         samples = {method: rows[0]["samples"] for method, rows in by_method.items()}
         return {
