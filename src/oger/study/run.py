@@ -12,10 +12,9 @@ from rich.console import Console
 
 from oger.io.lock import HeldError, Lock
 from oger.io.whole import remove_leftovers
-from oger.study.cell_folder import finished, stored_specs
+from oger.study.cell_folder import CELLS_FOLDER, RESULTS_FOLDER, finished, stored_specs
 from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
-from oger.study.names import CELLS_FOLDER, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.pool import CellPool
 from oger.study.progress import Board
