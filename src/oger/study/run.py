@@ -13,7 +13,7 @@ from rich.console import Console
 from oger.io.lock import HeldError, Lock
 from oger.io.whole import remove_leftovers
 from oger.study.cell_folder import CELLS_FOLDER, RESULTS_FOLDER, finished, stored_specs
-from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
+from oger.study.cells import Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
 from oger.study.plan import Study
 from oger.study.pool import CellPool
@@ -94,7 +94,7 @@ class _Plan:
 
     def update(self) -> None:
         """Add the cells whose values are chosen now."""
-        chosen = choose_values(self.study, self._tuning, self.store.tuning_accuracies(TUNING))
+        chosen = choose_values(self.study, self._tuning, self.store.tuning_accuracies())
         if chosen == self._chosen:
             return
         self._chosen = chosen

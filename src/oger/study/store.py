@@ -24,7 +24,7 @@ from oger.io.objects import read_content, read_object
 from oger.io.whole import regular, write_table
 from oger.study.cell_folder import OUTCOMES as CELL_OUTCOMES
 from oger.study.cell_folder import RESULT, SIGNALS
-from oger.study.cells import Cell
+from oger.study.cells import TUNING, Cell
 from oger.study.damage import damaged_cells, without_cells
 from oger.study.fields import StudyError
 from oger.study.measure import CORRECT
@@ -132,10 +132,10 @@ class ResultStore:
         unique = {row["cell"]: row for row in rows}
         return {name: (row["identity"], json.loads(row["settings"])) for name, row in unique.items()}
 
-    def tuning_accuracies(self, kind: str) -> dict[str, float]:
-        """Cell name -> accuracy, of the cells of one kind."""
+    def tuning_accuracies(self) -> dict[str, float]:
+        """Name of every stored tuning cell -> accuracy."""
         rows = self.tables["results"].select(["cell", "kind", "accuracy"]).to_pylist()
-        return {row["cell"]: row["accuracy"] for row in rows if row["kind"] == kind}
+        return {row["cell"]: row["accuracy"] for row in rows if row["kind"] == TUNING}
 
     def add(self, cells: Iterable[tuple[Cell, Path]], how: Mapping[str, Any]) -> None:
         """Merge finished cells, each from its folder, and save.
