@@ -112,10 +112,15 @@ class Analysis:
     def findings(self) -> list[Finding]:
         """What became of every claim in each of its places that has results of both methods."""
         compared = []
+        wide = self.study.evaluation.wide
         for claim in self.study.claims:
-            evaluation = STANDARD if claim.metric in (ACCURACY, FORMAT_BLIND) else WIDE
+            evaluation, policy, most = STANDARD, self.study.evaluation.policies[0], 1.0
+            if claim.metric not in (ACCURACY, FORMAT_BLIND):
+                assert wide is not None  # as the study's file was checked for
+                evaluation, policy = WIDE, wide.policy
+                most = float(wide.samples) if claim.metric == DISTINCT else 1.0
             for regime, split in claim.places:
-                place = Place(regime, split, self._policy_of_claims(evaluation))
+                place = Place(regime, split, policy)
                 by_method = self._by_method(place, evaluation)
                 mine, theirs = (
                     self._of_claim(by_method.get(name, ()), claim.metric) for name in (claim.method, claim.other)
@@ -124,7 +129,7 @@ class Analysis:
                     continue
                 # One seed tells nothing of others; the untrained policy has none.
                 if len(mine) > 1 and (claim.other == BASE or len(theirs) > 1):
-                    difference = difference_interval(mine, theirs, most=self._most(claim.metric))
+                    difference = difference_interval(mine, theirs, most=most)
                     compared.append((claim, place, difference))
         p_values = holm([crossed_p(difference) for _, _, difference in compared])
         return [Finding(*entry, p) for entry, p in zip(compared, p_values, strict=True)]
@@ -193,8 +198,10 @@ class Analysis:
         found = []
         for method, rows in by_method.items():
             samples = min(row["samples"] for row in rows)
-            matrix = self._outcomes.pass_at(samples, rows)
-            compared = reference is not None and method not in (BASE, self.study.reference)
+            difference = None
+            if reference is not None and method not in (BASE, self.study.reference):
+                mine, theirs = (self._outcomes.pass_at(samples, each) for each in (rows, reference))
+                difference = difference_interval(mine, theirs)
             found.append(
                 PassCurve(
                     place=place,
@@ -202,9 +209,7 @@ class Analysis:
                     problems=rows[0]["problems"],
                     samples=samples,
                     values={k: mean_interval(self._outcomes.pass_at(k, rows)) for k in powers_of_two(samples)},
-                    difference=difference_interval(matrix, self._outcomes.pass_at(samples, reference))
-                    if compared and reference is not None
-                    else None,
+                    difference=difference,
                     distinct=_interval_of(self._outcomes.distinct(rows), most=samples),
                 )
             )
@@ -304,14 +309,6 @@ class Analysis:
             return self._outcomes.distinct(rows)
         k = int(metric.removeprefix(PASS_AT)) if metric.startswith(PASS_AT) else 1
         return self._outcomes.pass_at(k, rows)
-
-    def _most(self, metric: str) -> float:
-        wide = self.study.evaluation.wide
-        return float(wide.samples) if metric == DISTINCT and wide is not None else 1.0
-
-    def _policy_of_claims(self, evaluation: str) -> str:
-        wide = self.study.evaluation.wide
-        return wide.policy if evaluation == WIDE and wide is not None else self.study.evaluation.policies[0]
 
     def _origin_of_tuned(self, method: str, tuned: str) -> str:
         if method == BASE:
