@@ -41,16 +41,10 @@ class RunOptions:
 class Outcome:
     """How a session ended."""
 
-    total: int
-    """Cells of the study, as far as they are known: a method has its cells once its value is chosen."""
     stored: int
+    """Cells."""
     failed: Mapping[str, str]
     """Cell -> the last lines of its log."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.stored == self.total
 
 
 def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
@@ -74,7 +68,7 @@ def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
             session.run()
         finally:
             pool.stop()
-    return Outcome(len(plan.cells), len(plan.cells) - len(plan.missing()), session.failed)
+    return Outcome(len(plan.cells) - len(plan.missing()), session.failed)
 
 
 class _Plan:
@@ -144,8 +138,8 @@ class _Session:
                         self._merge(entry.cell)
                     else:
                         self.failed[entry.cell.name] = failure
-                    numbers = self._accuracies(entry.cell)
-                    self.board.ended(entry, failure, numbers, self.plan.cells, self.plan.missing())
+                    self.board.update(self.plan.cells, self.plan.missing())
+                    self.board.ended(entry, failure, self._accuracies(entry.cell))
 
     def _waiting(self) -> list[Cell]:
         busy = {entry.cell.name for entry in self.pool.running} | self.failed.keys()
