@@ -280,11 +280,10 @@ def _overrides(keys: Mapping[str, Any]) -> list[str]:
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted key; "recipe." is left out of the keys."""
+    if isinstance(settings, list) and any(isinstance(entry, Mapping) for entry in settings):
+        settings = dict(enumerate(settings, start=1))
     if isinstance(settings, Mapping) and settings:
         parts = [_flat(value, f"{prefix}{key}.") for key, value in settings.items()]
-        return {key: value for part in parts for key, value in part.items()}
-    if isinstance(settings, list) and any(isinstance(entry, Mapping) for entry in settings):
-        parts = [_flat(value, f"{prefix}{number}.") for number, value in enumerate(settings, start=1)]
         return {key: value for part in parts for key, value in part.items()}
     return {prefix.removesuffix(".").removeprefix("recipe."): settings}
 
