@@ -123,7 +123,10 @@ class ResponseStore(Responses):
             remove_leftovers(folder)
             self._file = held.enter_context(LineFile(folder / LINES, ascii=True))
             write_json(folder / SETTINGS, self.settings)
-            self._read_lines()
+            size = self._file.size
+            self.responses |= {response.key: response for response in _lines(folder, self._file)}
+            if self._file.size < size:
+                self.cut_off = next(reversed(self.responses), None)
             self.responses |= {response.key: response for response in read_table(folder)}
             self._held = held.pop_all()
 
@@ -131,12 +134,6 @@ class ResponseStore(Responses):
         with self._held:
             if not self._file.size:
                 (self.folder / LINES).unlink(missing_ok=True)
-
-    def _read_lines(self) -> None:
-        end = self._file.size
-        self.responses |= {response.key: response for response in _lines(self.folder, self._file)}
-        if self._file.size < end:
-            self.cut_off = next(reversed(self.responses), None)
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""
