@@ -143,19 +143,13 @@ class ResultStore:
         Args:
             how: "command", "workers", "threads": of the process that ran them.
         """
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FILES}
-        cells = list(cells)
-        # A session that was killed between two files has left rows of its last cell in the first of them.
-        new_cells = pa.array([cell.name for cell, _ in cells], pa.string())
+        found = {cell.name: cell_rows(cell, folder, how) for cell, folder in cells}
+        names = pa.array(list(found), pa.string())
         for name, table in self.tables.items():
-            self.tables[name] = table.filter(pc.invert(pc.is_in(table["cell"], value_set=new_cells)))
-        for cell, folder in cells:
-            for name, new in cell_rows(cell, folder, how).items():
-                rows[name] += new
-        for name, new in rows.items():
-            if new:
-                table = pa.Table.from_pylist(new, schema=_FILES[name])
-                self.tables[name] = pa.concat_tables([self.tables[name], table])
+            # A session that was killed between two files has left rows of its last cell in the first of them.
+            others = table.filter(pc.invert(pc.is_in(table["cell"], value_set=names)))
+            rows = [row for of_cell in found.values() for row in of_cell[name]]
+            self.tables[name] = pa.concat_tables([others, pa.Table.from_pylist(rows, schema=_FILES[name])])
         self.save()
 
     def save(self) -> None:
