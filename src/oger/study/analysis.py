@@ -204,10 +204,8 @@ class Analysis:
                 difference = difference_interval(mine, theirs)
             found.append(
                 PassCurve(
-                    place=place,
                     method=method,
                     problems=rows[0]["problems"],
-                    samples=samples,
                     values={k: mean_interval(self._outcomes.pass_at(k, rows)) for k in powers_of_two(samples)},
                     difference=difference,
                     distinct=_interval_of(self._outcomes.distinct(rows), most=samples),
