@@ -63,7 +63,7 @@ def test_stop_lets_those_under_way_end() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert everyone.under_way == 4
-        everyone.stop()
+        everyone.stopped.set()
         await running
 
     asyncio.run(stopped())

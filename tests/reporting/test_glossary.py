@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from oger.reporting.glossary import GLOSSARY, INHERITED, canonical, is_listed, markdown
+from oger.reporting.glossary import GLOSSARY, INHERITED, canonical, markdown
+from tests.support.metric_names import is_listed
 
 UNITS = {"share", "reward", "nats", "tokens", "seconds", "count", ""}
 PROMISED = [

@@ -29,7 +29,7 @@ def study() -> Study:
 @pytest.fixture(scope="module")
 def cells(study: Study) -> list[Cell]:
     tuning = tuning_cells(study)
-    chosen = choose_values(study, tuning, ResultStore(RESULTS).tuning_accuracies("tuning"))
+    chosen = choose_values(study, tuning, ResultStore(RESULTS).tuning_accuracies())
     return [*tuning, *main_cells(study, chosen)]
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from oger.study.cell_folder import MARKDOWN
 from oger.study.fields import StudyError
-from oger.study.names import MARKDOWN
 from oger.study.plan import load_study
 from oger.study.report import write_tables
 from oger.study.store import CURVES, OUTCOMES, RESULTS, ResultStore

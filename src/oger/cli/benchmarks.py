@@ -25,11 +25,7 @@ def evaluate_benchmarks(
     out: Path,
     *,
     columns: Mapping[str, str],
-    data_dir: Path | None,
-    limit: int | None,
-    shuffle_seed: int,
-    by: Sequence[str],
-    kinds: Sequence[str],
+    rows: Mapping[str, Any],
     protocol: Mapping[str, Any],
     form: str,
     reference: str | None,
@@ -38,9 +34,8 @@ def evaluate_benchmarks(
     """Run what is missing, then print the table.
 
     Args:
+        rows: how they are read, as of `load_problems`: data_dir, limit, shuffle_seed, by, kinds.
         protocol: overrides of the benchmarks' own: seed, samples, temperature, top_p, max_tokens, rules, unfinished.
-        by: columns whose values are also looked at apart.
-        kinds: kinds of the user's own that rows may name.
 
     Raises:
         ValueError: what cannot be done, before anything is generated wherever that can be known.
@@ -60,27 +55,20 @@ def evaluate_benchmarks(
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; with --benchmarks it is a folder of responses")
     benchmarks = find_benchmarks(names, columns)
-    options: dict[str, Any] = {
-        "data_dir": data_dir,
-        "limit": limit,
-        "shuffle_seed": shuffle_seed,
-        "by": by,
-        "kinds": kinds,
-    }
-    loaded = {benchmark.name: load_problems(benchmark, **options) for benchmark in benchmarks}
-    for column in by:
+    loaded = {benchmark.name: load_problems(benchmark, **rows) for benchmark in benchmarks}
+    for column in rows["by"]:
         one_of((name for problems in loaded.values() for name in problems.columns), column, "column for --by")
     jobs = {
         (system, seed, benchmark.name): make_job(
-            policy, benchmark, loaded[benchmark.name], out, shuffle_seed=shuffle_seed, **protocol
+            policy, benchmark, loaded[benchmark.name], out, shuffle_seed=rows["shuffle_seed"], **protocol
         )
         for system, policies in systems.items()
         for seed, policy in enumerate(policies)
         for benchmark in benchmarks
     }
     for name, problems in loaded.items():
-        rows = [{"kind": problem.kind, "answer": problem.answer} for problem in problems.problems]
-        if (line := gold_line(rows)) is not None:
+        golds = [{"kind": problem.kind, "answer": problem.answer} for problem in problems.problems]
+        if (line := gold_line(golds)) is not None:
             say(f"{name}: {line}", err=True)  # tables alone are on standard output
     stored = {key: job.check() for key, job in jobs.items()}
     probe_jobs(job for key, job in jobs.items() if stored[key] < len(job.requests()))

@@ -179,13 +179,10 @@ def _describe(
     if prices is None:
         say("cost: add --price-in and --price-out")
         return
-    say(f"cost: at least {_usd(size.cost(*prices, 0))}, {_at_most(most, size.cost, prices)}")
+    upper = "no upper limit" if most is None else f"at most {_usd(size.cost(*prices, most))} without retries"
+    say(f"cost: at least {_usd(size.cost(*prices, 0))}, {upper}")
     if mean is not None:
         say(f"cost, if as long as so far: {_usd(size.cost(*prices, size.requests * mean))}")
-
-
-def _at_most(most: int | None, cost: Callable[[float, float, float], float], prices: tuple[float, float]) -> str:
-    return "no upper limit" if most is None else f"at most {_usd(cost(*prices, most))} without retries"
 
 
 def _usd(amount: float) -> str:

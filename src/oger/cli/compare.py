@@ -50,7 +50,7 @@ def compare(
 
     import torch
 
-    from oger.study.pool import available_cores
+    from oger.io.processes import available_cores
     from oger.study.run import RunOptions, run_study
 
     at_once = workers or (1 if torch.cuda.is_available() else available_cores())

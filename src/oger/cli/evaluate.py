@@ -152,11 +152,13 @@ def evaluate(
         _listed(benchmarks),
         out or DEFAULT_OUT,
         columns=_mapping(columns),
-        data_dir=data_dir,
-        limit=limit,
-        shuffle_seed=shuffle_seed,
-        by=_listed(by),
-        kinds=_listed(kinds),
+        rows={
+            "data_dir": data_dir,
+            "limit": limit,
+            "shuffle_seed": shuffle_seed,
+            "by": _listed(by),
+            "kinds": _listed(kinds),
+        },
         protocol={
             "seed": seed,
             "samples": samples,

@@ -33,16 +33,12 @@ class AskAll(Generic[Request]):
         self._failed = failed
         self._concurrency = concurrency
         self.stopped = asyncio.Event()
-        """Whether no more are asked."""
+        """Set, no more are asked; those under way go on."""
         self.server_is_gone = False
         """Whether that is because too many requests in a row failed."""
         self.under_way = 0
         """Requests that were asked and have not ended."""
         self.failures_in_a_row = 0
-
-    def stop(self) -> None:
-        """No more requests; those under way go on."""
-        self.stopped.set()
 
     async def run(self, requests: Iterable[Request]) -> None:
         """Asks until the end; what `ask` raises besides `RequestFailed` ends it at once, and is raised."""
@@ -75,4 +71,4 @@ class AskAll(Generic[Request]):
         self.failures_in_a_row = failures_in_a_row
         if failures_in_a_row >= max(self._concurrency, _LEAST_FAILURES_IN_A_ROW):
             self.server_is_gone = True
-            self.stop()
+            self.stopped.set()

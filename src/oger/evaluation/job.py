@@ -43,7 +43,7 @@ class Policy:
     make_generator: Callable[[], Generator]
     """Loads the policy; called once, and only if responses are missing."""
     batch_size: int | None
-    """Of its generator, needed before it is loaded."""
+    """Requests of one `generate` call; None = as many as there are."""
     note: str = ""
     """What a table should say about it, such as the step and split of a best checkpoint."""
     processes: int = 1
@@ -216,7 +216,7 @@ def own_job(
     generator = TransformersGenerator(
         model, tokenizer, batch_size=batch_size, one_stream=True, chat_template_kwargs=chat_template_kwargs
     )
-    policy = Policy(name, {}, PromptForm(chat=False), sampling.max_tokens, lambda: generator, generator.batch_size)
+    policy = Policy(name, {}, PromptForm(chat=False), sampling.max_tokens, lambda: generator, batch_size=None)
     problems = tuple(
         Problem(
             f"{index:08d}",  # results are sorted by it

@@ -99,10 +99,6 @@ def _rows(benchmark: Benchmark, data_dir: Path | None, limit: int | None) -> lis
                 return load_rows(str(path), limit)
     if benchmark.source.startswith(WORLD_PREFIX) or benchmark.source.endswith(FILE_FORMATS):
         return load_rows(benchmark.source, limit)
-    return _hub_rows(benchmark, limit)
-
-
-def _hub_rows(benchmark: Benchmark, limit: int | None) -> list[dict[str, Any]]:
     source = "/".join(part for part in (benchmark.source, benchmark.config) if part)
     try:
         return load_rows(f"{source}:{benchmark.split}", limit)

@@ -34,7 +34,6 @@ _HEAD = ("policy", "rules", "unfinished", "settings")
 class Regraded:
     """One folder of responses before and after new verdicts: rows of responses.parquet."""
 
-    folder: Path
     before: Sequence[Mapping[str, Any]]
     after: Sequence[Mapping[str, Any]]
 
@@ -86,7 +85,7 @@ def regrade(
         new = [settled({**row, **verdict}, ending) for row, verdict in zip(renamed, verdicts(renamed), strict=True)]
         store.close_table(new)
     _renew_summary(folder, summary, new, rules, ending)
-    return Regraded(folder, old, new)
+    return Regraded(old, new)
 
 
 def _renew_summary(

@@ -123,7 +123,8 @@ class ResponseStore(Responses):
             remove_leftovers(folder)
             self._file = held.enter_context(LineFile(folder / LINES, ascii=True))
             write_json(folder / SETTINGS, self.settings)
-            self._read_lines()
+            self.responses |= {response.key: response for response in _lines(folder, self._file)}
+            self.last_line = next(reversed(self.responses), None)
             self.responses |= {response.key: response for response in read_table(folder)}
             self._held = held.pop_all()
 
@@ -131,10 +132,6 @@ class ResponseStore(Responses):
         with self._held:
             if not self._file.size:
                 (self.folder / LINES).unlink(missing_ok=True)
-
-    def _read_lines(self) -> None:
-        self.responses |= {response.key: response for response in _lines(self.folder, self._file)}
-        self.last_line = next(reversed(self.responses), None)
 
     def _keep(self, new: Sequence[StoredResponse]) -> None:
         """Append responses by one write and wait until the disk has them."""

@@ -158,12 +158,8 @@ def main_grid(
     titles = [f"{title} avg@{samples[title]}" if title in samples else title for title in columns]
     grid = [["%", *titles]]
     for system in comparison.systems:
-        cells = [
-            bold(interval(comparison.mean(system, members)), form) if best[title] == system else
-            interval(comparison.mean(system, members))
-            for title, members in columns.items()
-        ]  # fmt: skip
-        grid.append([system, *cells])
+        cells = {title: interval(comparison.mean(system, members)) for title, members in columns.items()}
+        grid.append([system, *(bold(cell, form) if best[title] == system else cell for title, cell in cells.items())])
     return grid
 
 

@@ -11,19 +11,15 @@ import os
 
 from oger.terminal.errors import one_line
 
-_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+_LONGEST = 600  # characters: a path is repeated whole
 _FAULTS = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EBUSY, errno.ETXTBSY, errno.ENOLCK,
            errno.EOPNOTSUPP)  # fmt: skip
-_LONGEST = 600  # characters: a path is repeated whole
-_LIMITS = (errno.EMFILE, errno.ENFILE)
 _ADVICE = {
-    **dict.fromkeys(_ROOM, "make room there, or name another place"),
-    **dict.fromkeys(_RIGHTS, "change its permissions, or name another place"),
-    **dict.fromkeys(_NAMES, "name another place"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, or name another place"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or name another place"),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP), "name another place"),
     **dict.fromkeys(_FAULTS, "look at the disk, or name another place"),
-    **dict.fromkeys(_LIMITS, "close other programs, or raise the limit (ulimit -n)"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close other programs, or raise the limit (ulimit -n)"),
 }
 
 

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from filelock import lock_descriptor
 
@@ -42,14 +43,14 @@ class Lock:
         """Gives the lock back."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
 
-class LockFile:
+class LockFile(Lock):
     """A file that is only there to be locked: it says who holds it and is removed on `release`. A context manager.
 
     A file rather than its folder where the folder may lie on a network: such file systems lock no folders. What a
@@ -88,13 +89,7 @@ class LockFile:
         # While it is still locked: whoever opened the file meanwhile finds that it is no longer the one in the folder.
         with suppress(OSError):  # a folder that can no longer be written keeps a file without meaning
             self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-
-    def __enter__(self) -> LockFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
+        super().release()
 
 
 def _open(path: Path) -> int:

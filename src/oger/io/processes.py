@@ -14,6 +14,11 @@ from contextlib import contextmanager
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def python_module(name: str, *arguments: str) -> list[str]:
     """The command that runs a module of this package."""
     return [sys.executable, "-P", "-m", name, *arguments]

@@ -8,7 +8,6 @@ carry loss. Names that TRL and transformers emit by themselves are in `INHERITED
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from oger.terminal.grid import render
 
@@ -167,8 +166,6 @@ which stay in validation and in runs through TRL's own objective:
 {inherited}
 """
 
-_EVAL = "eval/"
-
 
 def canonical(name: str) -> str:
     """The glossary's form of a logged name: the trainer's prefix `eval_` becomes `eval/`.
@@ -176,14 +173,7 @@ def canonical(name: str) -> str:
     >>> canonical("eval_reward/outcome")
     'eval/reward/outcome'
     """
-    return _EVAL + name[len("eval_") :] if name.startswith("eval_") else name
-
-
-def is_listed(name: str) -> bool:
-    """Whether the glossary or `INHERITED` defines `name`; `eval/x` is defined where `x` is."""
-    name = canonical(name)
-    patterns = (*GLOSSARY, *INHERITED)
-    return any(fnmatchcase(form, pattern) for form in (name, name.removeprefix(_EVAL)) for pattern in patterns)
+    return f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
 
 
 def markdown() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -60,7 +61,6 @@ class Analysis:
         self.rows = [row for row in rows if _key(row) in wanted.get(row["kind"], ())]
         self.tuning_rows = [row for row in rows if row["kind"] == TUNING]
         self._outcomes = Outcomes(store, {row["cell"] for row in self.rows})
-        self._findings: list[Finding] | None = None
         names = {row["cell"] for row in self.rows}
         self._standings: dict[Place, list[Standing]] = {}
         self._curves: dict[str, list[dict[str, Any]]] = {}
@@ -108,19 +108,19 @@ class Analysis:
             for method, rows in by_method.items()
         ]
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         """What became of every claim in each of its places that has results of both methods."""
-        if self._findings is None:
-            self._findings = self._evaluate_claims()
-        return self._findings
-
-    def _evaluate_claims(self) -> list[Finding]:
         compared = []
+        wide = self.study.evaluation.wide
         for claim in self.study.claims:
-            evaluation = STANDARD if claim.metric in (ACCURACY, FORMAT_BLIND) else WIDE
+            evaluation, policy, most = STANDARD, self.study.evaluation.policies[0], 1.0
+            if claim.metric not in (ACCURACY, FORMAT_BLIND):
+                assert wide is not None  # as the study's file was checked for
+                evaluation, policy = WIDE, wide.policy
+                most = float(wide.samples) if claim.metric == DISTINCT else 1.0
             for regime, split in claim.places:
-                place = Place(regime, split, self._policy_of_claims(evaluation))
+                place = Place(regime, split, policy)
                 by_method = self._by_method(place, evaluation)
                 mine, theirs = (
                     self._of_claim(by_method.get(name, ()), claim.metric) for name in (claim.method, claim.other)
@@ -129,7 +129,7 @@ class Analysis:
                     continue
                 # One seed tells nothing of others; the untrained policy has none.
                 if len(mine) > 1 and (claim.other == BASE or len(theirs) > 1):
-                    difference = difference_interval(mine, theirs, most=self._most(claim.metric))
+                    difference = difference_interval(mine, theirs, most=most)
                     compared.append((claim, place, difference))
         p_values = holm([crossed_p(difference) for _, _, difference in compared])
         return [Finding(*entry, p) for entry, p in zip(compared, p_values, strict=True)]
@@ -178,10 +178,8 @@ class Analysis:
         counts = {}
         by_method = self._by_method(place, STANDARD)
         for method, rows in by_method.items():
-            stored = [[problem.strategies for problem in self._outcomes.problems(row)] for row in rows]
-            found = [[json.loads(text) for text in row if text is not None] for row in stored]
-            if list(map(len, found)) == list(map(len, stored)):
-                counts[method] = found
+            if (stored := self._outcomes.stored("strategies", rows)) is not None:
+                counts[method] = [[json.loads(text) for text in row] for row in stored]
         names = sorted({name for found in counts.values() for row in found for entry in row for name in entry})
         samples = {method: rows[0]["samples"] for method, rows in by_method.items()}
         return {
@@ -200,18 +198,16 @@ class Analysis:
         found = []
         for method, rows in by_method.items():
             samples = min(row["samples"] for row in rows)
-            matrix = self._outcomes.pass_at(samples, rows)
-            compared = reference is not None and method not in (BASE, self.study.reference)
+            difference = None
+            if reference is not None and method not in (BASE, self.study.reference):
+                mine, theirs = (self._outcomes.pass_at(samples, each) for each in (rows, reference))
+                difference = difference_interval(mine, theirs)
             found.append(
                 PassCurve(
-                    place=place,
                     method=method,
                     problems=rows[0]["problems"],
-                    samples=samples,
                     values={k: mean_interval(self._outcomes.pass_at(k, rows)) for k in powers_of_two(samples)},
-                    difference=difference_interval(matrix, self._outcomes.pass_at(samples, reference))
-                    if compared and reference is not None
-                    else None,
+                    difference=difference,
                     distinct=_interval_of(self._outcomes.distinct(rows), most=samples),
                 )
             )
@@ -311,14 +307,6 @@ class Analysis:
             return self._outcomes.distinct(rows)
         k = int(metric.removeprefix(PASS_AT)) if metric.startswith(PASS_AT) else 1
         return self._outcomes.pass_at(k, rows)
-
-    def _most(self, metric: str) -> float:
-        wide = self.study.evaluation.wide
-        return float(wide.samples) if metric == DISTINCT and wide is not None else 1.0
-
-    def _policy_of_claims(self, evaluation: str) -> str:
-        wide = self.study.evaluation.wide
-        return wide.policy if evaluation == WIDE and wide is not None else self.study.evaluation.policies[0]
 
     def _origin_of_tuned(self, method: str, tuned: str) -> str:
         if method == BASE:

@@ -1,4 +1,4 @@
-"""The folder of a cell, which the study and the cell's own process share.
+"""Names in the folder of a study, and in the folder of a cell, which the study and the cell's own process share.
 
 CELL/cell.json        what to do
 CELL/run/             the run folder; its checkpoints are removed once the cell is finished
@@ -14,6 +14,9 @@ from pathlib import Path
 from oger.io.objects import read_object
 from oger.runs.paths import CONFIG
 
+RESULTS_FOLDER, CELLS_FOLDER = "results", "cells"
+MARKDOWN, CSV = "leaderboard.md", "leaderboard.csv"
+"""In the results."""
 SPEC, RUN, LOG, OUTCOMES, RESULT = "cell.json", "run", "log.txt", "outcomes.json", "result.json"
 
 SIGNALS = {

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
 from oger.io import yaml as dialect
-from oger.recipes import Recipe
-from oger.study.checks import check_recipe, load_cell_recipe
+from oger.recipes import Recipe, load_recipe
 from oger.study.fields import StudyError
-from oger.study.plan import BASE, Method, Regime, Study
+from oger.study.plan import BASE, Budget, Method, Regime, Study
 
 MAIN, TUNING, UNTRAINED = "main", "tuning", "base"
 
@@ -197,7 +197,7 @@ def _pairs(study: Study) -> list[tuple[str, str]]:
 
 def _untrained(study: Study, regime: Regime) -> Cell:
     overrides = _overrides({**study.keys, **regime.keys, "test": {}})
-    recipe = load_cell_recipe(study.recipe, overrides)
+    recipe = _load_recipe(study.recipe, overrides)
     measures = _measures(study, regime, BASE, ("last",))
     return _cell(study, UNTRAINED, regime.name, BASE, 0, "", overrides, recipe, measures)
 
@@ -210,9 +210,9 @@ def _trained(
     named = {} if method.method is None else {"method": method.method}
     keys = {**named, **study.keys, **regime.keys, **budget.keys, **method.keys, **dict([tuned] if tuned else [])}
     overrides = _overrides({**keys, "test": {}, "seed": seed})
-    recipe = load_cell_recipe(study.recipe, overrides)
+    recipe = _load_recipe(study.recipe, overrides)
     if check:
-        check_recipe(recipe, budget, method.label)
+        _check_recipe(recipe, budget, method.label)
     if kind == TUNING:
         assert study.tuning is not None
         how = study.tuning.samples, recipe.validation_limit
@@ -266,7 +266,7 @@ def _cell(
 def _measuring_encoder(recipe: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     from oger.training.config import OGERConfig
 
-    training = load_cell_recipe(recipe, overrides).training
+    training = _load_recipe(recipe, overrides).training
     return {
         "encoder": training.get("encoder", OGERConfig.encoder),
         "part": training.get("encoder_part", OGERConfig.encoder_part),
@@ -280,11 +280,10 @@ def _overrides(keys: Mapping[str, Any]) -> list[str]:
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted key; "recipe." is left out of the keys."""
+    if isinstance(settings, list) and any(isinstance(entry, Mapping) for entry in settings):
+        settings = dict(enumerate(settings, start=1))
     if isinstance(settings, Mapping) and settings:
         parts = [_flat(value, f"{prefix}{key}.") for key, value in settings.items()]
-        return {key: value for part in parts for key, value in part.items()}
-    if isinstance(settings, list) and any(isinstance(entry, Mapping) for entry in settings):
-        parts = [_flat(value, f"{prefix}{number}.") for number, value in enumerate(settings, start=1)]
         return {key: value for part in parts for key, value in part.items()}
     return {prefix.removesuffix(".").removeprefix("recipe."): settings}
 
@@ -292,3 +291,61 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
 def _shown(value: Any) -> str:
     """A value as a recipe writes it."""
     return dialect.dump({"v": value}).removeprefix("v:").strip()
+
+
+# --- what can be known about a recipe before hours are spent on it ----------------------------------------------------
+
+
+def _load_recipe(path_or_name: str, overrides: Iterable[str]) -> Recipe:
+    """A recipe of a study with every key checked, those of the training included."""
+    from oger.training.run.options import check_training
+
+    return check_training(load_recipe(path_or_name, overrides))
+
+
+def _check_recipe(recipe: Recipe, budget: Budget, label: str) -> None:
+    """Whether the options of a method fit together, and its budget can end it.
+
+    Raises:
+        StudyError: they do not, or it cannot; says what to set.
+    """
+    from oger.training.run.warm_start import first_recipe
+
+    _check_stage(recipe, budget, label)
+    if recipe.first is None:
+        return
+    if budget.unit != "steps" and "max_steps" not in recipe.first:
+        raise StudyError(
+            f"{label}: its first stage would spend the whole budget of {budget.unit}, or never end: set max_steps in "
+            "`first`"
+        )
+    _check_stage(first_recipe(recipe), budget, f"{label}, first stage", is_first=True)
+
+
+def _check_stage(recipe: Recipe, budget: Budget, label: str, *, is_first: bool = False) -> None:
+    from oger.training.run.build import run_options
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run itself will say them
+        try:
+            options = run_options(recipe)
+        except ValueError as error:
+            raise StudyError(f"{label}: {error}") from error
+    if budget.unit == "steps" or is_first:  # a first stage has max_steps of its own
+        return
+    schedules = {
+        "lr_scheduler_type": str(getattr(options.lr_scheduler_type, "value", options.lr_scheduler_type)),
+        "exploration_schedule": options.exploration_schedule,
+        "imitation_schedule": options.imitation_schedule,
+    }
+    for key, schedule in schedules.items():
+        if not schedule.startswith("constant"):
+            raise StudyError(
+                f"{label}: a budget of {budget.unit} ends at a step that is not known before, and {key} {schedule} "
+                f"depends on it: set {key}: constant, or a budget of steps"
+            )
+    if budget.unit == "generated_tokens" and not options.generates:
+        raise StudyError(
+            f"{label} generates nothing, so a budget of generated_tokens would never end it: give it a budget of its "
+            "own in steps"
+        )

@@ -87,10 +87,8 @@ class Reach:
 class PassCurve:
     """pass@k of one method in one place, its difference to the reference at the largest k, and its variety."""
 
-    place: Place
     method: str
     problems: int
-    samples: int
     values: Mapping[int, Interval]
     difference: Interval | None
     distinct: Interval | None

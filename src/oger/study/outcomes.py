@@ -55,15 +55,17 @@ class Outcomes:
         }
         return np.array([[table[row["samples"], problem.correct] for problem in self.problems(row)] for row in rows])
 
+    def stored(self, column: str, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]] | None:
+        """A column of outcomes.parquet by seed and problem; None where it was not stored for all."""
+        found = [[getattr(problem, column) for problem in self.problems(row)] for row in rows]
+        return None if any(None in row for row in found) else found
+
     def format_blind(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
         """Accuracy without regard to format, as (seeds, problems); None where it was not stored for all."""
-        blind = [[problem.blind for problem in self.problems(row)] for row in rows]
-        known = [[text.count(CORRECT) / len(text) for text in row if text is not None] for row in blind]
-        return np.array(known) if list(map(len, known)) == list(map(len, blind)) else None
+        blind = self.stored("blind", rows)
+        return None if blind is None else np.array([[text.count(CORRECT) / len(text) for text in row] for row in blind])
 
     def distinct(self, rows: Sequence[Mapping[str, Any]]) -> Matrix | None:
         """Different correct solutions, as (seeds, problems); None where they were not stored for all."""
-        distinct = [[problem.distinct for problem in self.problems(row)] for row in rows]
-        if any(count is None for row in distinct for count in row):
-            return None
-        return np.array(distinct, dtype=np.float64)
+        distinct = self.stored("distinct", rows)
+        return None if distinct is None else np.array(distinct, dtype=np.float64)

@@ -18,7 +18,7 @@ from pathlib import Path
 from oger.reporting.report.build import check_out
 from oger.reporting.report.page import fill, write_page
 from oger.runs.card import SET_TITLES
-from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
+from oger.study.cell_folder import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import BASE, load_study
 from oger.terminal.errors import UserError
 

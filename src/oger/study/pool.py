@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from oger.io.processes import python_module, worker_environment
+from oger.io.processes import available_cores, python_module, worker_environment
 from oger.io.whole import remove_leftovers, write_json
 from oger.study.cell_folder import LOG, RESULT, SPEC
 from oger.study.cells import UNTRAINED, Cell
@@ -102,11 +102,6 @@ class CellPool:
                 _signal(entry, signal.SIGKILL)
                 entry.process.wait()
         self.running = []
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failure(entry: Running) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -43,32 +43,26 @@ class Board:
     def live(self, pool: CellPool, cells: Sequence[Cell], missing: Sequence[Cell]) -> Iterator[None]:
         """Shows the table for as long as the body runs."""
         self._pool = pool
-        self._update(cells, missing)
+        self.update(cells, missing)
         self.say(
             f"{self._study.name}: {len(missing)} of {len(cells)} cells to do, {pool.workers} at once with "
             f"{pool.threads} thread(s) each"
         )
-        if not self._console.is_terminal:
-            yield
-            return
-        with Live(get_renderable=self._table, console=self._console, refresh_per_second=1, transient=True):
+        table = Live(get_renderable=self._table, console=self._console, refresh_per_second=1, transient=True)
+        with table if self._console.is_terminal else nullcontext():
             yield
 
     def started(self, cell: Cell) -> None:
         """A cell has begun."""
         self._state[cell.name] = _RUNNING
 
-    def ended(
-        self,
-        entry: Running,
-        failure: str | None,
-        accuracies: Mapping[str, float],
-        cells: Sequence[Cell],
-        missing: Sequence[Cell],
-    ) -> None:
+    def update(self, cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
+        """What the study consists of by now, and what of it is not stored."""
+        self._cells, self._missing = cells, missing
+
+    def ended(self, entry: Running, failure: str | None, accuracies: Mapping[str, float]) -> None:
         """A cell has ended: its numbers, or why there are none."""
         seconds = time.monotonic() - entry.started
-        self._update(cells, missing)
         name = entry.cell.name
         if failure is not None:
             self._state[name] = _FAILED
@@ -82,9 +76,6 @@ class Board:
     def say(self, line: str) -> None:
         """A line that stays."""
         self._console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, soft_wrap=True)
-
-    def _update(self, cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
-        self._cells, self._missing = cells, missing
 
     def _left(self) -> str:
         """How many cells are stored, and about how long the others take."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from oger.io.whole import write_text
 from oger.study.analysis import Analysis
+from oger.study.cell_folder import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.fields import StudyError
 from oger.study.figures import draw_figures
-from oger.study.names import CSV, MARKDOWN, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.store import ResultStore
 from oger.study.tables import claims_at_a_glance, glance, leaderboard, leaderboard_csv

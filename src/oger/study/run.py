@@ -12,10 +12,9 @@ from rich.console import Console
 
 from oger.io.lock import HeldError, Lock
 from oger.io.whole import remove_leftovers
-from oger.study.cell_folder import finished, stored_specs
-from oger.study.cells import TUNING, Cell, check_unchanged, choose_values, main_cells, tuning_cells
+from oger.study.cell_folder import CELLS_FOLDER, RESULTS_FOLDER, finished, stored_specs
+from oger.study.cells import Cell, check_unchanged, choose_values, main_cells, tuning_cells
 from oger.study.fields import StudyError
-from oger.study.names import CELLS_FOLDER, RESULTS_FOLDER
 from oger.study.plan import Study
 from oger.study.pool import CellPool
 from oger.study.progress import Board
@@ -42,16 +41,10 @@ class RunOptions:
 class Outcome:
     """How a session ended."""
 
-    total: int
-    """Cells of the study, as far as they are known: a method has its cells once its value is chosen."""
     stored: int
+    """Cells."""
     failed: Mapping[str, str]
     """Cell -> the last lines of its log."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.stored == self.total
 
 
 def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
@@ -75,7 +68,7 @@ def run_study(study: Study, options: RunOptions, console: Console) -> Outcome:
             session.run()
         finally:
             pool.stop()
-    return Outcome(len(plan.cells), len(plan.cells) - len(plan.missing()), session.failed)
+    return Outcome(len(plan.cells) - len(plan.missing()), session.failed)
 
 
 class _Plan:
@@ -95,7 +88,7 @@ class _Plan:
 
     def update(self) -> None:
         """Add the cells whose values are chosen now."""
-        chosen = choose_values(self.study, self._tuning, self.store.tuning_accuracies(TUNING))
+        chosen = choose_values(self.study, self._tuning, self.store.tuning_accuracies())
         if chosen == self._chosen:
             return
         self._chosen = chosen
@@ -145,8 +138,8 @@ class _Session:
                         self._merge(entry.cell)
                     else:
                         self.failed[entry.cell.name] = failure
-                    numbers = self._accuracies(entry.cell)
-                    self.board.ended(entry, failure, numbers, self.plan.cells, self.plan.missing())
+                    self.board.update(self.plan.cells, self.plan.missing())
+                    self.board.ended(entry, failure, self._accuracies(entry.cell))
 
     def _waiting(self) -> list[Cell]:
         busy = {entry.cell.name for entry in self.pool.running} | self.failed.keys()

@@ -24,7 +24,7 @@ from oger.io.objects import read_content, read_object
 from oger.io.whole import regular, write_table
 from oger.study.cell_folder import OUTCOMES as CELL_OUTCOMES
 from oger.study.cell_folder import RESULT, SIGNALS
-from oger.study.cells import Cell
+from oger.study.cells import TUNING, Cell
 from oger.study.damage import damaged_cells, without_cells
 from oger.study.fields import StudyError
 from oger.study.measure import CORRECT
@@ -132,10 +132,10 @@ class ResultStore:
         unique = {row["cell"]: row for row in rows}
         return {name: (row["identity"], json.loads(row["settings"])) for name, row in unique.items()}
 
-    def tuning_accuracies(self, kind: str) -> dict[str, float]:
-        """Cell name -> accuracy, of the cells of one kind."""
+    def tuning_accuracies(self) -> dict[str, float]:
+        """Name of every stored tuning cell -> accuracy."""
         rows = self.tables["results"].select(["cell", "kind", "accuracy"]).to_pylist()
-        return {row["cell"]: row["accuracy"] for row in rows if row["kind"] == kind}
+        return {row["cell"]: row["accuracy"] for row in rows if row["kind"] == TUNING}
 
     def add(self, cells: Iterable[tuple[Cell, Path]], how: Mapping[str, Any]) -> None:
         """Merge finished cells, each from its folder, and save.
@@ -143,19 +143,13 @@ class ResultStore:
         Args:
             how: "command", "workers", "threads": of the process that ran them.
         """
-        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FILES}
-        cells = list(cells)
-        # A session that was killed between two files has left rows of its last cell in the first of them.
-        new_cells = pa.array([cell.name for cell, _ in cells], pa.string())
+        found = {cell.name: cell_rows(cell, folder, how) for cell, folder in cells}
+        names = pa.array(list(found), pa.string())
         for name, table in self.tables.items():
-            self.tables[name] = table.filter(pc.invert(pc.is_in(table["cell"], value_set=new_cells)))
-        for cell, folder in cells:
-            for name, new in cell_rows(cell, folder, how).items():
-                rows[name] += new
-        for name, new in rows.items():
-            if new:
-                table = pa.Table.from_pylist(new, schema=_FILES[name])
-                self.tables[name] = pa.concat_tables([self.tables[name], table])
+            # A session that was killed between two files has left rows of its last cell in the first of them.
+            others = table.filter(pc.invert(pc.is_in(table["cell"], value_set=names)))
+            rows = [row for of_cell in found.values() for row in of_cell[name]]
+            self.tables[name] = pa.concat_tables([others, pa.Table.from_pylist(rows, schema=_FILES[name])])
         self.save()
 
     def save(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from oger.study.analysis import Analysis
 from oger.study.notes import CLAIMS_NOTE, COST_NOTE, COSTS, INTERVALS, SAID, SIGNAL_NOTE, SIGNALS
 from oger.study.numbers import Comparison, PassCurve, Place, Standing
 from oger.study.plan import BASE, DISTINCT
-from oger.study.provenance import stamp
 from oger.terminal.grid import render
 from oger.terminal.numbers import shown
 
@@ -270,7 +270,7 @@ def _signals(analysis: Analysis, regime: str) -> list[str]:
     grid = [["method", *SIGNALS], *([method, *_numbers(means, SIGNALS)] for method, means in found.items())]
     rows = [row for row in analysis.rows if row["regime"] == regime]
     title = f"### {regime}: what the reward is made of, on average over training"
-    return _section(grid, title, SIGNAL_NOTE, made=stamp(rows))
+    return _section(grid, title, SIGNAL_NOTE, made=_stamp(rows))
 
 
 def _reach(analysis: Analysis, regime: str) -> list[str]:
@@ -286,7 +286,7 @@ def _reach(analysis: Analysis, regime: str) -> list[str]:
     rows = [row for row in analysis.rows if row["regime"] == regime]
     title = f"### {regime}: generated tokens and seconds to a validation accuracy of {100 * target:.1f} % ({why})"
     note = "Medians over seeds of the first validation that shows it; - where most seeds never did."
-    return _section(grid, title, note, made=stamp(rows))
+    return _section(grid, title, note, made=_stamp(rows))
 
 
 def _tuning(analysis: Analysis) -> list[str]:
@@ -304,7 +304,7 @@ def _tuning(analysis: Analysis) -> list[str]:
         "step); the chosen value is bold. A method that is like another one takes its value."
     )
     title = f"## {tuning.key}, chosen on the validation split"
-    return _section(grid, title, note, made=stamp(analysis.tuning_rows))
+    return _section(grid, title, note, made=_stamp(analysis.tuning_rows))
 
 
 def _csv_row(row: Standing) -> dict[str, Any]:
@@ -333,7 +333,30 @@ def _csv_row(row: Standing) -> dict[str, Any]:
 
 def _made_with(analysis: Analysis, places: Sequence[Place]) -> str:
     wanted = {(place.regime, place.split) for place in places}
-    return stamp([row for row in analysis.rows if (row["regime"], row["split"]) in wanted])
+    return _stamp([row for row in analysis.rows if (row["regime"], row["split"]) in wanted])
+
+
+def _stamp(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How, when and with what the numbers of these rows were made, in one small line of Markdown."""
+    cells = {row["cell"]: row for row in rows}.values()
+
+    def distinct(name: str) -> str:
+        return "; ".join(sorted({str(row[name]) for row in cells if row[name] is not None})) or "-"
+
+    versions: dict[str, set[str]] = {}
+    for row in cells:
+        for name, version in json.loads(row["versions"]).items():
+            versions.setdefault(name, set()).add(version)
+    dates = sorted({row["date"] for row in cells})
+    facts = {
+        "seeds": ", ".join(str(seed) for seed in sorted({row["seed"] for row in cells if row["method"] != BASE})),
+        "machine": distinct("machine"),
+        "date": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+        "wall time": f"{sum(row['wall_seconds'] for row in cells) / 3600:.2f} h over {len(cells)} cells",
+        "versions": ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in versions.items()),
+        "commit": distinct("commit"),
+    }
+    return f"<sub>`{distinct('command')}`; {'; '.join(f'{name}: {value}' for name, value in facts.items())}</sub>"
 
 
 def _marked(text: str, compared: Comparison | None) -> str:

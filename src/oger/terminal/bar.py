@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import ProgressColumn
 
 Item = TypeVar("Item")
+
+_COLUMNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "title": ("TextColumn", {"text_format": "{task.description}", "markup": False}),
+    "bar": ("BarColumn", {}),
+    "short bar": ("BarColumn", {"bar_width": 8}),
+    "wide bar": ("BarColumn", {"bar_width": None}),
+    "count": ("MofNCompleteColumn", {}),
+    "percent": ("TaskProgressColumn", {}),
+    "note": ("TextColumn", {"text_format": "{task.fields[note]}", "markup": False}),
+    "elapsed": ("TimeElapsedColumn", {}),
+    "left": ("TimeRemainingColumn", {}),
+}
+"""Word -> class of `rich.progress`, which is imported only where a bar is made, and its options."""
 
 
 class Bars:
@@ -27,7 +39,7 @@ class Bars:
     def __init__(
         self, *columns: str, console: Console | None = None, wanted: bool = True, transient: bool = False
     ) -> None:
-        from rich.progress import Progress
+        from rich import progress
 
         from oger.terminal.console import Terminal
 
@@ -35,8 +47,8 @@ class Bars:
         self.shown = wanted and self._console.is_terminal
         """Whether somebody sees the bars."""
         self._wanted = wanted
-        made = [_COLUMNS[name]() for name in columns]
-        self._progress = Progress(*made, console=self._console, transient=transient, disable=not self.shown)
+        made = [getattr(progress, kind)(**options) for kind, options in map(_COLUMNS.__getitem__, columns)]
+        self._progress = progress.Progress(*made, console=self._console, transient=transient, disable=not self.shown)
         self._told = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -100,25 +112,3 @@ def clock(seconds: float) -> str:
     """
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
-def _column(name: str, **options: Any) -> Callable[[], ProgressColumn]:
-    def make() -> ProgressColumn:
-        from rich import progress
-
-        return getattr(progress, name)(**options)
-
-    return make
-
-
-_COLUMNS: dict[str, Callable[[], ProgressColumn]] = {
-    "title": _column("TextColumn", text_format="{task.description}", markup=False),
-    "bar": _column("BarColumn"),
-    "short bar": _column("BarColumn", bar_width=8),
-    "wide bar": _column("BarColumn", bar_width=None),
-    "count": _column("MofNCompleteColumn"),
-    "percent": _column("TaskProgressColumn"),
-    "note": _column("TextColumn", text_format="{task.fields[note]}", markup=False),
-    "elapsed": _column("TimeElapsedColumn"),
-    "left": _column("TimeRemainingColumn"),
-}

@@ -23,11 +23,12 @@ from oger.recipes import load_recipe
 from oger.reporting.report import build_report
 from oger.reporting.report.browser import LONGEST_TEXT
 from oger.reporting.report.curves import MAX_POINTS, curves
-from oger.reporting.report.page import LIBRARY, asset, read_data
+from oger.reporting.report.page import LIBRARY, asset
 from oger.reporting.report.run_folder import RunFolder
 from oger.reporting.report.spread import MAX_HISTOGRAMS, histograms
 from oger.runs.metrics_log import MetricsLog, read_metrics
 from oger.runs.rollouts import PROBES, read_rollouts
+from tests.support.report_page import read_data
 from tests.support.run_folders import make_run
 
 

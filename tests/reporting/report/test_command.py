@@ -10,7 +10,7 @@ import pytest
 from oger.cli.main import main
 from oger.cli.report import report
 from oger.reporting.report.build import GROUPS
-from oger.reporting.report.page import read_data
+from tests.support.report_page import read_data
 from tests.support.run_folders import make_run
 
 

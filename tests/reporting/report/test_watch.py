@@ -17,9 +17,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from oger.reporting.report.page import read_data
 from oger.reporting.report.watch import HOST, Watched, address_of, make_server
 from oger.runs.metrics_log import MetricsLog
+from tests.support.report_page import read_data
 from tests.support.run_folders import make_run
 
 

@@ -17,9 +17,9 @@ import torch
 
 from oger import OGERTrainer
 from oger.faults import RunFaultError
-from oger.reporting.glossary import is_listed
 from oger.runs.faulty_steps import SCHEMA
 from oger.training.loop.nonfinite import check_trained
+from tests.support.metric_names import is_listed
 from tests.support.trainers import BROKEN_STEPS as STEPS
 from tests.support.trainers import Plant, replace_reward
 from tests.support.trainers import make_breaking_trainer as make_trainer

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from oger import OGERConfig, OGERTrainer
-from oger.reporting.glossary import GLOSSARY, canonical, is_listed
+from oger.reporting.glossary import GLOSSARY, canonical
 from oger.verification import accuracy_reward
+from tests.support.metric_names import is_listed
 from tests.support.tiny import contains_answer, quiet_options, tiny_policy, tiny_tokenizer, toy_dataset
 
 # Needs an engine of its own; tests/training/objective/test_loss.py runs it with a stand-in.

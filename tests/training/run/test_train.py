@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from oger.recipes import load_recipe
-from oger.reporting.glossary import is_listed
 from oger.runs.metrics_log import read_metrics
 from oger.runs.rollouts import PROBES, read_rollouts
 from oger.training.run.preview import preview_recipe
 from oger.training.run.train import train_recipe
 from oger.worlds import load_world
+from tests.support.metric_names import is_listed
 from tests.support.run_folders import comparable
 
 STEPS = 6

@@ -67,9 +67,6 @@ class Generator(Protocol):
     """Draws responses. The same requests in the same batches with the same seed give the same ones, where the backend
     itself is deterministic."""
 
-    batch_size: int | None
-    """Requests of one `generate` call; None = as many as there are."""
-
     def generate(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[list[Generated]]:
         """Draw each request; yields lists, in any order, as soon as they are there. A list is stored as one.
 

@@ -29,8 +29,6 @@ class ContinuousGenerator:
         chat_template_kwargs: as in training.
     """
 
-    batch_size: int | None = None
-
     def __init__(
         self, model: Any, tokenizer: Any, *, most_at_once: int, chat_template_kwargs: Mapping[str, Any] | None = None
     ) -> None:
@@ -57,9 +55,7 @@ class ContinuousGenerator:
         limits = {key: room_for(self._model, key[0], len(ids), settings.max_tokens) for key, ids in prompts.items()}
         seed = derived_seed(settings.seed, list(prompts))
         options = {
-            "generation_config": sampling.generation_config(
-                self._tokenizer, eos_ids, settings.max_tokens, settings.temperature, settings.top_p
-            ),
+            "generation_config": sampling.generation_config(self._tokenizer, eos_ids, settings),
             "continuous_batching_config": self._config(seed, [len(ids) + limits[key] for key, ids in prompts.items()]),
         }
         names = {f"{problem} {sample}": (problem, sample) for problem, sample in prompts}

@@ -20,8 +20,6 @@ class EndpointGenerator:
         body: further fields of every request; None leaves out one that would be sent.
     """
 
-    batch_size: int | None = None
-
     def __init__(self, endpoint: Endpoint, *, concurrency: int, body: Mapping[str, Any] | None = None) -> None:
         self._endpoint = endpoint
         self._concurrency = concurrency

@@ -10,6 +10,8 @@ from oger.io.pretrained import is_adapter, load_policy
 from oger.terminal.errors import UserError
 
 BACKENDS = ("transformers", "continuous", "vllm")
+_VLLM_REQUESTS = 4096
+"""Of one call; the engine makes its own batches of them."""
 
 
 def load_generator(
@@ -48,9 +50,5 @@ def load_generator(
 
 
 def requests_at_once(backend: str, batch_size: int) -> int | None:
-    """`Generator.batch_size` of a backend, before it is loaded."""
-    if backend == "vllm":
-        from oger.evaluation.backends.vllm import VllmGenerator
-
-        return VllmGenerator.batch_size
-    return None if backend == "continuous" else batch_size
+    """Requests of one `generate` call; None = as many as there are."""
+    return {"continuous": None, "vllm": _VLLM_REQUESTS}.get(backend, batch_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -38,7 +39,6 @@ class TransformersGenerator:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.batch_size: int | None = None if one_stream else batch_size
         self._at_once = batch_size
         self._model = model
         self._tokenizer = tokenizer
@@ -62,7 +62,7 @@ class TransformersGenerator:
             seed = derived_seed(seed, [(request.problem, request.sample) for request in requests])
             limit = min(room_for(self._model, problem, len(encoded), limit) for problem, encoded in ids.items())
         eos_ids = end_token_ids(self._model, self._tokenizer)
-        config = generation_config(self._tokenizer, eos_ids, limit, settings.temperature, settings.top_p)
+        config = generation_config(self._tokenizer, eos_ids, replace(settings, max_tokens=limit))
         # Rows of a batch have similar lengths, and too large a batch fails at once instead of at the end.
         ordered = sorted(requests, key=lambda request: -len(ids[request.problem]))
         with seeded(self._model, seed), evaluation_mode(self._model):
@@ -121,21 +121,19 @@ def encode_prompt(
     return list(ids)
 
 
-def generation_config(
-    tokenizer: Any, eos_ids: list[int], max_new_tokens: int, temperature: float, top_p: float
-) -> GenerationConfig:
+def generation_config(tokenizer: Any, eos_ids: list[int], settings: SamplingSettings) -> GenerationConfig:
     """Temperature and top-p alone; temperature 0 is greedy."""
     # Every option that a model's own generation config could otherwise fill in is given a neutral value.
-    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
     return GenerationConfig(
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=settings.max_tokens,
         eos_token_id=eos_ids,
         pad_token_id=eos_ids[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
         num_beams=1,
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
         use_cache=True,
-        **(sampling if temperature > 0.0 else {"do_sample": False}),
+        **(sampling if settings.temperature > 0.0 else {"do_sample": False}),
     )
 
 

@@ -9,9 +9,6 @@ from typing import Any
 from oger.evaluation.backends.base import Generated, Request, SamplingSettings
 from oger.seeds import derived_seed
 
-_REQUESTS_AT_ONCE = 4096
-"""Of one call; the engine makes its own batches of them."""
-
 _ENVIRONMENT = {
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # the default is where the table of `oger evaluate` goes
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # an engine in a process of its own outlives a killed evaluation
@@ -25,8 +22,6 @@ class VllmGenerator:
     Raises:
         ValueError: vLLM is not installed.
     """
-
-    batch_size: int | None = _REQUESTS_AT_ONCE
 
     def __init__(self, source: str, *, chat_template_kwargs: Mapping[str, Any] | None = None) -> None:
         for name, value in _ENVIRONMENT.items():

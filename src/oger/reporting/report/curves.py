@@ -44,8 +44,6 @@ PANELS = {
 }
 """Metrics that are always looked for, with the titles of their plots, in the order of the page."""
 
-_NOT_CURVES = ("step",)
-
 
 def curves(run: RunFolder) -> dict[str, Any]:
     """`{"step", "tokens", "hours": [...], "values": {metric: [...]}, "rows_per_point": n}`.
@@ -65,7 +63,7 @@ def curves(run: RunFolder) -> dict[str, Any]:
         "step": [window[-1]["step"] for window in windows],
         "tokens": [tokens[end] for end in ends],
         "hours": [hours[end] for end in ends],
-        "values": {name: [_mean(window, name) for window in windows] for name in names if name not in _NOT_CURVES},
+        "values": {name: [_mean(window, name) for window in windows] for name in names if name != "step"},
         "rows_per_point": per_point,
     }
 
@@ -87,7 +85,7 @@ def _tokens_so_far(run: RunFolder) -> list[float | None]:
 def panels(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
     """Plots of the page: those of PANELS, then every other metric of the glossary that a run recorded."""
     recorded = {name for run in runs for row in run.metrics for name, value in row.items() if number(value) is not None}
-    others = sorted(name for name in recorded if name not in PANELS and name not in _NOT_CURVES and _definition(name))
+    others = sorted(name for name in recorded if name not in (*PANELS, "step") and _definition(name))
     return [
         {
             "metric": name,

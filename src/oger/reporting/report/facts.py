@@ -23,6 +23,7 @@ def headline(run: RunFolder) -> dict[str, Any]:
     """What the run answers: method, model, how far accuracy moved on each test set, best validation, and the cost."""
     after = _summaries(run.summary.get("after"))
     before = _summaries(run.summary.get("before")) or _summaries(run.before)
+    stored = _mapping(run.summary.get("change"))
     best = number(run.best.get("eval/outcome"))
     held_out = [(row["step"], value) for row in run.metrics if (value := number(row.get("eval/outcome"))) is not None]
     return {
@@ -40,7 +41,7 @@ def headline(run: RunFolder) -> dict[str, Any]:
                 "title": SET_TITLES.get(name, name),
                 "before": before.get(name),
                 "after": after.get(name),
-                "change": _changes(before.get(name), after.get(name), _part(run.summary, "change", name)),
+                "change": _changes(before.get(name), after.get(name), _mapping(stored.get(name))),
             }
             for name in [*before, *(name for name in after if name not in before)]
         },
@@ -58,11 +59,7 @@ def _machine(environment: Mapping[str, Any]) -> str | None:
     return f"{cores} CPU cores" if cores else None
 
 
-def _part(mapping: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """What lies at the end of the keys, nothing where one of them is no mapping."""
-    value: Any = mapping
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
+def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
@@ -139,9 +136,7 @@ def differences(tables: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 
 def _summaries(value: Any) -> dict[str, dict[str, Any]]:
     """Test set -> the numbers of an evaluation that the page shows."""
-    if not isinstance(value, Mapping):
-        return {}
-    return {str(name): _summary(entry) for name, entry in value.items() if isinstance(entry, Mapping)}
+    return {str(name): _summary(entry) for name, entry in _mapping(value).items() if isinstance(entry, Mapping)}
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:

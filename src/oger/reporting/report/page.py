@@ -78,14 +78,6 @@ def asset(name: str) -> str:
     return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def read_data(page: str) -> dict[str, Any]:
-    """The data of a rendered page."""
-    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    if match is None:
-        raise ValueError("the page holds no data of a report")
-    return json.loads(match.group(1))
-
-
 def _hash(script: str) -> str:
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

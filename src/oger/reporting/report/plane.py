@@ -39,7 +39,7 @@ class Problem:
 
     prompt: str
     teachers: Sequence[Teacher]
-    rollouts: Sequence[Rollout]
+    rollouts: list[Rollout]
 
 
 def short_prompt(prompt: str) -> str:

@@ -20,21 +20,17 @@ MAX_STEPS = 25
 def probe_map(run: RunFolder) -> dict[str, Any] | None:
     """`{"about", "views"}` as the page reads it; None where no probe is stored, or none can be read."""
     stored = stored_steps(run, PROBES)
-    by_prompt: dict[str, list[Problem]] = {}
+    by_prompt: dict[str, Problem] = {}
     length = None
     for step in _with_ends(stored, MAX_STEPS):
         problems, its_length = _read(run, step, length)
         length = length or its_length
         for problem in problems:
-            by_prompt.setdefault(problem.prompt, []).append(problem)
-    all_of_them = [
-        Problem(
-            prompt=prompt,
-            teachers=seen[0].teachers,
-            rollouts=[rollout for problem in seen for rollout in problem.rollouts],
-        )
-        for prompt, seen in by_prompt.items()
-    ]
+            if problem.prompt in by_prompt:
+                by_prompt[problem.prompt].rollouts.extend(problem.rollouts)
+            else:
+                by_prompt[problem.prompt] = problem
+    all_of_them = list(by_prompt.values())
     if not all_of_them:
         return None
     views = [view("All probes, each relative to the mean of its teachers", all_of_them, relative=True)]

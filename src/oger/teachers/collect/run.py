@@ -56,7 +56,7 @@ class _Run:
             self._stop_now.set()
             return
         self._tally.interrupted = True
-        self._asking.stop()
+        self._asking.stopped.set()
         if under_way := self._asking.under_way:
             self._progress.say(
                 f"stopping; up to {GRACE_S:g} s for the {under_way} answers under way, Ctrl-C again drops them"
@@ -114,7 +114,7 @@ class _Run:
 
     def _give_up(self, reason: str) -> None:
         self._tally.fatal = self._tally.fatal or reason
-        self._asking.stop()
+        self._asking.stopped.set()
 
     async def _tick(self) -> None:
         """Keeps the clock of the progress running while no answer comes."""

@@ -83,8 +83,6 @@ def share(problems: Sequence[Problem], rank: int, number: int) -> tuple[Problem,
 class EngineGenerator:
     """The vLLM engine that generates a trainer's rollouts, asked for the responses of an evaluation."""
 
-    batch_size: int | None = None
-
     def __init__(self, trainer: OGERTrainer) -> None:
         self._trainer = trainer
 

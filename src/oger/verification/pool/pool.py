@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Collection, Sequence
 
+from oger.io.processes import available_cores
 from oger.verification.pool.dispatch import Dispatch
 from oger.verification.pool.frames import Grade, Task
 from oger.verification.pool.workers import Workers
@@ -21,7 +22,7 @@ def default_workers() -> int:
     """As `WORKERS_VARIABLE` says; else usable cores, at most eight, divided among the ranks that torchrun started."""
     if given := os.environ.get(WORKERS_VARIABLE):
         return max(1, int(given))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
     return max(1, min(cores // ranks, _MAX_DEFAULT_WORKERS))
 
