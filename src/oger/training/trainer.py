@@ -27,6 +27,7 @@ from trl.trainer.utils import RepeatSampler
 
 from oger.runs.card import CITATION, write_card
 from oger.runs.paths import CONFIG, MODEL
+from oger.runs.rollouts import write_rollouts
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import ScoredBatch
 from oger.training.config import OGERConfig
@@ -42,7 +43,6 @@ from oger.training.logprobs.forward import forward_without_gradient
 from oger.training.loop import data
 from oger.training.loop.checkpoint import Checkpoints, skip_epochs
 from oger.training.loop.nonfinite import RowFaults, StepGuard, tell_none_from_nan
-from oger.training.metrics import records
 from oger.training.metrics.histograms import HistogramFile, HistogramSink
 from oger.training.metrics.recorder import BatchSink, Recorder, RowSink
 from oger.training.metrics.sums import MetricSums, StageClock
@@ -197,7 +197,7 @@ class OGERTrainer(GRPOTrainer):
         self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard, self._guidance)
         self.rollout_sinks: list[RowSink] = []
         if args.rollouts_every:
-            self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
+            self.rollout_sinks.append(partial(write_rollouts, args.record_dir or args.output_dir))
         self.batch_sinks: list[BatchSink] = []
         takers = add_histograms(self.callback_handler.callbacks)
         if args.record_dir is not None:
