@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from oger.method.aggregation import aggregate_loss
+from oger.method.imitation import imitation_loss
 from oger.method.objective import MixedPolicyLoss, entropy_bonus, kl_estimate, mixed_policy_loss
 from oger.training.batch import loss_tokens, online_tokens
 from oger.training.config import OGERConfig
 from oger.training.logprobs.trimmed import trimmed_log_probs
 from oger.training.metrics import records
-from oger.training.objective.imitation import imitation_part, join_rows, stream_weights
+from oger.training.objective.imitation import join_rows, stream_weights
 from oger.training.step import StepContext
 
 
@@ -97,8 +98,11 @@ def micro_batch_loss(
         loss = policy_weight * _policy_loss(context, inputs, logps_BT, entropy_BT, share, masks)
     if "imitated_ids" in inputs:
         logps_KW, entropy_KW = logps_RW[rows.num_policy :], entropy_RW[rows.num_policy :]
-        num_tokens = share.tokens(inputs["num_imitated_in_batch"])
-        loss = loss + imitation_weight * imitation_part(rows, logps_KW, entropy_KW, args, num_tokens)
+        imitation = imitation_loss(
+            logps_KW, entropy_KW, rows.imitated_mask_KW, token_weight=args.imitation_token_weight,
+            row_weight=args.imitation_row_weight, num_tokens=share.tokens(inputs["num_imitated_in_batch"]),
+        )  # fmt: skip
+        loss = loss + imitation_weight * imitation
         records.add_imitation_metrics(context.sums, logps_KW, rows.imitated_mask_KW, imitation_weight)
     return loss if aux_weight is None or aux_loss is None else loss + aux_weight * aux_loss / accumulation
 
