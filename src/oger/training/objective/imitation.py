@@ -37,7 +37,6 @@ def choose_imitated(
 
     Args:
         context: its step, the seed and the prompt fix every draw.
-        inputs: rows of the batch, groups together.
         outcome_N: outcomes of the online rows; None where nothing was generated, then every prompt qualifies.
     """
     args, device = context.args, context.device

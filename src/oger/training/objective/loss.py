@@ -62,11 +62,9 @@ def micro_batch_loss(
     """a L_policy + b L_imitation, and the auxiliary loss of a mixture of experts.
 
     Args:
-        context: of the step.
         model: the policy, as the loop hands it over.
         inputs: micro-batch of `trl_batch` or `supervised_batch`.
         accumulation: micro-batches of the optimiser step.
-        masks: TRL's.
         aux_weight: of the auxiliary loss; None where there is none.
     """
     args = context.args

@@ -28,7 +28,6 @@ def sample(
     """This rank's rollouts.
 
     Args:
-        context: of the step.
         inputs: rows of the batch; they get what a custom rollout function hands to the reward functions.
         generate: TRL's `_generate`, or what stands in for it.
         lean: whether finished rollouts leave the generation batch and entropies are taken while tokens are drawn.

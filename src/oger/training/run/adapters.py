@@ -71,8 +71,6 @@ def continued(adapter: str, args: OGERConfig, *, as_adapter: bool) -> Any:
     """The policy of an adapter's folder, loaded as TRL loads one by its name.
 
     Args:
-        adapter: the folder.
-        args: of the run.
         as_adapter: train the adapter on; otherwise it is merged into its base, and all weights are trained.
     """
     given: Any = args.model_init_kwargs or {}

@@ -61,7 +61,6 @@ class AlarmBell(TrainerCallback):
     Args:
         run: the run folder; its metrics so far are what a resumed run compares with.
         thresholds: as of `AlarmWatch`.
-        console: where the lines go.
     """
 
     def __init__(self, run: Path, thresholds: Mapping[str, float | None], console: Console) -> None:

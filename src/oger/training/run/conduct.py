@@ -96,13 +96,9 @@ def conduct(
 
     Args:
         recipe: of the run, whose folder is claimed.
-        trainer: of that recipe.
         tests: name -> problems.
-        console: where the run tells how it goes.
-        signals: that end it.
         train: the training itself, from a checkpoint or from the start.
         resume: go on from the newest whole checkpoint.
-        parts: of the run's time so far.
     """
     parts.end(POLICY)
     run = recipe.output_dir

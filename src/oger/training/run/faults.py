@@ -26,7 +26,6 @@ def one_line_faults(trainer: OGERTrainer, stage: str | None = None) -> Iterator[
     """Turns running out of memory or disk, or a vLLM server that is gone, into a RunFaultError; the rest passes.
 
     Args:
-        trainer: of the run.
         stage: what the run is at; None = what the trainer says.
     """
     try:

@@ -29,8 +29,6 @@ def untrained(
     """The trainer of a recipe in training mode, and a list that gets each batch it scores; no file of it stays.
 
     Args:
-        recipe: what to build.
-        say: takes lines about the data.
         training: options that replace the recipe's.
     """
     batches: list[ScoredBatch] = []
