@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 import oger
 from oger.io.lock import HeldError, LockFile
-from oger.io.whole import is_leftover, put_in_place, regular, remove_leftovers, whole_folder, write_json
+from oger.io.objects import read_object
+from oger.io.whole import is_leftover, put_in_place, remove_leftovers, whole_folder, write_json
 from oger.teachers.curate.check import Checked
 from oger.teachers.curate.chunks import SourceFile
 from oger.teachers.curate.merge import passed_schema, prompts_schema
@@ -202,12 +203,9 @@ def _remove(folder: Path) -> None:
 
 def _read_started(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(regular(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: remove {path.parent} to start anew")
-    return content
+        return read_object(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: remove {path.parent} to start anew") from error
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
