@@ -93,12 +93,7 @@ def _method(config: Mapping[str, Any]) -> list[str]:
     if method is None and not config.get("preset"):
         return []
     if method is None:
-        return [
-            "## Method",
-            "",
-            f"Preset `{config.get('preset')}` with options of its own.",
-            "",
-        ]
+        return ["## Method", "", f"Preset `{config.get('preset')}` with options of its own.", ""]
     return ["## Method", "", f"`{method.name}`: {method.line}. {method.source}.", "", "```text",
             method.equation.rstrip(), "```", ""]  # fmt: skip
 
