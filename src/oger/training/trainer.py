@@ -14,11 +14,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.logging import get_logger
 from datasets import Dataset, IterableDataset
+from peft import PeftConfig, PeftModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from trl import GRPOTrainer
@@ -60,9 +61,6 @@ from oger.training.scores.confidence import answer_spans, hesitation
 from oger.training.scores.score import score, settle, without_dropped
 from oger.training.scores.shaping import active_rewards, shape, shaping_weights
 from oger.training.step import StepContext
-
-if TYPE_CHECKING:
-    from peft import PeftConfig, PeftModel
 
 logger = get_logger(__name__)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from peft import LoraConfig
 from trl.trainer.utils import create_model_from_path
 
 from oger.io.objects import read_object
@@ -23,8 +24,6 @@ def lora_config(arguments: Mapping[str, Any] | None) -> Any:
     """
     if arguments is None:
         return None
-    from peft import LoraConfig
-
     try:
         config = LoraConfig(**arguments)
     except TypeError as error:
