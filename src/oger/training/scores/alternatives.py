@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -83,12 +84,6 @@ def _changes(args: OGERConfig, forward: ForwardPass) -> Iterator[tuple[str, OGER
     ):
         for value in table:
             if value != getattr(args, name):
-                yield f"{name}={value}", _with(args, name, value)
-
-
-def _with(args: OGERConfig, name: str, value: str) -> OGERConfig:
-    """A shallow copy: constructing the options anew would set up devices again."""
-    changed = object.__new__(type(args))
-    changed.__dict__.update(args.__dict__)
-    setattr(changed, name, value)
-    return changed
+                changed = copy.copy(args)  # constructing the options anew would set up devices again
+                setattr(changed, name, value)
+                yield f"{name}={value}", changed
