@@ -52,7 +52,7 @@ from oger.training.metrics.trl_logs import TrlLogs
 from oger.training.objective.counts import StepCounts
 from oger.training.objective.imitation import choose_imitated
 from oger.training.objective.layout import supervised_batch, trl_batch
-from oger.training.objective.loss import TrlMasks, micro_batch_loss
+from oger.training.objective.loss import micro_batch_loss
 from oger.training.rollouts import replay
 from oger.training.rollouts.guided import Guidance
 from oger.training.rollouts.sample import sample, truncated
@@ -338,6 +338,8 @@ class OGERTrainer(GRPOTrainer):
             unwrapped_policy=accelerator.unwrap_model(self.model_wrapped),
             reference=self.ref_model,
             score_tokens=self._get_per_token_logps_and_entropies,
+            off_policy_mask=self.get_off_policy_mask,
+            high_entropy_mask=self.get_high_entropy_mask,
         )
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -398,10 +400,9 @@ class OGERTrainer(GRPOTrainer):
         """Batches without teacher marks go through TRL's loss."""
         if "offline" not in inputs:
             return super()._compute_loss(model, inputs)
-        masks = TrlMasks(off_policy=self.get_off_policy_mask, high_entropy=self.get_high_entropy_mask)
         aux_weight = self.router_aux_loss_coef if self.aux_loss_enabled else None
         accumulation = self.current_gradient_accumulation_steps
-        return micro_batch_loss(self._context(), model, inputs, accumulation, masks, aux_weight=aux_weight)
+        return micro_batch_loss(self._context(), model, inputs, accumulation, aux_weight=aux_weight)
 
     @property
     def stage_in_progress(self) -> str:
