@@ -71,6 +71,8 @@ def step_context(folder: Path, tokenizer: Any = None, **options: Any) -> StepCon
         unwrapped_policy=None,
         reference=None,
         score_tokens=lambda *_, **__: pytest.fail("this stage must not run the policy"),
+        off_policy_mask=lambda *_, **__: pytest.fail("this stage must not mask tokens"),
+        high_entropy_mask=lambda *_, **__: pytest.fail("this stage must not mask tokens"),
     )
 
 

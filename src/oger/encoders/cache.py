@@ -10,18 +10,17 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from rich.progress import track
 
 from oger.encoders.base import Encoder, EncoderIdentity, checked_texts
 from oger.encoders.identity import identity_digest, identity_record
 from oger.encoders.vector_store import KEY_BYTES, VectorStore
 from oger.io.whole import write_json
 from oger.method.checks import all_finite
-
-if TYPE_CHECKING:
-    import torch
+from oger.terminal.console import Terminal
 
 _IDENTITY = "identity.json"
 _STORED_TOGETHER = 256  # texts computed before they are on disk: what a killed process loses at most
@@ -60,8 +59,6 @@ class CachedEncoder:
         Raises:
             ValueError: the encoder gave a vector that is not finite.
         """
-        import torch
-
         texts = checked_texts(texts)
         if not texts:
             return torch.zeros(0, self.identity.dimension)
@@ -77,10 +74,6 @@ class CachedEncoder:
 
     def fill(self, texts: Sequence[str]) -> int:
         """Compute what is missing, with a progress bar on a terminal; returns the number of texts computed."""
-        from rich.progress import track
-
-        from oger.terminal.console import Terminal
-
         before = self.computed
         texts = list(dict.fromkeys(checked_texts(texts)))
         console = Terminal(stderr=True)

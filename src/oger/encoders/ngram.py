@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from oger.encoders.base import EncoderIdentity, checked_texts
@@ -54,7 +55,6 @@ class NgramEncoder:
 
     @cached_property
     def _vectorizer(self) -> Any:
-        import numpy as np
         from sklearn.feature_extraction.text import HashingVectorizer
 
         return HashingVectorizer(

@@ -12,13 +12,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import torch
 
 from oger.encoders.base import Encoder, EncoderIdentity, checked_texts, count_tokens
 from oger.words import choose
-
-if TYPE_CHECKING:
-    import torch
 
 _RULES = 1  # counts up whenever a part of some text changes, so that identities change with it
 

@@ -73,7 +73,9 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[Job, int], Progress]) -> I
                     yield _finish(job, store)
 
 
-def missing_batches(job: Job, stored: Mapping[Key, StoredResponse], last_line: Key | None = None) -> list[list[Request]]:
+def missing_batches(
+    job: Job, stored: Mapping[Key, StoredResponse], last_line: Key | None = None
+) -> list[list[Request]]:
     """The batches of the whole plan, without what is stored and without empty ones.
 
     Args:

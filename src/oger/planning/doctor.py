@@ -8,11 +8,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from packaging.requirements import Requirement
+
+from oger.runs.environment import installed_version
 from oger.terminal.errors import one_line
 
 
@@ -72,7 +74,9 @@ def optional_parts() -> Iterator[Finding]:
         except Exception as error:  # noqa: BLE001 - fault boundary: whatever another package raises at its import
             yield Finding(name=part.package, status="broken", detail=f"{type(error).__name__}: {one_line(error)}")
         else:
-            yield Finding(name=part.package, status="ok", detail=f"{_version(part.package)}, for {part.serves}")
+            yield Finding(
+                name=part.package, status="ok", detail=f"{installed_version(part.package)}, for {part.serves}"
+            )
 
 
 def required_versions(packages: Mapping[str, str | None]) -> Iterator[Finding]:
@@ -82,7 +86,7 @@ def required_versions(packages: Mapping[str, str | None]) -> Iterator[Finding]:
         packages: name -> version, as `oger.runs.environment` finds them.
     """
     for requirement in _requirements():
-        installed = packages.get(requirement.name) or _version(requirement.name)
+        installed = packages.get(requirement.name) or installed_version(requirement.name)
         if installed is None:
             detail = f"pip install '{requirement}'"
             yield Finding(name=requirement.name, status="missing", detail=detail, required=True)
@@ -154,17 +158,6 @@ CHECKS: Mapping[str, Callable[[], str]] = {
 """Parts that every run needs."""
 
 
-def _requirements() -> list[Any]:
-    from importlib.metadata import requires
-
-    from packaging.requirements import Requirement
-
+def _requirements() -> list[Requirement]:
     found = [Requirement(text) for text in requires("oger-rl") or ()]
     return [one for one in found if one.marker is None or one.marker.evaluate({"extra": ""})]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -70,15 +70,14 @@ def _texts() -> frozenset[str]:
     return frozenset(" ".join(text.split()).casefold() for text in texts) | option_names() | set(OWN_KEYS)
 
 
-def _fields(module: str, name: str) -> dict[str, None]:
+def _fields(module: str, name: str) -> set[str]:
     """The dataclass fields of a class and of its bases; those that a class excludes from its constructor are none."""
-    fields: dict[str, None] = {}
+    fields: set[str] = set()
     for _, body in _classes(module, name):
         for node in body.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                fields |= {node.target.id: None}
-                if "ClassVar" in ast.unparse(node.annotation) or _is_excluded(node.value):
-                    del fields[node.target.id]
+                excluded = "ClassVar" in ast.unparse(node.annotation) or _is_excluded(node.value)
+                (fields.discard if excluded else fields.add)(node.target.id)
     return fields
 
 

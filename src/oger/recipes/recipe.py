@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from oger.io import yaml as yaml_dialect
@@ -53,7 +53,7 @@ _Empty = BeforeValidator(lambda value: "" if value is None else value)
 _Line = Annotated[Text | Literal[""], Must("be a text,", parts=False), _Empty]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(use_attribute_docstrings=True))
 class Recipe:
     """A checked recipe: the runner's own keys as fields, everything for `OGERConfig` in `training`."""
 

@@ -34,8 +34,6 @@ def write_batch(run: Path, number: int, rows: Sequence[Sequence[Any]], origin: M
     """Writes a batch, whole or not at all.
 
     Args:
-        run: the run folder.
-        number: of the batch, from 1.
         rows: values of the columns from `prompt` on.
         origin: what the file says of the run that made it.
     """

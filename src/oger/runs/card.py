@@ -39,7 +39,6 @@ def write_card(run: Path, folder: Path, policy: str, *, summary: Mapping[str, An
     """Put the card of a run's policy beside its weights.
 
     Args:
-        run: the run folder.
         folder: where the policy lies.
         policy: which one it is, `MODEL`, `BEST` or `MERGED` of oger.runs.paths.
         summary: of a run that does not say yet that it has finished.
@@ -57,7 +56,6 @@ def run_card(
     """The card of a run's policy, as far as the run has come; a file that is missing leaves its lines out.
 
     Args:
-        run: the run folder.
         policy: as of `write_card`.
         validation: of a best policy that is not in its place yet.
         summary: as of `write_card`.
@@ -95,12 +93,7 @@ def _method(config: Mapping[str, Any]) -> list[str]:
     if method is None and not config.get("preset"):
         return []
     if method is None:
-        return [
-            "## Method",
-            "",
-            f"Preset `{config.get('preset')}` with options of its own.",
-            "",
-        ]
+        return ["## Method", "", f"Preset `{config.get('preset')}` with options of its own.", ""]
     return ["## Method", "", f"`{method.name}`: {method.line}. {method.source}.", "", "```text",
             method.equation.rstrip(), "```", ""]  # fmt: skip
 

@@ -37,7 +37,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: installed_version(name) for name in _PACKAGES},
         "cuda": torch.version.cuda,
         "devices": [{"name": device.name, "memory_bytes": device.total_memory} for device in devices],
         "source_commit": git_commit(Path(oger.__file__).parent),
@@ -62,7 +62,8 @@ def write_environment(run: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """None where the package is not there."""
     try:
         return version(package)
     except PackageNotFoundError:

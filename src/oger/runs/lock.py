@@ -15,7 +15,6 @@ def run_lock(run: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Holds the lock of a run folder, which is made where it is not there; afterwards no empty folder is left.
 
     Args:
-        run: the run folder.
         warn: takes a line where the file system has no locks, and nothing can be promised.
 
     Raises:

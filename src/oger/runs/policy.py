@@ -37,7 +37,7 @@ _WEIGHTS = (
 )  # fmt: skip
 _SAMPLES_OF_A_FILE = 64
 _SAMPLE_BYTES = 1 << 16
-_ENDPOINT_MAX_TOKENS = 1024
+_MAX_TOKENS = 1024  # of a response, where nothing says how long it may be
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,14 @@ def _embedded_world(source: str) -> str | None:
     return name if name in world_names() else None
 
 
-def max_new_tokens(location: PolicyLocation, default: int = 1024) -> int:
-    """Length limit of responses: the recipe's, else the world's, else `default`."""
+def max_new_tokens(location: PolicyLocation) -> int:
+    """Length limit of responses: the recipe's, else the world's, else 1024."""
     limit = location.recipe.training.get("max_completion_length") if location.recipe else None
     if limit is None and location.world is not None:
         from oger.worlds import load_world
 
         limit = load_world(location.world).max_completion_length
-    return int(limit or default)
+    return int(limit or _MAX_TOKENS)
 
 
 def local_policy(target: str, asking: Asking) -> Policy:
@@ -267,7 +267,7 @@ def endpoint_policy(
             **({"body": dict(body)} if body else {}),
         },
         form=PromptForm(not text, asking.system),
-        max_tokens=_ENDPOINT_MAX_TOKENS,
+        max_tokens=_MAX_TOKENS,
         make_generator=lambda: EndpointGenerator(endpoint, concurrency=concurrency, body=body),
         batch_size=None,
     )

@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING
 from oger.method.guidance import LENGTHS
 from oger.words import one_of
 
-PROMPTS = ("never", "always", "where_all_failed")
-CUTS = ("steps", "tokens")
-BASELINES = ("own", "joint")
-LOSSES = ("none", "shaped")
-
 
 @dataclass
 class GuidanceOptions:
@@ -63,11 +58,11 @@ class GuidanceOptions:
     def check_guidance(self) -> None:
         """Raises ValueError on an unknown word, a value out of range, or an option without effect."""
         for name, words in (
-            ("guided_prompts", PROMPTS),
+            ("guided_prompts", ("never", "always", "where_all_failed")),
             ("guided_length", LENGTHS),
-            ("guided_cut", CUTS),
-            ("guided_baseline", BASELINES),
-            ("guided_loss", LOSSES),
+            ("guided_cut", ("steps", "tokens")),
+            ("guided_baseline", ("own", "joint")),
+            ("guided_loss", ("none", "shaped")),
         ):
             one_of(words, getattr(self, name), name)
         size = self.num_generations

@@ -45,18 +45,3 @@ REFUSED_WITH_TEACHER_ROWS: Mapping[str, tuple[tuple[Any, ...], str]] = MappingPr
         "use_adaptive_entropy": ((False,), "its controller would count teacher tokens"),
     }
 )
-
-# Options of GRPOConfig that the hybrid group and the mixed objective implement themselves. Everything that is neither
-# here nor above acts before or after them (generation, optimiser, logging) and is inherited untouched.
-HONOURED_WITH_TEACHER_ROWS = frozenset(
-    {
-        "beta", "use_bias_correction_kl", "epsilon", "epsilon_high", "delta", "entropy_coef", "top_entropy_quantile",
-        "off_policy_mask_threshold", "scale_rewards", "reward_weights", "mask_truncated_completions", "num_iterations",
-        "steps_per_generation", "generation_batch_size", "num_generations", "num_generations_eval",
-        "max_completion_length", "pad_to_multiple_of", "temperature", "router_aux_loss_coef", "sync_ref_model",
-        "ref_model_mixup_alpha", "ref_model_sync_steps", "use_vllm", "vllm_importance_sampling_correction",
-        "vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max", "vllm_importance_sampling_clip_min",
-        "vllm_importance_sampling_cap", "log_completions", "num_completions_to_print", "log_unique_prompts",
-        "shuffle_dataset",
-    }
-)  # fmt: skip

@@ -38,6 +38,8 @@ class StepContext:
     unwrapped_policy: Any  # without the launcher's wrapping
     reference: Any  # None where there is none, or where it is the policy without its adapter
     score_tokens: ScoreTokens
+    off_policy_mask: Callable[..., torch.Tensor]  # TRL's, of more than one rank or row; so is the next
+    high_entropy_mask: Callable[..., torch.Tensor]
 
     @property
     def group_size(self) -> int:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.logging import get_logger
 from datasets import Dataset, IterableDataset
+from peft import PeftConfig, PeftModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin, TrainerCallback
 from trl import GRPOTrainer
@@ -27,6 +28,7 @@ from trl.trainer.utils import RepeatSampler
 
 from oger.runs.card import CITATION, write_card
 from oger.runs.paths import CONFIG, MODEL
+from oger.runs.rollouts import write_rollouts
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import ScoredBatch
 from oger.training.config import OGERConfig
@@ -42,7 +44,6 @@ from oger.training.logprobs.forward import forward_without_gradient
 from oger.training.loop import data
 from oger.training.loop.checkpoint import Checkpoints, skip_epochs
 from oger.training.loop.nonfinite import RowFaults, StepGuard, tell_none_from_nan
-from oger.training.metrics import records
 from oger.training.metrics.histograms import HistogramFile, HistogramSink
 from oger.training.metrics.recorder import BatchSink, Recorder, RowSink
 from oger.training.metrics.sums import MetricSums, StageClock
@@ -51,7 +52,7 @@ from oger.training.metrics.trl_logs import TrlLogs
 from oger.training.objective.counts import StepCounts
 from oger.training.objective.imitation import choose_imitated
 from oger.training.objective.layout import supervised_batch, trl_batch
-from oger.training.objective.loss import TrlMasks, micro_batch_loss
+from oger.training.objective.loss import micro_batch_loss
 from oger.training.rollouts import replay
 from oger.training.rollouts.guided import Guidance
 from oger.training.rollouts.sample import sample, truncated
@@ -60,9 +61,6 @@ from oger.training.scores.confidence import answer_spans, hesitation
 from oger.training.scores.score import score, settle, without_dropped
 from oger.training.scores.shaping import active_rewards, shape, shaping_weights
 from oger.training.step import StepContext
-
-if TYPE_CHECKING:
-    from peft import PeftConfig, PeftModel
 
 logger = get_logger(__name__)
 
@@ -197,7 +195,7 @@ class OGERTrainer(GRPOTrainer):
         self._checkpoints = Checkpoints(self, self._sums["train"], self.encoder, self.step_guard, self._guidance)
         self.rollout_sinks: list[RowSink] = []
         if args.rollouts_every:
-            self.rollout_sinks.append(records.parquet_sink(Path(args.record_dir or args.output_dir)))
+            self.rollout_sinks.append(partial(write_rollouts, args.record_dir or args.output_dir))
         self.batch_sinks: list[BatchSink] = []
         takers = add_histograms(self.callback_handler.callbacks)
         if args.record_dir is not None:
@@ -340,6 +338,8 @@ class OGERTrainer(GRPOTrainer):
             unwrapped_policy=accelerator.unwrap_model(self.model_wrapped),
             reference=self.ref_model,
             score_tokens=self._get_per_token_logps_and_entropies,
+            off_policy_mask=self.get_off_policy_mask,
+            high_entropy_mask=self.get_high_entropy_mask,
         )
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -400,10 +400,9 @@ class OGERTrainer(GRPOTrainer):
         """Batches without teacher marks go through TRL's loss."""
         if "offline" not in inputs:
             return super()._compute_loss(model, inputs)
-        masks = TrlMasks(off_policy=self.get_off_policy_mask, high_entropy=self.get_high_entropy_mask)
         aux_weight = self.router_aux_loss_coef if self.aux_loss_enabled else None
         accumulation = self.current_gradient_accumulation_steps
-        return micro_batch_loss(self._context(), model, inputs, accumulation, masks, aux_weight=aux_weight)
+        return micro_batch_loss(self._context(), model, inputs, accumulation, aux_weight=aux_weight)
 
     @property
     def stage_in_progress(self) -> str:

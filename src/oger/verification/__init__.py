@@ -10,9 +10,8 @@ from oger.verification.golds import GOLD_RULES, GoldSurvey, read_gold, survey
 from oger.verification.kinds import KINDS, Kind, check_kinds_of_rows, load_kind
 from oger.verification.rewards import accuracy_reward, accuracy_verdicts, accuracy_with, format_reward
 from oger.verification.self_test import probe, probe_rows
-from oger.verification.statistics import PoolStatistics
 from oger.verification.verdict import Judgement, Verdict, VerifierError
-from oger.verification.verifier import VerifierPool
+from oger.verification.verifier import PoolStatistics, VerifierPool
 from oger.verification.verify import close_pools, shared_pool, verify, verify_many
 
 __all__ = [

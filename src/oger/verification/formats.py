@@ -67,10 +67,11 @@ def last_boxed(text: str) -> Span | None:
                 boxes[match.start()] = bare.span(1)
             continue
         if match[0] == "{":
-            opens_box = command is not None and _box_opens_at(text, command.end()) == match.start()
-            stack.append(command.start() if command is not None and opens_box else -1)
-            if command is not None and opens_box:
+            if command is not None and _BOX_SIZE.fullmatch(text, command.end(), match.start()):
+                stack.append(command.start())
                 boxes[command.start()] = (match.end(), -1)
+            else:
+                stack.append(-1)
         elif match[0] == "}" and stack and (begins := stack.pop()) >= 0:
             boxes[begins] = boxes[begins][0], match.start()
         command = None
@@ -78,12 +79,6 @@ def last_boxed(text: str) -> Span | None:
     while found is not None and (inner := _only_box(text, found, boxes)):
         found = inner
     return found
-
-
-def _box_opens_at(text: str, position: int) -> int:
-    """Where the brace of a box command stands, if one does, behind blanks and sizes."""
-    size = _BOX_SIZE.match(text, position)
-    return size.end() if size else position
 
 
 def _last_opened(boxes: Mapping[int, tuple[int, int]]) -> tuple[int, int] | None:

@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+@cache
 def load_kind(name: str) -> Kind:
     """The kind called `name`.
 
@@ -82,9 +83,12 @@ def load_kind(name: str) -> Kind:
         ValueError: No such kind (the message names the nearest), the module or the function is missing, or what is
             found there cannot be called.
     """
-    if name in KINDS:
-        return KINDS[name]
-    return _user_kind(name)
+    found = load_plugin(name, table=KINDS, group=ENTRY_POINT_GROUP, what="kind")
+    if isinstance(found, Kind):
+        return found
+    if not callable(found):
+        raise ValueError(f"kind {name!r} is a {type(found).__name__}, not a function (gold, extracted, metadata)")
+    return Kind(name, found, getattr(found, "instant", None), getattr(found, "probe", None))
 
 
 def check_kinds_of_rows(names: Iterable[str], allowed: Collection[str] = ()) -> None:
@@ -105,16 +109,3 @@ def check_kinds_of_rows(names: Iterable[str], allowed: Collection[str] = ()) -> 
                 f"a row names the code {name!r} as its kind, and rows alone load no code: list it under kinds in the "
                 "recipe (oger evaluate: --kinds; in Python: kinds=...) if you trust it"
             )
-
-
-@cache
-def _user_kind(name: str) -> Kind:
-    return _as_kind(name, load_plugin(name, table=KINDS, group=ENTRY_POINT_GROUP, what="kind"))
-
-
-def _as_kind(name: str, found: Any) -> Kind:
-    if isinstance(found, Kind):
-        return found
-    if not callable(found):
-        raise ValueError(f"kind {name!r} is a {type(found).__name__}, not a function (gold, extracted, metadata)")
-    return Kind(name, found, getattr(found, "instant", None), getattr(found, "probe", None))

@@ -5,16 +5,14 @@ import math
 import pickle
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from oger.verification.formats import DEFAULT_RULES, extract_answer
 from oger.verification.kinds import Kind, load_kind
 from oger.verification.pool.frames import Grade, Task
 from oger.verification.pool.pool import DEFAULT_MEMORY_LIMIT, WorkerPool, default_workers
-from oger.verification.statistics import PoolStatistics
 from oger.verification.verdict import Verdict
 
 DEFAULT_KIND = "math"
@@ -26,6 +24,47 @@ MAX_ANSWER_CHARACTERS = 2_000
 """Longer answers are undecided, unless the gold answer is itself more than half as long."""
 
 _CacheKey = tuple[str, str, str, bytes]
+
+
+@dataclass(frozen=True)
+class PoolStatistics:
+    """Counts since the pool was made.
+
+    `seen` = `unreadable` + `no_answer` + `too_long` + `instant` + `cached` + `graded`.
+    """
+
+    seen: int
+    """Responses."""
+    unreadable: int
+    """Undecided because the gold answer is unreadable."""
+    no_answer: int
+    """Wrong because no answer was found."""
+    too_long: int
+    """Undecided because the response or the answer is too long to look at."""
+    instant: int
+    """Decided in the caller's process."""
+    cached: int
+    """Took over the grade of an equal answer, of this call or an earlier one."""
+    graded: int
+    """Sent to a worker."""
+    undecided: Mapping[str, int]
+    """Undecided responses by reason: gold, length, error, memory, deadline, died."""
+    overruled: int
+    """Answers sent to a worker where the second check overruled the first grader."""
+    restarts: int
+    """Workers replaced after a fault."""
+
+    @classmethod
+    def of(cls, counts: Counter[str], restarts: int) -> "PoolStatistics":
+        """The record of raw counts; undecided ones are counted under `undecided/<reason>`."""
+        undecided = {name.removeprefix("undecided/"): n for name, n in counts.items() if name.startswith("undecided/")}
+        names = ("seen", "unreadable", "no_answer", "too_long", "instant", "cached", "graded", "overruled")
+        return cls(**{name: counts[name] for name in names}, undecided=undecided, restarts=restarts)
+
+    @property
+    def undecided_share(self) -> float:
+        """Undecided responses per response seen; 0 without any."""
+        return sum(self.undecided.values()) / self.seen if self.seen else 0.0
 
 
 class VerifierPool:
@@ -65,9 +104,7 @@ class VerifierPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

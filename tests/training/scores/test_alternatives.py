@@ -31,7 +31,7 @@ def test_each_option_gives_the_bonus_of_its_definition(tmp_path: Path) -> None:
     encode = create_encoder("ngram").encode
     for group in range(len(batch.inputs) // G):
         rows = slice(group * G, (group + 1) * G)
-        found = alternatives(batch, batch.vectors, batch.forward, group, args, tiny_tokenizer())  # type: ignore[arg-type]
+        found = alternatives(batch, group, args, tiny_tokenizer(), None)  # type: ignore[arg-type]
         by_option = {alternative.option: alternative for alternative in found}
         assert len(by_option) == 1 + (len(AGGREGATIONS) - 1) + (len(SCALES) - 1) + (len(REDUCTIONS) - 1)
         teachers = [teacher["text"] for teacher in batch.inputs[rows.start]["teachers"]]
@@ -60,7 +60,7 @@ def test_each_option_gives_the_bonus_of_its_definition(tmp_path: Path) -> None:
 
 def test_a_prompt_without_teachers_has_no_alternatives(tmp_path: Path) -> None:
     batch, args = sampled(tmp_path, dataset=toy_dataset(num_teachers=0), exploration_weight=0.0)
-    assert alternatives(batch, batch.vectors, batch.forward, 0, args, tiny_tokenizer()) == []  # type: ignore[arg-type]
+    assert alternatives(batch, 0, args, tiny_tokenizer(), None) == []  # type: ignore[arg-type]
 
 
 def test_every_strategy_says_why_a_row_gives_way() -> None:

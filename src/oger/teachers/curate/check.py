@@ -46,8 +46,6 @@ class Checker:
     """Checks batches of source rows by the options of a curation.
 
     Args:
-        options: the curation's.
-        counter: counts the tokens of texts.
         evaluation: prompts to keep out.
         workers: processes of the verifier.
     """

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rapidfuzz.distance import Indel
+
 from oger.seeds import draw_key
 from oger.teachers.curate.options import CurateOptions
 from oger.teachers.curate.records import PromptRow, Trajectory
@@ -59,8 +61,6 @@ def _drop_near_duplicates(
     of the lengths); rapidfuzz gives up early where the lengths alone make that impossible."""
     if threshold >= 1:
         return list(trajectories)
-    from rapidfuzz.distance import Indel
-
     kept: list[Trajectory] = []
 
     def near(trajectory: Trajectory) -> str | None:

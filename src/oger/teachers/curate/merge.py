@@ -16,12 +16,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
 from oger.teachers.curate.choose import Group
 from oger.teachers.curate.records import PromptRow, Trajectory
 from oger.teachers.curate.spill import Buckets
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 _MEMORY_LIMIT = "192MB"
@@ -59,8 +61,6 @@ order by passed.seq
 
 def prompts_schema() -> pa.Schema:
     """Arrow schema of `prompts`."""
-    import pyarrow as pa
-
     texts = ("prompt_id", "prompt", "answer", "kind", "metadata", "gold_problem", "contaminated", "origin", "file")
     numbers = [("seq", pa.int64()), ("row", pa.int64()), ("chat", pa.bool_())]
     return pa.schema([*numbers, *((name, pa.string()) for name in texts)])
@@ -68,8 +68,6 @@ def prompts_schema() -> pa.Schema:
 
 def passed_schema() -> pa.Schema:
     """Arrow schema of `passed`."""
-    import pyarrow as pa
-
     texts = ("prompt_id", "answer", "kind", "teacher", "text", "text_hash", "source", "origin", "file")
     numbers = ("seq", "num_tokens", "row")
     return pa.schema([*((name, pa.int64()) for name in numbers), *((name, pa.string()) for name in texts)])
@@ -124,8 +122,6 @@ def groups(
         scope: "anywhere" or "prompt": where a repeated text counts as a duplicate.
         regrade: verifies texts against another gold.
     """
-    import pyarrow as pa
-
     connection.execute(_RULING)
     _find_conflicts(connection, regrade)
     connection.execute(_PLACES.format(scope="passed.prompt_id" if scope == "prompt" else "true"))
@@ -165,9 +161,6 @@ def _find_conflicts(connection: DuckDBPyConnection, regrade: Regrade) -> None:
 
 def _placed(connection: DuckDBPyConnection, table: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The rows of a batch that `table` gives a place, with the columns of that table."""
-    import numpy as np
-    import pyarrow as pa
-
     if not batch.num_rows:
         return pa.RecordBatch.from_pylist([], schema)
     seqs = batch["seq"].to_numpy()

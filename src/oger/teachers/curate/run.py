@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from oger.io.rows import Chunk
 from oger.teachers.curate.card import write_card
@@ -36,9 +38,6 @@ from oger.verification import ANSWER_RULES
 from oger.verification.kinds import load_kind
 from oger.verification.self_test import gold_line
 from oger.words import choose
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _SEQ_PER_SHARD = 1 << 32
 """Positions kept free for each shard: far more than a shard can hold rows and trajectories."""

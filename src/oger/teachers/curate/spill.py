@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import numpy as np
+import pyarrow as pa
 
 _BYTES_PER_BUCKET = 8 << 20
 _MAX_BUCKETS = 256  # each has open files while the rows come in
@@ -41,8 +41,6 @@ class Buckets:
 
     def add(self, table: str, rows: pa.RecordBatch) -> None:
         """Put rows of one table where they belong."""
-        import numpy as np
-
         buckets = (rows["position"].to_numpy() - 1) * self._count // self._last
         for bucket in np.unique(buckets):
             self._writer(table, int(bucket)).write_batch(rows.take(np.flatnonzero(buckets == bucket)))
@@ -54,8 +52,6 @@ class Buckets:
             yield {table: self._rows(table, bucket) for table in self._schemas}
 
     def _rows(self, table: str, bucket: int) -> list[dict[str, Any]]:
-        import pyarrow as pa
-
         path = self._path(table, bucket)
         if not path.exists():
             return []
@@ -65,8 +61,6 @@ class Buckets:
         return sorted(rows, key=lambda row: (row["position"], row["seq"]))
 
     def _writer(self, table: str, bucket: int) -> Any:
-        import pyarrow as pa
-
         if (table, bucket) not in self._writers:
             self._writers[table, bucket] = pa.ipc.new_stream(self._path(table, bucket), self._schemas[table])
         return self._writers[table, bucket]

@@ -16,13 +16,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 import oger
 from oger.io.lock import HeldError, LockFile
+from oger.io.objects import read_object
 from oger.io.whole import (
     damage,
     is_leftover,
     put_in_place,
-    regular,
     remove_leftovers,
     whole_folder,
     write_json,
@@ -35,7 +38,6 @@ from oger.teachers.curate.options import CurateOptions
 from oger.teachers.curate.records import Counts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 _STARTED = "started.json"
@@ -149,8 +151,6 @@ class WorkFolder:
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """All rows of `prompts` or `passed`, ordered by `seq`."""
-        import pyarrow.parquet as pq
-
         for shard in self.shards():
             with pq.ParquetFile(shard / f"{name}.parquet", page_checksum_verification=True) as file:
                 yield from file.iter_batches(_ROWS_PER_BATCH)
@@ -184,8 +184,6 @@ def shard_folder(work: Path, number: int) -> Path:
 
 def write_shard(folder: Path, checked: Checked) -> None:
     """Write a shard and move it into place."""
-    import pyarrow.parquet as pq
-
     with whole_folder(folder) as beside:
         for name, schema in _TABLES.items():
             table = as_table(getattr(checked, name), schema())
@@ -198,8 +196,6 @@ def write_shard(folder: Path, checked: Checked) -> None:
 
 def as_table(items: Sequence[Any], schema: pa.Schema) -> pa.Table:
     """Dataclass instances as an Arrow table."""
-    import pyarrow as pa
-
     return pa.table({name: [getattr(item, name) for item in items] for name in schema.names}, schema=schema)
 
 
@@ -231,12 +227,9 @@ def _remove(path: Path) -> None:
 
 def _read_started(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(regular(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: remove {path.parent} to start anew")
-    return content
+        return read_object(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: remove {path.parent} to start anew") from error
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from oger.io.whole import whole_file
 from oger.teachers.table.schema import ROWS_PER_GROUP, Prompt, iterate_table, messages_of, table_schema, validate_table
 from oger.words import choose
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Row = Mapping[str, Any]
 
@@ -31,9 +31,6 @@ def export_table(table: str | os.PathLike[str], form: str, out: str | os.PathLik
         FileNotFoundError: no such table, or no folder for `out`.
         ValueError: an unknown form, a broken table, or a name that does not end in .parquet.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     make_schema, convert = choose(FORMS, form, "form of an export")
     target = Path(out)
     if target.suffix != ".parquet":
@@ -55,7 +52,7 @@ def export_table(table: str | os.PathLike[str], form: str, out: str | os.PathLik
 
 def luffy_rows(row: Row) -> Iterator[dict[str, Any]]:
     """LUFFY reads one `target` per row and further ones in `target_lst`; a prompt without teachers has no row."""
-    targets = [_message("assistant", trajectory["text"]) for trajectory in row["teachers"]]
+    targets = [_said(trajectory["text"]) for trajectory in row["teachers"]]
     if targets:
         yield {
             "data_source": row["kind"],
@@ -78,16 +75,14 @@ def sft_rows(row: Row) -> Iterator[dict[str, Any]]:
     prompt: Prompt = row["prompt"]
     for trajectory in row["teachers"]:
         text = trajectory["text"]
-        yield {"prompt": prompt, "completion": text if isinstance(prompt, str) else [_message("assistant", text)]}
+        yield {"prompt": prompt, "completion": text if isinstance(prompt, str) else [_said(text)]}
 
 
-def _message(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
+def _said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
 
 
 def _luffy_schema(chat: bool) -> pa.Schema:
-    import pyarrow as pa
-
     messages = pa.list_(pa.struct([("content", pa.string()), ("role", pa.string())]))
     return pa.schema(
         [
@@ -108,8 +103,6 @@ def _trl_schema(chat: bool) -> pa.Schema:
 
 
 def _sft_schema(chat: bool) -> pa.Schema:
-    import pyarrow as pa
-
     prompt = table_schema(chat=chat).field("prompt").type
     return pa.schema([("prompt", prompt), ("completion", prompt)])
 

@@ -8,6 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from oger.teachers.curate.choose import Finished
 from oger.teachers.curate.counts import Outcome
 from oger.teachers.curate.records import reject_line
@@ -54,9 +57,6 @@ def write_results(folder: Path, finished: Iterable[Finished], earlier_rejects: I
 
     Row groups have a fixed size and the file no times, so that the same rows give the same bytes.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     schema = table_schema(chat=chat)
     with (
         open(folder / REJECTS_FILE, "w", encoding="utf-8") as rejects,

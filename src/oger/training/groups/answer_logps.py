@@ -47,7 +47,6 @@ def reasoning_before_answer(text: str, rules: Sequence[str] | None = None) -> st
     r"""A teacher's text up to its answer, with the "\boxed{" that it may stand in.
 
     Args:
-        text: of a trajectory.
         rules: by which the outcome reads the answer. Where they find none, or None = it does not say, the answer is
             where the text states one, in a box or otherwise; without a box, one is opened in its place.
     """

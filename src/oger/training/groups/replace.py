@@ -27,9 +27,6 @@ def replace(
 
     Args:
         context: `round_robin` goes one teacher further at each of its epochs.
-        inputs: rows of the batch, groups together.
-        outcome_N: outcomes of the online rows.
-        divergence_N: their divergences.
         judge: gives the outcome of a drawn trajectory whose table holds no verdict.
         answer_logps: per group, (M,): log-probability of the gold answer after each teacher's reasoning; None where
             the teacher choice needs none.

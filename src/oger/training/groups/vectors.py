@@ -71,7 +71,6 @@ class BatchVectors:
         """(G, E) vectors of a hybrid group's rows, and (M, E) of all its teachers.
 
         Args:
-            group: number of the group in the batch.
             replaced: (row within the group, number of the teacher trajectory that takes its place).
         """
         start = group * self.size

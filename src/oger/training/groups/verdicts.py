@@ -25,11 +25,8 @@ def verdicts_of(
     """This rank's outcomes, and the weighted sum of the reward functions.
 
     Args:
-        context: of the step.
         reward_AF: what every reward function gave to the A rows of all ranks; NaN for None, see `tell_none_from_nan`.
         faults: takes the rows on which a number is not finite.
-        weight_F: weight of each function.
-        outcome_index: which one is the outcome.
         may_be_none_F: True where a function may leave a row open; a reward model may not.
     """
     num_rows = len(faults.code_N)

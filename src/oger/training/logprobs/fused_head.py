@@ -27,9 +27,6 @@ def fused_head_for(device: torch.device) -> Iterator[None]:
     logits and other types than float32 and float64 keep TRL's. Sets two names of `trl.trainer.utils` and puts them
     back, so only one thread at a time may be inside; the backward pass may come later.
 
-    Args:
-        device: of the model.
-
     Raises:
         AttributeError: if TRL no longer has these names.
     """

@@ -60,12 +60,10 @@ def trimmed_log_probs(
 
     Args:
         score_tokens: runs each chunk.
-        model: the policy or the reference.
         input_ids: (R, P + width), prompts padded on the left, completions on the right.
         attention_mask: same shape.
         width: completion columns.
         num_chunks: chunks at most; 1 is one padded forward with TRL's own head.
-        compute_entropy: whether entropies are wanted.
         idle_R: True on rows that may be left out; their values are not to be read.
     """
     if num_chunks == 1 and idle_R is None:

@@ -56,9 +56,6 @@ class Checkpoints:
     Args:
         trainer: writes its checkpoints into `staging` while that is set.
         sums: metrics of the training that are not logged yet.
-        encoder: made the divergences.
-        step_guard: counts skipped steps.
-        guidance: remembers prompts.
     """
 
     def __init__(
@@ -158,7 +155,6 @@ def save_policy(
     """Writes the policy in transformers format into `folder`, whole or not at all; every rank takes part.
 
     Args:
-        trainer: holds the policy.
         folder: what it held before is replaced.
         record: content of validation.json beside the policy, if any.
         card: its model card, in the place of what a library writes of its own.
@@ -223,7 +219,6 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
     """The checkpoint with the highest step that is whole; None if there is none.
 
     Args:
-        folder: that holds the checkpoints.
         say: takes a line about each damaged checkpoint that was passed over.
 
     Raises:

@@ -124,10 +124,6 @@ def check_prompts(
 
     Args:
         dataset: with a column `prompt`.
-        tokenizer: the policy's.
-        args: the run's options.
-        config: the policy's.
-        warn: takes the warning.
         which: what lines call the set.
 
     Raises:
@@ -207,9 +203,6 @@ def policy_turn(
     """The policy's turn after the prompts of a training set: of a chat where its teachers answer messages.
 
     Args:
-        dataset: the training set.
-        tokenizer: the policy's.
-        args: the run's options.
         stops: as `stop_ids` gives them.
         rules: as `outcome_rules` gives them.
 
@@ -229,7 +222,6 @@ def read_teachers(dataset: Any, turn: PolicyTurn, args: OGERConfig, *, required:
 
     Args:
         dataset: a map-style training set; a stream loses the column, since nothing may ask for its teachers.
-        turn: the policy's.
         args: the run's options; a run through TRL's own objective leaves the data as they are.
         required: whether a set without a single usable trajectory is an error.
 

@@ -35,12 +35,7 @@ _KINDS = ("reward", "embedding", "shaping reward", "probability")
 
 
 class RowFaults:
-    """What was not finite in the rows of one rollout batch.
-
-    Args:
-        num_rows: N.
-        device: of the batch.
-    """
+    """What was not finite in the rows of one rollout batch."""
 
     def __init__(self, num_rows: int, device: torch.device) -> None:
         self.code_N = torch.zeros(num_rows, dtype=torch.uint8, device=device)
@@ -55,7 +50,6 @@ class RowFaults:
             kind: one of `_KINDS`.
             value: (N, ...).
             inside: True where a fault counts; elsewhere the value may be anything and stays.
-            fill: what takes the place.
         """
         if inside is None and all_finite(value):
             return value
@@ -98,7 +92,6 @@ class StepGuard:
     weights before anyone may look.
 
     Args:
-        trainer: whose steps it guards.
         folder: gets the rows of skipped steps.
     """
 

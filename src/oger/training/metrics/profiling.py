@@ -26,7 +26,6 @@ class Profile(TrainerCallback):
     """Records the third and fourth step of a training, of the main process.
 
     Args:
-        run: the run folder.
         console: where the table goes too.
     """
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +10,6 @@ import torch
 from oger.evaluation.statistics.diversity import correct_variety
 from oger.method.confidence import reduce_entropy
 from oger.method.objective import MixedPolicyLoss
-from oger.runs.rollouts import write_rollouts
 from oger.teachers.table.column import COLUMN
 from oger.training.batch import ScoredBatch, online_tokens
 from oger.training.metrics.sums import MetricSums
@@ -199,11 +196,6 @@ def rollout_rows(step: int, batch: ScoredBatch, *, first_group: int = 0) -> list
             }
         )
     return rows
-
-
-def parquet_sink(run: Path) -> Callable[[int, list[dict[str, Any]]], Any]:
-    """A sink that writes one Parquet file per recorded step into `run`/rollouts."""
-    return lambda step, rows: write_rollouts(run, step, rows)
 
 
 def _or_none(value: float) -> float | None:

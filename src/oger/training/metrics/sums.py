@@ -6,14 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 from transformers import TrainerCallback
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
 
 UPDATE = "update"
 """What a training step spends outside the rollout stages."""

@@ -91,11 +91,15 @@ def _with_histograms(logs: Mapping[str, Any], pending: PendingHistograms, kind: 
     return {**logs, **{name: kind(np_histogram=histogram) for name, histogram in pending.take(logs).items()}}
 
 
-class _Trackio(TrackioCallback):
+class _Drawing:
+    """A tracker's callback with the histograms that it still has to draw."""
+
     def __init__(self) -> None:
         super().__init__()
         self.pending = PendingHistograms()
 
+
+class _Trackio(_Drawing, TrackioCallback):
     def setup(self, args: Any, state: Any, model: Any, **kwargs: Any) -> None:
         # trackio takes the run of this name up again, since transformers asks it to.
         super().setup(_named(args) if state.is_world_process_zero else args, state, model, **kwargs)
@@ -105,11 +109,7 @@ class _Trackio(TrackioCallback):
         super().on_log(args, state, control, model=model, logs=logs, **kwargs)
 
 
-class _Wandb(WandbCallback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.pending = PendingHistograms()
-
+class _Wandb(_Drawing, WandbCallback):
     def setup(self, args: Any, state: Any, model: Any, **kwargs: Any) -> None:
         own = state.is_world_process_zero and args.record_dir is not None and "WANDB_RUN_ID" not in os.environ
         if own:
@@ -128,11 +128,7 @@ class _Wandb(WandbCallback):
         super().on_log(args, state, control, model=model, logs=logs, **kwargs)
 
 
-class _TensorBoard(TensorBoardCallback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.pending = PendingHistograms()
-
+class _TensorBoard(_Drawing, TensorBoardCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero and self.logging_dir is None and args.record_dir is not None:
             # TensorBoard then hides what a killed run had logged after the checkpoint that this one starts from.

@@ -13,12 +13,7 @@ from oger.training.metrics.sums import MetricSums
 
 
 class TrlLogs:
-    """The places where a `trl.GRPOTrainer` collects what it logs beside the loss.
-
-    Args:
-        trainer: whose places they are.
-        outcome_index: which of its reward functions is the outcome.
-    """
+    """The places where a `trl.GRPOTrainer` collects what it logs beside the loss."""
 
     def __init__(self, trainer: Any, outcome_index: int) -> None:
         self._metrics = trainer._metrics["train"]

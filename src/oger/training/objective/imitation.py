@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from oger.method.imitation import imitation_loss
 from oger.method.schedule import schedule_factor
 from oger.seeds import draw_seed
 from oger.teachers.table.column import COLUMN
@@ -38,7 +37,6 @@ def choose_imitated(
 
     Args:
         context: its step, the seed and the prompt fix every draw.
-        inputs: rows of the batch, groups together.
         outcome_N: outcomes of the online rows; None where nothing was generated, then every prompt qualifies.
     """
     args, device = context.args, context.device
@@ -112,24 +110,6 @@ def stream_weights(args: OGERConfig, progress: float) -> tuple[float, float]:
     factor = schedule_factor(progress, schedule=args.imitation_schedule, end=args.imitation_schedule_end or 0.0)
     imitation = args.imitation_weight * factor
     return (1.0 - imitation if args.imitation_blend == "mix" else args.policy_weight), imitation
-
-
-def imitation_part(
-    rows: JointRows,
-    logps_KW: torch.Tensor,
-    entropy_KW: torch.Tensor,
-    args: OGERConfig,
-    num_tokens: torch.Tensor,
-) -> torch.Tensor:
-    """This micro-batch's summand of L_imitation, the mean over all imitated tokens of the optimiser step."""
-    return imitation_loss(
-        logps_KW,
-        entropy_KW,
-        rows.imitated_mask_KW,
-        token_weight=args.imitation_token_weight,
-        row_weight=args.imitation_row_weight,
-        num_tokens=num_tokens,
-    )
 
 
 def _widened(tensor_BT: torch.Tensor, width: int) -> torch.Tensor:

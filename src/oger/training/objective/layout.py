@@ -27,10 +27,7 @@ def trl_batch(
     """The batch in TRL's layout, plus `offline`, the online token count and the imitated trajectories.
 
     Args:
-        context: of the step.
         tensors: the hybrid rows; of what was dropped nothing is left.
-        forward: their log-probabilities and entropies.
-        scores: their advantages.
         imitated: None where nothing is imitated.
         aux_loss: whether the policy has an auxiliary loss, in which every row takes part.
     """

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from oger.method.aggregation import aggregate_loss
+from oger.method.imitation import imitation_loss
 from oger.method.objective import MixedPolicyLoss, entropy_bonus, kl_estimate, mixed_policy_loss
 from oger.training.batch import loss_tokens, online_tokens
 from oger.training.config import OGERConfig
 from oger.training.logprobs.trimmed import trimmed_log_probs
 from oger.training.metrics import records
-from oger.training.objective.imitation import imitation_part, join_rows, stream_weights
+from oger.training.objective.imitation import join_rows, stream_weights
 from oger.training.step import StepContext
 
 
@@ -33,14 +34,6 @@ class StepShare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrlMasks:
-    """TRL's masks of tokens, which need more than one rank or more than one row."""
-
-    off_policy: Callable[..., torch.Tensor]
-    high_entropy: Callable[..., torch.Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
 class HybridLoss:
     """Loss of a micro-batch (add up over the step) and the parts that metrics report."""
 
@@ -54,18 +47,15 @@ def micro_batch_loss(
     model: Any,
     inputs: Mapping[str, Any],
     accumulation: int,
-    masks: TrlMasks,
     *,
     aux_weight: float | None,
 ) -> torch.Tensor:
     """a L_policy + b L_imitation, and the auxiliary loss of a mixture of experts.
 
     Args:
-        context: of the step.
         model: the policy, as the loop hands it over.
         inputs: micro-batch of `trl_batch` or `supervised_batch`.
         accumulation: micro-batches of the optimiser step.
-        masks: TRL's.
         aux_weight: of the auxiliary loss; None where there is none.
     """
     args = context.args
@@ -94,11 +84,14 @@ def micro_batch_loss(
     if rows.num_policy:
         width = inputs["completion_ids"].size(1)
         logps_BT, entropy_BT = logps_RW[: rows.num_policy, :width], entropy_RW[: rows.num_policy, :width]
-        loss = policy_weight * _policy_loss(context, inputs, logps_BT, entropy_BT, share, masks)
+        loss = policy_weight * _policy_loss(context, inputs, logps_BT, entropy_BT, share)
     if "imitated_ids" in inputs:
         logps_KW, entropy_KW = logps_RW[rows.num_policy :], entropy_RW[rows.num_policy :]
-        num_tokens = share.tokens(inputs["num_imitated_in_batch"])
-        loss = loss + imitation_weight * imitation_part(rows, logps_KW, entropy_KW, args, num_tokens)
+        imitation = imitation_loss(
+            logps_KW, entropy_KW, rows.imitated_mask_KW, token_weight=args.imitation_token_weight,
+            row_weight=args.imitation_row_weight, num_tokens=share.tokens(inputs["num_imitated_in_batch"]),
+        )  # fmt: skip
+        loss = loss + imitation_weight * imitation
         records.add_imitation_metrics(context.sums, logps_KW, rows.imitated_mask_KW, imitation_weight)
     return loss if aux_weight is None or aux_loss is None else loss + aux_weight * aux_loss / accumulation
 
@@ -109,7 +102,6 @@ def _policy_loss(
     logps_BT: torch.Tensor,
     entropy_BT: torch.Tensor,
     share: StepShare,
-    masks: TrlMasks,
 ) -> torch.Tensor:
     """Mixed objective of the policy rows."""
     args = context.args
@@ -126,7 +118,7 @@ def _policy_loss(
 
     token_gate_BT = inputs.get("importance_sampling_ratio")
     if args.off_policy_mask_threshold is not None:
-        keep_B1 = masks.off_policy(
+        keep_B1 = context.off_policy_mask(
             advantages=inputs["advantages"][:, None],
             per_token_logps=logps_BT,
             sampling_per_token_logps=inputs.get("sampling_per_token_logps", old_logps_BT),
@@ -136,7 +128,7 @@ def _policy_loss(
         token_gate_BT = keep_B1 if token_gate_BT is None else token_gate_BT * keep_B1
     entropy_mask_BT = None
     if args.top_entropy_quantile < 1.0:
-        entropy_mask_BT = masks.high_entropy(entropy_BT, online_BT, 1 - args.top_entropy_quantile)
+        entropy_mask_BT = context.high_entropy_mask(entropy_BT, online_BT, 1 - args.top_entropy_quantile)
     result = hybrid_loss(
         inputs, logps_BT, old_logps_BT, entropy_BT, args, share,
         token_gate_BT=token_gate_BT, entropy_mask_BT=entropy_mask_BT,

@@ -13,15 +13,10 @@ class EntropyRecorder:
     to be the first of its list.
 
     Args:
-        temperature: sampling temperature, above 0.
-
-    Raises:
-        ValueError: if `temperature` is not above 0.
+        temperature: sampling temperature, above 0 as `OGERConfig` checks.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {temperature}")
         self._temperature = temperature
         self._steps: list[tuple[torch.Tensor | None, torch.Tensor]] = []
 

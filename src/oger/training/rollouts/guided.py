@@ -95,9 +95,7 @@ def _step_end(text: str, ends: Sequence[int], count: int) -> int:
     """Number of tokens up to the last end of a step within the first `count`, or to the first end; 0 without one.
 
     Args:
-        text: that the tokens make.
         ends: characters that each token and those before it make.
-        count: of tokens.
     """
     text = text.rstrip()
     matches = next((found for pattern in _STEP_ENDS if (found := list(pattern.finditer(text)))), [])

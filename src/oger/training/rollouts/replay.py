@@ -42,8 +42,6 @@ def record_batch(
     """Writes the rollout batch that all ranks have generated; every rank must call it.
 
     Args:
-        run: the run folder.
-        number: of the batch.
         prompts: this rank's, one per rollout.
         generated: what `GRPOTrainer._generate` returned.
         made_by: the run's `origin`.
@@ -71,7 +69,6 @@ class Replay:
 
     Args:
         path: a run folder with the folder batches/, or one Parquet file with any number of batches.
-        args: the options of the run.
         asked_by: its `origin`.
         first_prompts: of its first rollout batch, all ranks together; None where they are not known yet.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -28,7 +28,6 @@ def sample(
     """This rank's rollouts.
 
     Args:
-        context: of the step.
         inputs: rows of the batch; they get what a custom rollout function hands to the reward functions.
         generate: TRL's `_generate`, or what stands in for it.
         lean: whether finished rollouts leave the generation batch and entropies are taken while tokens are drawn.
@@ -37,7 +36,8 @@ def sample(
             longer with them than without.
     """
     prompts = [example["prompt"] for example in inputs]
-    with _leanly(context, lean) as entropies:
+    entropies = EntropyRecorder(context.args.temperature) if lean else None
+    with shrinking_generation(context.unwrapped_policy, entropies) if lean else nullcontext():
         prompt_ids, completion_ids, token_masks, completions, logps, extra_fields, _, _ = generate(prompts)
     for key, values in extra_fields.items():
         for index, example in enumerate(inputs):
@@ -85,13 +85,3 @@ def _completion(context: StepContext, prompt: Any, prompt_ids: list[int], ids: l
 def truncated(completion_ids: Sequence[Sequence[int]], ends: Collection[int]) -> list[bool]:
     """Whether each response stops without a token that ends it."""
     return [not ids or ids[-1] not in ends for ids in completion_ids]
-
-
-@contextmanager
-def _leanly(context: StepContext, lean: bool) -> Iterator[EntropyRecorder | None]:
-    if not lean:
-        yield None
-        return
-    recorder = EntropyRecorder(context.args.temperature)
-    with shrinking_generation(context.unwrapped_policy, recorder):
-        yield recorder

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from peft import LoraConfig
 from trl.trainer.utils import create_model_from_path
 
 from oger.io.objects import read_object
@@ -23,8 +24,6 @@ def lora_config(arguments: Mapping[str, Any] | None) -> Any:
     """
     if arguments is None:
         return None
-    from peft import LoraConfig
-
     try:
         config = LoraConfig(**arguments)
     except TypeError as error:
@@ -71,8 +70,6 @@ def continued(adapter: str, args: OGERConfig, *, as_adapter: bool) -> Any:
     """The policy of an adapter's folder, loaded as TRL loads one by its name.
 
     Args:
-        adapter: the folder.
-        args: of the run.
         as_adapter: train the adapter on; otherwise it is merged into its base, and all weights are trained.
     """
     given: Any = args.model_init_kwargs or {}

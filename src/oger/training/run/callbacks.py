@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from transformers import TrainerCallback
@@ -21,9 +21,7 @@ from oger.terminal.bar import Bars, clock
 from oger.training.loop.checkpoint import save_policy
 from oger.training.run.ranks import by_owner
 from oger.training.run.show import tell
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
+from oger.training.trainer import OGERTrainer
 
 BEST_METRIC = "eval/outcome"
 _SHOWN = {
@@ -61,7 +59,6 @@ class AlarmBell(TrainerCallback):
     Args:
         run: the run folder; its metrics so far are what a resumed run compares with.
         thresholds: as of `AlarmWatch`.
-        console: where the lines go.
     """
 
     def __init__(self, run: Path, thresholds: Mapping[str, float | None], console: Console) -> None:

@@ -15,24 +15,11 @@ from transformers import PrinterCallback
 from oger.encoders.identity import identity_record
 from oger.io.whole import write_json
 from oger.recipes.recipe import Recipe, dump_recipe
+from oger.runs import paths
 from oger.runs.card import run_card, write_card
 from oger.runs.environment import write_environment
 from oger.runs.lock import run_lock
 from oger.runs.metrics_log import MetricsLog, read_metrics
-from oger.runs.paths import (
-    ALARMS,
-    BEFORE,
-    BEST,
-    CHECKPOINTS,
-    CONFIG,
-    DATA,
-    ENCODER,
-    HISTOGRAMS,
-    METRICS,
-    MODEL,
-    SUMMARY,
-    checkpoint_step,
-)  # fmt: skip
 from oger.runs.rollouts import PROBES, ROLLOUTS, cut_rollouts_after
 from oger.teachers.table.column import count_trajectories
 from oger.training.keeper import Train
@@ -41,14 +28,7 @@ from oger.training.loop.nonfinite import check_trained
 from oger.training.metrics.profiling import Profile
 from oger.training.run.budget import BudgetStop, finish_from
 from oger.training.run.callbacks import AlarmBell, BestPolicy, LiveProgress, MetricsFile
-from oger.training.run.evaluate import (
-    EvaluationBefore,
-    Tests,
-    changes,
-    evaluate_now,
-    numbers,
-    show_change,
-)
+from oger.training.run.evaluate import EvaluationBefore, Tests, changes, evaluate_now, numbers, show_change
 from oger.training.run.faults import one_line_faults
 from oger.training.run.folder import as_saved, check_folder, clear, no_trace_of_failure, tidy
 from oger.training.run.hub import push
@@ -78,7 +58,7 @@ def claim(recipe: Recipe, resume: bool, owned: ExitStack, console: Console) -> N
     clear(run)
     owned.enter_context(no_trace_of_failure(run))
     start_record(run, as_saved(recipe), PartialState().num_processes)
-    dump_recipe(as_saved(recipe), run / CONFIG)  # so that --resume finds a run killed before its first step
+    dump_recipe(as_saved(recipe), run / paths.CONFIG)  # so that --resume finds a run killed before its first step
 
 
 def conduct(
@@ -96,27 +76,23 @@ def conduct(
 
     Args:
         recipe: of the run, whose folder is claimed.
-        trainer: of that recipe.
         tests: name -> problems.
-        console: where the run tells how it goes.
-        signals: that end it.
         train: the training itself, from a checkpoint or from the start.
         resume: go on from the newest whole checkpoint.
-        parts: of the run's time so far.
     """
     parts.end(POLICY)
     run = recipe.output_dir
     is_main = trainer.accelerator.is_main_process
     if is_main:
-        dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / CONFIG)
+        dump_recipe(as_saved(resolved_recipe(recipe, trainer)), run / paths.CONFIG)
         write_environment(run)
-        write_json(run / ENCODER, identity_record(trainer.encoder))
-        write_json(run / DATA, count_trajectories(cast("Iterable[Mapping[str, Any]]", trainer.train_dataset)))
+        write_json(run / paths.ENCODER, identity_record(trainer.encoder))
+        write_json(run / paths.DATA, count_trajectories(cast("Iterable[Mapping[str, Any]]", trainer.train_dataset)))
         console.print(describe(recipe, trainer), highlight=False, soft_wrap=not console.is_terminal)
-    checkpoint = by_owner(lambda: newest_whole(run / CHECKPOINTS, partial(tell, console))) if resume else None
+    checkpoint = by_owner(lambda: newest_whole(run / paths.CHECKPOINTS, partial(tell, console))) if resume else None
     if resume and is_main:
-        step = 0 if checkpoint is None else checkpoint_step(checkpoint) or 0
-        for log in (METRICS, HISTOGRAMS, ALARMS):
+        step = 0 if checkpoint is None else paths.checkpoint_step(checkpoint) or 0
+        for log in (paths.METRICS, paths.HISTOGRAMS, paths.ALARMS):
             if (run / log).is_file():
                 MetricsLog(run / log).cut_after(step)
         for store in (ROLLOUTS, PROBES):
@@ -124,17 +100,17 @@ def conduct(
         tell(console, f"resuming after step {step}")
     trainer.accelerator.wait_for_everyone()
 
-    measured = EvaluationBefore(run / BEFORE, recipe, trainer, tests, console, parts)
-    best = BestPolicy(run / BEST, trainer)
+    measured = EvaluationBefore(run / paths.BEFORE, recipe, trainer, tests, console, parts)
+    best = BestPolicy(run / paths.BEST, trainer)
     trainer.remove_callback(PrinterCallback)
     bell = AlarmBell(run, recipe.alarms, console)
     limits = recipe.max_generated_tokens, recipe.max_train_seconds
-    rollouts, past = trainer.args.generation_batch_size, read_metrics(run / METRICS)
+    rollouts, past = trainer.args.generation_batch_size, read_metrics(run / paths.METRICS)
     budget = BudgetStop(*limits, rollouts, past, before=cost_before(run))
     probes = probe_callbacks(recipe, trainer, console)
     live = LiveProgress(console)
     profile = [Profile(run, console)] if recipe.profile else []
-    for callback in (measured, *probes, *profile, MetricsFile(run / METRICS), best, bell, budget, live, signals):
+    for callback in (measured, *probes, *profile, MetricsFile(run / paths.METRICS), best, bell, budget, live, signals):
         trainer.add_callback(callback)
     with closing(live), one_line_faults(trainer):
         if not finish_from(trainer, checkpoint, budget):
@@ -142,7 +118,7 @@ def conduct(
         parts.end(TRAINING)
         signals.raise_if_received()
         check_trained(trainer, trainer.step_guard)
-        save_policy(trainer, run / MODEL, card=run_card(run))
+        save_policy(trainer, run / paths.MODEL, card=run_card(run))
     parts.end(SAVING)
     before = measured.entries
     after = evaluate_now(recipe, trainer, tests, "after", console)
@@ -160,11 +136,11 @@ def conduct(
         "best": best.record,
     }
     if is_main:
-        for policy in (MODEL, BEST):
+        for policy in (paths.MODEL, paths.BEST):
             if (run / policy).is_dir():  # once more, now that the accuracy afterwards is known
                 write_card(run, run / policy, policy, summary=summary)
         tidy(run)
-        write_json(run / SUMMARY, summary)  # last: it says that the run has finished
+        write_json(run / paths.SUMMARY, summary)  # last: it says that the run has finished
         show_change(console, summary, before, after, tests)
         tell(
             console,

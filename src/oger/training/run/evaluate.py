@@ -89,9 +89,7 @@ class EvaluationBefore(TrainerCallback):
     is stored and damaged is measured again, while the policy is still the untrained one.
 
     Args:
-        path: of the file.
         recipe, trainer, tests, console: as of `evaluate_now`.
-        parts: of the run's time.
     """
 
     def __init__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from accelerate.utils.memory import should_reduce_batch_size
 
@@ -12,10 +11,7 @@ from oger.faults import RunFaultError, broken_policies_named
 from oger.io.disk import disk_fault
 from oger.terminal.errors import one_line
 from oger.training.run.shared_evaluation import rows_at_once
-
-if TYPE_CHECKING:
-    from oger.training.trainer import OGERTrainer
-
+from oger.training.trainer import OGERTrainer
 
 EVALUATION = "evaluation"
 """Stage in which test sets are solved."""
@@ -26,7 +22,6 @@ def one_line_faults(trainer: OGERTrainer, stage: str | None = None) -> Iterator[
     """Turns running out of memory or disk, or a vLLM server that is gone, into a RunFaultError; the rest passes.
 
     Args:
-        trainer: of the run.
         stage: what the run is at; None = what the trainer says.
     """
     try:

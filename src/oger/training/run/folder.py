@@ -10,18 +10,7 @@ from pathlib import Path
 from oger.io.whole import is_leftover, remove_leftovers
 from oger.recipes.paths import absolute_paths
 from oger.recipes.recipe import Recipe, load_recipe, make_recipe
-from oger.runs.paths import (
-    CHECKPOINTS,
-    CONFIG,
-    DATA,
-    ENCODER,
-    ENVIRONMENT,
-    LOCK,
-    SENT_IN,
-    STARTED,
-    SUMMARY,
-    WRITTEN_INTO,
-)
+from oger.runs import paths
 from oger.training.loop.checkpoint import STAGING
 from oger.training.run.build import run_options
 from oger.training.run.options import check_training
@@ -37,7 +26,7 @@ _MAY_CHANGE = (
 )
 """Options that a resumed run may have otherwise: they say how a step is computed, not what it is."""
 
-_MADE_AT_THE_START = (CONFIG, ENVIRONMENT, ENCODER, DATA, STARTED)
+_MADE_AT_THE_START = (paths.CONFIG, paths.ENVIRONMENT, paths.ENCODER, paths.DATA, paths.STARTED)
 """In the order in which they are removed: `STARTED`, by which they are known as ours, last."""
 
 
@@ -50,21 +39,22 @@ def check_folder(run: Path, recipe: Recipe, *, resume: bool) -> None:
         ValueError: the run to resume was started with another recipe.
     """
     if resume:
-        if not (run / CONFIG).is_file():
-            raise FileNotFoundError(f"{run} holds no run to resume (no {CONFIG}): start it without --resume.")
-        if (run / SUMMARY).is_file():
-            raise FileExistsError(f"the run in {run} has finished ({SUMMARY} is there): nothing to resume.")
-        kept = as_saved(load_recipe(run / CONFIG))
+        if not (run / paths.CONFIG).is_file():
+            raise FileNotFoundError(f"{run} holds no run to resume (no {paths.CONFIG}): start it without --resume.")
+        if (run / paths.SUMMARY).is_file():
+            raise FileExistsError(f"the run in {run} has finished ({paths.SUMMARY} is there): nothing to resume.")
+        kept = as_saved(load_recipe(run / paths.CONFIG))
         known = started_recipe(run)
         started = kept if known is None else as_saved(known)
         if changed := _differences(started, kept):
             raise ValueError(
-                f"{', '.join(changed)}: changed in {run / CONFIG} since the run was started: put it back as {STARTED} "
-                "has it, or start a new run with another output_dir."
+                f"{', '.join(changed)}: changed in {run / paths.CONFIG} since the run was started: put it back as "
+                f"{paths.STARTED} has it, or start a new run with another output_dir."
             )
         if changed := _differences(started, as_saved(recipe)):
             raise ValueError(
-                f"{', '.join(changed)}: not as in {run / CONFIG}; resume with the recipe that the run was started with."
+                f"{', '.join(changed)}: not as in {run / paths.CONFIG}; resume with the recipe that the run was "
+                "started with."
             )
     elif run.exists() and not (run.is_dir() and _holds_no_step(run)):
         raise FileExistsError(
@@ -86,7 +76,7 @@ def _differences(started: Recipe, asked: Recipe) -> list[str]:
 
 def tidy(run: Path) -> None:
     """Removes what is half written in a run folder; nothing else. The lock must be held."""
-    for folder in (run, *(run / name for name in WRITTEN_INTO)):
+    for folder in (run, *(run / name for name in paths.WRITTEN_INTO)):
         remove_leftovers(folder)
         shutil.rmtree(folder / STAGING, ignore_errors=True)
 
@@ -96,8 +86,8 @@ def clear(run: Path) -> None:
     The lock must be held."""
     tidy(run)
     if _holds_no_step(run):
-        shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
-        shutil.rmtree(run / SENT_IN, ignore_errors=True)
+        shutil.rmtree(run / paths.CHECKPOINTS, ignore_errors=True)
+        shutil.rmtree(run / paths.SENT_IN, ignore_errors=True)
         for name in _MADE_AT_THE_START:
             (run / name).unlink(missing_ok=True)
 
@@ -105,10 +95,10 @@ def clear(run: Path) -> None:
 def _holds_no_step(run: Path) -> bool:
     """Whether a folder holds nothing, or only what a run makes before its first step; `STARTED` tells that from files
     of the user's own of such names."""
-    names = {path.name for path in run.iterdir() if path.name != LOCK and not is_leftover(path)}
-    if CHECKPOINTS in names and {path.name for path in (run / CHECKPOINTS).iterdir()} <= {STAGING}:
-        names.remove(CHECKPOINTS)
-    return not names or (STARTED in names and names <= {*_MADE_AT_THE_START, SENT_IN})
+    names = {path.name for path in run.iterdir() if path.name != paths.LOCK and not is_leftover(path)}
+    if paths.CHECKPOINTS in names and {path.name for path in (run / paths.CHECKPOINTS).iterdir()} <= {STAGING}:
+        names.remove(paths.CHECKPOINTS)
+    return not names or (paths.STARTED in names and names <= {*_MADE_AT_THE_START, paths.SENT_IN})
 
 
 @contextmanager

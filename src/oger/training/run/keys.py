@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import json
-import textwrap
 import types
 import typing
 from collections.abc import Iterable
@@ -86,12 +83,11 @@ def recipe_schema() -> dict[str, Any]:
 
 def _own() -> Iterable[Key]:
     hints = typing.get_type_hints(Recipe)
-    meanings = _texts_under_fields(Recipe)
     for field in dataclasses.fields(Recipe):
         if field.name in OWN_KEYS:
             yield Key(
                 name=field.name, schema=_schema(hints[field.name]), default=_default(field), origin="runner",
-                meaning=meanings.get(field.name, ""),
+                meaning=" ".join(str(Recipe.__pydantic_fields__[field.name].description or "").split()),
             )  # fmt: skip
 
 
@@ -145,14 +141,3 @@ def _schema(hint: Any) -> dict[str, Any]:
     if origin is dict or hint is dict:
         return {"type": "object"}
     return dict(_TYPES.get(hint, {}))
-
-
-def _texts_under_fields(cls: type) -> dict[str, str]:
-    """Name -> the text that stands under a field in the source."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-            found[getattr(field.target, "id", "")] = " ".join(str(text.value.value).split())
-    return found

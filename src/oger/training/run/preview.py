@@ -29,8 +29,6 @@ def untrained(
     """The trainer of a recipe in training mode, and a list that gets each batch it scores; no file of it stays.
 
     Args:
-        recipe: what to build.
-        say: takes lines about the data.
         training: options that replace the recipe's.
     """
     batches: list[ScoredBatch] = []
@@ -58,15 +56,7 @@ def preview_recipe(recipe: Recipe, *, console: Console | None = None) -> list[di
     rows = _telling_group(rollout_rows(1, batch))
     args = trainer.args
     console.print(preview_table(rows, WHY_REPLACED[args.replacement]))
-    others = alternatives(
-        batch,
-        batch.vectors,
-        batch.forward,
-        rows[0]["group"],
-        args,
-        trainer.processing_class,
-        rules=trainer.answer_rules,
-    )
+    others = alternatives(batch, rows[0]["group"], args, trainer.processing_class, trainer.answer_rules)
     if others:
         console.print(alternatives_table(others))
     return rows

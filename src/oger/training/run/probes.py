@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from accelerate.utils import DistributedType
+from datasets import Dataset
 from rich.console import Console
 from transformers import TrainerCallback
 
@@ -28,11 +29,7 @@ from oger.teachers.table.column import COLUMN, parse_cell
 from oger.training.run.build import outcome_function
 from oger.training.run.shared_evaluation import leanly
 from oger.training.run.show import tell
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from oger.training.trainer import OGERTrainer
+from oger.training.trainer import OGERTrainer
 
 _LOOKED_AT = 1000
 """Rows that are drawn to choose from: more would be read in vain."""

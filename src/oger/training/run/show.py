@@ -6,6 +6,7 @@ import os
 import warnings
 
 from accelerate import PartialState
+from datasets import disable_progress_bars
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
@@ -19,9 +20,7 @@ def quiet_libraries() -> None:
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import datasets
-
-    datasets.disable_progress_bars()
+    disable_progress_bars()
 
 
 def tell(console: Console, line: str, style: str | None = None) -> None:

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from oger.recipes.recipe import Recipe, load_recipe
 from oger.terminal.console import Terminal
-from oger.training.keeper import Train
 from oger.training.run.build import build_trainer, run_options
 from oger.training.run.conduct import claim, conduct
 from oger.training.run.folder import free_folder
@@ -26,7 +25,6 @@ from oger.training.run.show import quiet_libraries, tell
 from oger.training.run.start import same_start
 from oger.training.run.stop_signals import StopSignals
 from oger.training.run.warm_start import warm_start
-from oger.training.trainer import OGERTrainer
 
 
 def train_recipe(
@@ -71,11 +69,7 @@ def _train(recipe: Recipe, resume: bool, console: Console, signals: StopSignals,
     if recipe.first is not None:
         parts.end(FIRST_STAGE)
     trainer = build_trainer(dataclasses.replace(recipe, model=model), data, say=partial(tell, console))
-    return conduct(recipe, trainer, tests, console, signals, _train_from(trainer), resume=resume, parts=parts)
-
-
-def _train_from(trainer: OGERTrainer) -> Train:
-    return lambda checkpoint: trainer.train(resume_from_checkpoint=checkpoint)
+    return conduct(recipe, trainer, tests, console, signals, trainer.train, resume=resume, parts=parts)
 
 
 def quickstart(

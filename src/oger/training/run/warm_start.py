@@ -31,7 +31,6 @@ def warm_start(recipe: Recipe, train: Callable[..., Any], console: Console) -> s
     Args:
         recipe: with `first`.
         train: `train_recipe`, which trains the first stage or continues it.
-        console: for progress.
 
     Raises:
         ValueError: the two stages do not fit together; nothing was trained yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,6 @@ from oger.method.divergence import AGGREGATIONS, SCALES
 from oger.method.reward import exploration_reward
 from oger.training.batch import ForwardPass, ScoredBatch
 from oger.training.config import OGERConfig
-from oger.training.groups.vectors import BatchVectors
 from oger.training.scores.confidence import answer_spans, hesitation
 
 WHY_REPLACED = {
@@ -40,19 +40,13 @@ class Alternative:
 
 
 def alternatives(
-    batch: ScoredBatch,
-    vectors: BatchVectors,
-    forward: ForwardPass,
-    group: int,
-    args: OGERConfig,
-    tokenizer: Any,
-    *,
-    rules: Sequence[str] | None = None,
+    batch: ScoredBatch, group: int, args: OGERConfig, tokenizer: Any, rules: Sequence[str] | None
 ) -> list[Alternative]:
     """OGER's bonus of every row as configured and with one option changed at a time; empty without teachers.
 
     `rules` are those by which the outcome reads the answer; None = it does not say.
     """
+    vectors, forward = batch.vectors, batch.forward
     if not vectors.has_teachers(group):
         return []
     size = batch.group_size
@@ -90,13 +84,6 @@ def _changes(args: OGERConfig, forward: ForwardPass) -> Iterator[tuple[str, OGER
     ):
         for value in table:
             if value != getattr(args, name):
-                changed = _with(args, name, value)
+                changed = copy.copy(args)  # constructing the options anew would set up devices again
+                setattr(changed, name, value)
                 yield f"{name}={value}", changed
-
-
-def _with(args: OGERConfig, name: str, value: str) -> OGERConfig:
-    """A shallow copy: constructing the options anew would set up devices again."""
-    changed = object.__new__(type(args))
-    changed.__dict__.update(args.__dict__)
-    setattr(changed, name, value)
-    return changed

@@ -63,8 +63,6 @@ def answer_tokens(ids: Sequence[int], tokenizer: Any, rules: Sequence[str] | Non
     """First token of the answer, and the one after its last; (0, 0) where there is none.
 
     Args:
-        ids: of a response.
-        tokenizer: the policy's.
         rules: by which the outcome reads the answer; None = it does not say, and the answer is where the text states
             one, in a box or otherwise.
     """

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import mpmath
+
 MAX_EXACT_BITS = 60_000
 _MAX_EXPONENT_BITS = 400
 _MAX_EXACT_FACTORIAL = 3000
@@ -43,8 +45,6 @@ class Walk:
 
     def value(self, node: Any) -> Any:
         """The value of one node, a Fraction or an mpmath number."""
-        import mpmath
-
         self.nodes += 1
         if self.nodes > _MAX_NODES:
             raise UnknownNodeError("too many terms")
@@ -53,7 +53,7 @@ class Walk:
         if node.is_Float:
             return Fraction(str(node))  # as it was written, not its binary neighbour
         if node.is_Symbol:
-            return _imaginary() if node.name == "i" else self.point[node.name]
+            return mpmath.mpc(0, 1) if node.name == "i" else self.point[node.name]
         name = type(node).__name__
         rule = _RULES.get(name)
         if rule is None:
@@ -82,8 +82,6 @@ def evaluate(expression: Any, point: Point, digits: int, walk: Walk | None = Non
         UnsupportedError: A node has no rule, or no value at `point`.
         TooLargeError: The value cannot be represented.
     """
-    import mpmath
-
     with mpmath.workdps(digits):
         try:
             value = (walk or Walk(point)).value(expression)
@@ -94,23 +92,13 @@ def evaluate(expression: Any, point: Point, digits: int, walk: Walk | None = Non
     return value
 
 
-def _imaginary() -> Any:
-    import mpmath
-
-    return mpmath.mpc(0, 1)
-
-
 def _to_mp(value: Any) -> Any:
-    import mpmath
-
     if isinstance(value, Fraction):
         return mpmath.mpf(value.numerator) / value.denominator
     return value
 
 
 def _fits(value: Any) -> Any:
-    import mpmath
-
     if isinstance(value, Fraction):
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_EXACT_BITS:
             return _to_mp(value)
@@ -134,8 +122,6 @@ def multiply(*factors: Any) -> Any:
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    import mpmath
-
     if isinstance(base, Fraction) and isinstance(exponent, Fraction):
         if exponent.denominator == 1:
             n = int(exponent)
@@ -166,15 +152,11 @@ def _real_power(base: Any, exponent: Any) -> Any:
 
 
 def _check_exponent(logarithm: Any) -> None:
-    import mpmath
-
     if logarithm and int(mpmath.mag(logarithm)) > _MAX_EXPONENT_BITS:
         raise TooLargeError("the value is too large to be evaluated")
 
 
 def _factorial(n: Any) -> Any:
-    import mpmath
-
     if isinstance(n, Fraction) and n.denominator == 1:
         if n < 0:
             raise UnsupportedError("factorial of a negative integer")
@@ -187,8 +169,6 @@ def _factorial(n: Any) -> Any:
 
 
 def _binomial(n: Any, k: Any) -> Any:
-    import mpmath
-
     integers = all(isinstance(value, Fraction) and value.denominator == 1 for value in (n, k))
     if integers and 0 <= k <= n <= _MAX_EXACT_FACTORIAL:
         return Fraction(math.comb(int(n), int(k)))
@@ -199,24 +179,16 @@ def _binomial(n: Any, k: Any) -> Any:
 
 
 def _exponential(x: Any) -> Any:
-    import mpmath
-
     x = _to_mp(x)
     _check_exponent(mpmath.re(x))
     return Fraction(1) if x == 0 else _fits(mpmath.exp(x))
 
 
 def _logarithm(x: Any, base: Any = None) -> Any:
-    import mpmath
-
     if x == 0:
         raise UnsupportedError("logarithm of zero")
     logarithm = mpmath.log(_to_mp(x))
     return logarithm if base is None else logarithm / mpmath.log(_to_mp(base))
-
-
-def _absolute(x: Any) -> Any:
-    return abs(x)
 
 
 def _stepwise(name: str) -> Callable[[Any], Any]:
@@ -239,23 +211,12 @@ def _extreme(choose_one: Callable[..., Any]) -> Callable[..., Any]:
 
 def _function(name: str) -> Callable[[Any], Any]:
     def apply(x: Any) -> Any:
-        import mpmath
-
         x = _to_mp(x)
         if x and int(mpmath.mag(x)) > _MAX_EXPONENT_BITS // 2:
             raise TooLargeError(f"the argument of {name} is too large")
         return _fits(getattr(mpmath, name)(x))
 
     return apply
-
-
-def _constant(name: str) -> Callable[[], Any]:
-    def value() -> Any:
-        import mpmath
-
-        return +getattr(mpmath, name)
-
-    return value
 
 
 _MPMATH_FUNCTIONS = (
@@ -270,15 +231,15 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "binomial": _binomial,
     "exp": _exponential,
     "log": _logarithm,
-    "Abs": _absolute,
+    "Abs": abs,
     "floor": _stepwise("floor"),
     "ceiling": _stepwise("ceiling"),
     "Max": _extreme(max),
     "Min": _extreme(min),
     "UnevaluatedExpr": lambda x: x,
-    "ImaginaryUnit": _imaginary,
-    "Pi": _constant("pi"),
-    "Exp1": _constant("e"),
+    "ImaginaryUnit": lambda: mpmath.mpc(0, 1),
+    "Pi": lambda: +mpmath.pi,
+    "Exp1": lambda: +mpmath.e,
     **{name: _function(name) for name in _MPMATH_FUNCTIONS},
     "conjugate": _function("conj"),
 }

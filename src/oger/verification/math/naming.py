@@ -31,23 +31,8 @@ _DERIVATIVE = re.compile(
     r"\\frac\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}\s*\{\s*(?:d|\\partial)[^{}]*(?:\{\w+\}[^{}]*)?\}|d\w/d\w"
 )
 _FUNCTIONS = frozenset(
-    {
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "exp",
-        "sqrt",
-        "root",
-        "square",
-        "cube",
-        "third",
-        "quarter",
-        "abs",
-    }
+    {"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "root", "abs"}
+    | {"square", "cube", "third", "quarter"}
     | {"arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "floor", "ceil"}
 )
 _SHORT_WORDS = frozenset({"of", "is", "to", "in", "a", "no", "at", "by"})

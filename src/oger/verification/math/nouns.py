@@ -54,23 +54,8 @@ DENYING = frozenset(
     {"not", "no", "never", "none", "non", "wrong", "false", "incorrect", "impossible", "invalid", "undefined", "maybe"}
     | {"perhaps", "except", "without", "minus", "plus", "times", "less", "more", "fewer", "than", "over", "under"}
     | {"about", "around", "approximately", "nearly", "almost", "only", "negative", "positive", "squared", "cubed"}
-    | {
-        "factorial",
-        "mod",
-        "modulo",
-        "base",
-        "or",
-        "if",
-        "unless",
-        "but",
-        "does",
-        "do",
-        "did",
-        "is",
-        "was",
-        "has",
-        "had",
-    }
+    | {"factorial", "mod", "modulo", "base", "or", "if", "unless", "but"}
+    | {"does", "do", "did", "is", "was", "has", "had"}
     | {"can", "cannot", "could", "would", "should", "may", "might", "must", "will", "to", "half", "double", "triple"}
     | {"twice", "thrice", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "per"}
     | {"hundred", "thousand", "million"}

@@ -20,15 +20,7 @@ _BASED = re.compile(
     r"|,?\s*\(?\s*(?:in )?base[ -]?\s*(\d+|[a-z]+)\s*\)?)"
 )
 _BASES = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
+    **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10},
     "sixteen": 16,
 }
 _POINTS = re.compile(r"[A-Z]{2,3}")

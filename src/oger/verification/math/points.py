@@ -12,6 +12,23 @@ from fractions import Fraction
 from itertools import combinations, islice, pairwise, product
 from typing import Any
 
+from mpmath.libmp import NoConvergence
+from sympy import (
+    Add,
+    Dummy,
+    Poly,
+    PolynomialError,
+    Pow,
+    Rational,
+    binomial,
+    exp,
+    factorial,
+    fraction,
+    preorder_traversal,
+    together,
+)
+from sympy.polys.polyerrors import DomainError
+
 from oger.verification.math.evaluator import Point, TooLargeError, UnsupportedError, Walk, evaluate
 
 _SIZES = (Fraction(1, 2), Fraction(4), Fraction(50), Fraction(1500), Fraction(10**6))
@@ -62,8 +79,6 @@ def _near(size: Fraction, generator: random.Random) -> Fraction:
 
 def integer_letters(*expressions: Any) -> set[str]:
     """Letters that count: those in factorials, binomials and the exponents of negative numbers, (-1)^n."""
-    from sympy import Pow, binomial, factorial
-
     counted = [node for side in expressions for node in side.atoms(factorial, binomial)]
     powers = [power for side in expressions for power in side.atoms(Pow)]
     counted += [power.exp for power in powers if not power.base.free_symbols and power.base.is_negative]
@@ -87,8 +102,6 @@ def branch_arguments(expression: Any, integers: Collection[str] = ()) -> list[An
 
     Examples: n of \\sqrt{1/n}, x - 3 of |x - 3|, 1 - x and 1 + x of \\arcsin x.
     """
-    from sympy import fraction, preorder_traversal, together
-
     found: list[Any] = []
     nodes = preorder_traversal(expression)
     for node in nodes:
@@ -118,16 +131,12 @@ def branch_arguments(expression: Any, integers: Collection[str] = ()) -> list[An
 
 def _is_positive(node: Any) -> bool:
     """Is an expression positive by its form alone? e^x, 2^x."""
-    from sympy import exp
-
     return isinstance(node, exp) or bool(node.is_Pow and not node.base.free_symbols and node.base.is_positive)
 
 
 def points_of_pieces(names: Sequence[str], arguments: Sequence[Any], generator: random.Random) -> list[Point]:
     """Points in every piece that `arguments` cut out of some lines; the pieces are found by samples where one of them
     is no rational function."""
-    from sympy import Add
-
     # The pieces that products of powers of letters cut out are the orthants, where points lie anyway.
     if not any(argument.has(Add) or not argument.is_polynomial() for argument in arguments):
         return []
@@ -151,10 +160,6 @@ def _line(names: Sequence[str], generator: random.Random) -> tuple[Point, Point]
 
 def _zeros(arguments: Sequence[Any], start: Point, direction: Point) -> list[float] | None:
     """Where on the line an argument may change its sign: the real zeros of its numerator and its denominator."""
-    from mpmath.libmp import NoConvergence
-    from sympy import Dummy, Poly, PolynomialError, Rational, fraction, together
-    from sympy.polys.polyerrors import DomainError
-
     t = Dummy("t", real=True)
     place = {
         name: Rational(*start[name].as_integer_ratio()) + t * Rational(*direction[name].as_integer_ratio())

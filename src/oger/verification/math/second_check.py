@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Literal
 
+import mpmath
+from sympy import Abs, I, Pow, Symbol, binomial, factorial, gamma, log, preorder_traversal
+
 from oger.verification.math.evaluator import (
     MAX_EXACT_BITS,
     Point,
@@ -50,6 +53,7 @@ _MIN_POINTS = 2  # at which both sides are real and agree
 _MIN_INTEGERS = 5  # where letters stand for integers
 _MAX_SYMPY_BITS = 512
 _MAX_BESIDE_LOGARITHMS = 100
+_GAMMA_FUNCTIONS = (factorial, binomial, gamma)  # they take minutes at large numbers that are no integers
 
 Relation = Literal["equal", "opposite", "different", "unknown"]
 _Pair = Callable[[Point, int, "Walk"], tuple[Any, Any]]  # two values at a point with so many digits
@@ -101,7 +105,7 @@ def _same_everywhere(gold: Any, answer: Any, pair: _Pair, *, signs: bool) -> boo
     real = not any(_is_complex(side) for side in (gold, answer))
     integers = integer_letters(gold, answer)
     branches = [branch_arguments(side, integers) for side in (gold, answer)]
-    slow = any(side.has(*_gamma_functions()) for side in (gold, answer))
+    slow = any(side.has(*_GAMMA_FUNCTIONS) for side in (gold, answer))
     others = [name for name in names if name not in integers]
     places = with_integers(points(others, generator, sizes=3 if slow else 5), integers, generator)
     pieces = None
@@ -126,23 +130,12 @@ def _same_everywhere(gold: Any, answer: Any, pair: _Pair, *, signs: bool) -> boo
     return True if pieces is not None and agree >= (_MIN_INTEGERS if integers else _MIN_POINTS) else None
 
 
-def _gamma_functions() -> tuple[Any, ...]:
-    """What takes minutes at large numbers that are no integers."""
-    from sympy import binomial, factorial, gamma
-
-    return factorial, binomial, gamma
-
-
 def _is_complex(expression: Any) -> bool:
-    from sympy import I, Symbol
-
     return bool(expression.has(I)) or any(s.name == "i" for s in expression.atoms(Symbol))
 
 
 def _products_with_roots(*sides: Any) -> bool:
     """Is each side one product that holds an even root of letters, of several in all, and no absolute value?"""
-    from sympy import Abs, Pow
-
     return len(letters(*sides)) > 1 and all(
         not side.is_Add
         and not side.has(Abs)
@@ -193,15 +186,11 @@ def _is_settled(before: Any, after: Any) -> bool:
 
 def _vanishes(before: Any, after: Any, digits: int) -> bool:
     """Did the difference shrink with the precision, to the size of a rounding error?"""
-    import mpmath
-
     shrink = mpmath.mpf(10) ** (-0.4 * digits)
     return bool(abs(after) <= abs(before) * shrink or abs(after) < shrink**3)
 
 
 def _sum_and_difference(pair: _Pair, point: Point, digits: int, walk: Walk) -> tuple[Any, Any]:
-    import mpmath
-
     walk.nodes = 0
     gold, answer = pair(point, digits, walk)
     with mpmath.workdps(digits):
@@ -210,8 +199,6 @@ def _sum_and_difference(pair: _Pair, point: Point, digits: int, walk: Walk) -> t
 
 def irrational_value(expression: Any) -> Fraction | None:
     """The value of a constant that is real and not rational, to 100 digits; None when it is anything else."""
-    import mpmath
-
     try:
         value = evaluate(expression, {}, _CONSTANT_DIGITS)
     except (UnsupportedError, TooLargeError):
@@ -226,8 +213,6 @@ def irrational_value(expression: Any) -> Fraction | None:
 
 def is_slow(gold: Any, answer: Any) -> bool:
     """Would sympy's simplification take seconds and more? It writes logarithms beside integers as powers."""
-    from sympy import log, preorder_traversal
-
     nodes = [node for side in (gold, answer) for node in preorder_traversal(side)]
     sizes = [max(abs(value.numerator), value.denominator) for value in _constants(nodes) if isinstance(value, Fraction)]
     largest = max(sizes, default=0)
@@ -251,9 +236,6 @@ def is_costly(expression: Any) -> bool:
     Raises:
         TooLargeError: One of them is beyond what can be represented.
     """
-    import mpmath
-    from sympy import preorder_traversal
-
     return any(
         not isinstance(value, Fraction) and value and abs(mpmath.mag(value)) > MAX_EXACT_BITS
         for value in _constants(preorder_traversal(expression))

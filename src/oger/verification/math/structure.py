@@ -94,7 +94,7 @@ def read_structure(text: str) -> Structure | None:
 
 
 def _bracketed(text: str) -> Structure | None:
-    if text.startswith(r"\{") and text.endswith(r"\}") and _closes_at_end(text, 2):
+    if text.startswith(r"\{") and text.endswith(r"\}") and _inside_is_balanced(text[2:-2]):
         inner = text[2:-2]
         if re.search(r"\\mid(?![a-z])|\||:", inner):
             return None  # set-builder notation
@@ -308,10 +308,6 @@ def split_top(text: str, separators: tuple[str, ...]) -> tuple[str, ...]:
         position += 1
     parts.append(text[start:].strip())
     return tuple(parts)
-
-
-def _closes_at_end(text: str, start: int) -> bool:
-    return _inside_is_balanced(text[start:-2])
 
 
 def _inside_is_balanced(inner: str) -> bool:

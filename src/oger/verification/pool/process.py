@@ -91,7 +91,8 @@ class Worker:
             self.kinds.update(missing)
             self._unanswered_loads += 1
             self.began = time.monotonic()
-            self._send(("load", tuple(missing)))
+            self._outgoing += encode(("load", tuple(missing)))
+            self.flush()
 
     def assign(self, index: int, task: Task, deadline_s: float) -> None:
         """Queue a task."""
@@ -99,10 +100,6 @@ class Worker:
             self.began = time.monotonic()
         self.assigned.append((index, task))
         self._outgoing += encode(("grade", deadline_s, task))
-
-    def _send(self, message: tuple[Any, ...]) -> None:
-        self._outgoing += encode(message)
-        self.flush()
 
     def flush(self) -> None:
         """Write what the pipe takes."""
