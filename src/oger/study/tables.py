@@ -183,12 +183,9 @@ def _spent(row: Standing) -> list[str]:
     """Steps and generated tokens, by stage."""
     steps = " + ".join(f"{stage.steps:,.0f}" for stage in row.stages)
     by_stage = [stage.tokens for stage in row.stages if stage.tokens is not None]
-    tokens = " + ".join(f"{number:,.0f}" for number in by_stage) if by_stage else shown(_tokens(row), ",.0f")
+    in_all = row.means["generated_tokens"] if row.stages else None
+    tokens = " + ".join(f"{number:,.0f}" for number in by_stage) if by_stage else shown(in_all, ",.0f")
     return [steps or "-", tokens]
-
-
-def _tokens(row: Standing) -> float | None:
-    return row.means["generated_tokens"] if row.stages else None
 
 
 def _compared(found: Comparison | None) -> list[str]:
