@@ -83,11 +83,12 @@ def recipe_schema() -> dict[str, Any]:
 
 def _own() -> Iterable[Key]:
     hints = typing.get_type_hints(Recipe)
+    described: Any = Recipe  # pydantic's decorator says nothing of what it adds
     for field in dataclasses.fields(Recipe):
         if field.name in OWN_KEYS:
             yield Key(
                 name=field.name, schema=_schema(hints[field.name]), default=_default(field), origin="runner",
-                meaning=" ".join(str(Recipe.__pydantic_fields__[field.name].description or "").split()),
+                meaning=" ".join(str(described.__pydantic_fields__[field.name].description or "").split()),
             )  # fmt: skip
 
 
