@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,12 @@ def check_ranges(options: Any) -> None:
     weights = options.reward_weights
     if weights is None:
         return
-    if not isinstance(weights, list | tuple) or not all(math.isfinite(weight) for weight in weights):
+    if not isinstance(weights, list | tuple) or not all(map(_is_number, weights)):
         raise ValueError(f"reward_weights={weights!r} must be a list of finite numbers.")
     if not any(weights):
         raise ValueError(f"reward_weights={weights!r} must not all be 0: nothing would be rewarded.")
+
+
+def _is_number(value: Any) -> bool:
+    """A finite one, which a float can hold."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

@@ -82,7 +82,10 @@ def test_every_key_of_a_shipped_recipe_is_known_to_the_trainer(name: str) -> Non
         ({"imitation_weight": float("nan")}, "imitation_weight=nan must be"),
         ({"entropy_coef": float("nan")}, "entropy_coef=nan must be a finite number."),
         ({"reward_weights": [float("nan")]}, "reward_weights=[nan] must be a list of finite numbers."),
-        ({"reward_weights": False}, "reward_weights=False must be a list of finite numbers."),
+        *(
+            ({"reward_weights": wrong}, f"reward_weights={wrong!r} must be a list of finite numbers.")
+            for wrong in (False, 0, "1", {}, [None], ["1"], [[1]], [{}], [10**400], [1, float("inf")])
+        ),
         ({"temperature": 0.0}, "temperature=0.0 must be above 0."),
         ({"top_p": 1.5}, "top_p=1.5 must be above 0 and at most 1."),
         ({"adam_beta2": 1.0}, "adam_beta2=1.0 must be"),
