@@ -1,10 +1,13 @@
-"""Pages of the site that lie beside docs/, where the repository's readers expect them (a hook of mkdocs.yml)."""
+"""Pages of the site that lie beside docs/, where the repository's readers expect them, and formulas as MathML, which
+browsers show without a script (a hook of mkdocs.yml)."""
 
+import html
 import re
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files, InclusionLevel
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +24,7 @@ for study, folder in (("arithmetic", "beside"), ("numbers", "beside/numbers")):
         PAGES[f"{results}/{figure.name}"] = f"{folder}/{figure.name}"
 NOT_IN_NAVIGATION = {"beside/numbers/leaderboard.md", "beside/own_model.py"}
 LINK = re.compile(r"(\]\()([^)#: ]+)")
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
@@ -37,6 +41,15 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Links out of docs/ lead to the same file's place in the site."""
     uri = page.file.src_uri
     return markdown if uri.startswith("beside/") else _links(markdown, f"docs/{uri}", uri)
+
+
+def on_page_content(html_: str, **_: Any) -> str:
+    """$...$ and $$...$$ as MathML."""
+    return FORMULA.sub(_mathml, html_)
+
+
+def _mathml(formula: re.Match[str]) -> str:
+    return convert(html.unescape(formula[2]), display="inline" if formula[1] == "span" else "block")
 
 
 def _links(text: str, source: str, place: str) -> str:

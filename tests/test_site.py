@@ -32,6 +32,12 @@ def test_every_page_is_in_the_site_and_in_its_navigation(site: Path) -> None:
         assert f'href="{page}"' in start, page
 
 
+def test_formulas_are_mathml_and_none_is_left_as_it_was_typed(site: Path) -> None:
+    assert 'display="block"><mrow><msub><mi>D</mi><mi>i</mi></msub>' in (site / "method.html").read_text()
+    for path in site.rglob("*.html"):
+        assert 'class="arithmatex"' not in path.read_text(), path
+
+
 def test_the_site_loads_nothing_from_a_network(site: Path) -> None:
     for path in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|iframe|source)[^>]* src="?([^">\s]+)', path.read_text())
