@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ class Range:
         if value == self.besides:
             return True
         over = self.low is None or value > self.low or (value == self.low and not self.open_low)
-        return math.isfinite(value) and over and (self.high is None or value <= self.high)
+        return abs(value) <= sys.float_info.max and over and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
         """What a number must be, for "NAME=VALUE must be ..."."""
@@ -81,12 +80,9 @@ def check_ranges(options: Any) -> None:
     weights = options.reward_weights
     if weights is None:
         return
-    if not isinstance(weights, list | tuple) or not all(map(_is_number, weights)):
+    if not isinstance(weights, list | tuple) or not all(
+        isinstance(w, int | float) and Range().holds(w) for w in weights
+    ):
         raise ValueError(f"reward_weights={weights!r} must be a list of finite numbers.")
     if not any(weights):
         raise ValueError(f"reward_weights={weights!r} must not all be 0: nothing would be rewarded.")
-
-
-def _is_number(value: Any) -> bool:
-    """A finite one, which a float can hold."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
